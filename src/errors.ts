@@ -1,0 +1,99 @@
+/**
+ * Every error this package throws. Each has a stable `code`, a message that says what was wrong and what to do about
+ * it, and, where a request can meet it, the `statusCode` Fastify answers with. No message contains a session id, a
+ * secret or a stored value.
+ */
+
+interface Coded {
+  readonly code: string
+  readonly statusCode: number
+}
+
+/** What all errors but {@link SessionValueError} (which has to be a TypeError) inherit from. */
+export abstract class SessionError extends Error implements Coded {
+  abstract readonly code: string
+  readonly statusCode: number = 500
+
+  constructor (message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+  }
+}
+
+/** The options are wrong. `problems` lists every fault found, one sentence each. */
+export class SessionConfigError extends SessionError {
+  readonly code = 'ERR_SESSION_CONFIG'
+  readonly problems: readonly string[]
+
+  constructor (problems: readonly string[], source = 'the session options', options?: ErrorOptions) {
+    super(`${source}: ${problems.length === 1 ? problems[0] : `${problems.length} problems\n${problems.map(p => `  - ${p}`).join('\n')}`}`, options)
+    this.problems = problems
+  }
+}
+
+/** Another plugin has already decorated the request with `session`, or this one was registered twice. */
+export class SessionConflictError extends SessionError {
+  readonly code = 'ERR_SESSION_CONFLICT'
+}
+
+/** `session()` was called where no request's session is in reach. */
+export class SessionContextError extends SessionError {
+  readonly code = 'ERR_SESSION_CONTEXT'
+}
+
+/** A value that cannot be stored and read back as it is, or a key that cannot be one. `path` names the place. */
+export class SessionValueError extends TypeError implements Coded {
+  readonly code = 'ERR_SESSION_VALUE'
+  readonly statusCode = 500
+  readonly path: string
+
+  constructor (path: string, problem: string) {
+    super(`session value '${path}' ${problem}`)
+    this.name = new.target.name
+    this.path = path
+  }
+}
+
+/** A write to a session that the route asked to have read-only. */
+export class SessionReadonlyError extends SessionError {
+  readonly code = 'ERR_SESSION_READONLY'
+}
+
+/** The payload is larger than `maxBytes`; the stored session is unchanged. */
+export class SessionTooLargeError extends SessionError {
+  readonly code = 'ERR_SESSION_TOO_LARGE'
+
+  constructor (readonly bytes: number, readonly maxBytes: number) {
+    super(`the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
+      'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.')
+  }
+}
+
+/** `save()` of a session the browser has no cookie for, when the response's headers have already left. */
+export class SessionHeadersSentError extends SessionError {
+  readonly code = 'ERR_SESSION_HEADERS_SENT'
+}
+
+/** `runWithSession({ app, id })` named a session that does not exist or has ended. */
+export class SessionNotFoundError extends SessionError {
+  readonly code = 'ERR_SESSION_NOT_FOUND'
+  override readonly statusCode = 404
+}
+
+/** A blocking route waited longer than its `wait` for the session. Fastify answers 423 with Retry-After. */
+export class SessionLockTimeoutError extends SessionError {
+  readonly code = 'ERR_SESSION_LOCK_TIMEOUT'
+  override readonly statusCode = 423
+
+  /** @param retryAfter seconds after which another attempt makes sense */
+  constructor (readonly retryAfter: number) {
+    super('another request holds this session exclusively and did not let go in time; try again shortly, ' +
+      'or raise `wait` in the block option of the route')
+  }
+}
+
+/** The store could not be reached or written. The cause is the driver's own error. */
+export class SessionStoreError extends SessionError {
+  readonly code = 'ERR_SESSION_STORE'
+  override readonly statusCode = 503
+}

@@ -1,0 +1,69 @@
+import { Signer } from '@fastify/cookie'
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { SessionConfig } from '../config/schema.ts'
+import type { SessionId } from '../session/id.ts'
+import { isSessionId } from '../session/id.ts'
+
+/** Longer values cannot be ours: an id has 43 characters, a signature 44. */
+const MAX_LENGTH = 96
+
+/** A cookie that was presented, after its form and signature have been found right. */
+export interface Presented {
+  readonly id: SessionId
+  /** Signed with a secret that is not the first any more: to be sent again. */
+  readonly isOutdated: boolean
+}
+
+/** The session's cookie: reading it, sending it, clearing it. */
+export class SessionCookie {
+  readonly name: string
+  readonly #signer: Signer | undefined
+  readonly #secure: boolean | 'auto'
+  readonly #sameSite: SessionConfig['sameSite']
+  readonly #attributes: CookieSerializeOptions
+  readonly #isPersistent: boolean
+
+  constructor ({ cookie, path, domain, secure, httpOnly, sameSite, partitioned, expireOnClose, secret }: SessionConfig) {
+    this.name = cookie
+    this.#signer = secret.length === 0 ? undefined : new Signer([...secret])
+    this.#secure = secure
+    this.#sameSite = sameSite
+    this.#attributes = { path, httpOnly, ...domain !== undefined && { domain }, ...partitioned && { partitioned } }
+    this.#isPersistent = !expireOnClose
+  }
+
+  /** @returns what the browser presented; nothing when there is no cookie, or one that the server cannot have made */
+  read (request: FastifyRequest): Presented | undefined {
+    const { cookie: header } = request.headers
+    if (header === undefined || !header.includes(this.name)) return undefined
+    // Not yet parsed where the application registered @fastify/cookie for a later hook.
+    const cookies = (request.cookies as typeof request.cookies | null) ?? request.server.parseCookie(header)
+    const value = cookies[this.name]
+    if (value === undefined || value.length > MAX_LENGTH) return undefined
+    if (this.#signer === undefined) return isSessionId(value) ? { id: value, isOutdated: false } : undefined
+    const { valid, renew, value: id } = this.#signer.unsign(value)
+    return valid && id !== null && isSessionId(id) ? { id, isOutdated: renew } : undefined
+  }
+
+  /** @param expiresAt when the session ends if it is not used again */
+  send (reply: FastifyReply, id: SessionId, expiresAt: Date): void {
+    const maxAge = Math.round((expiresAt.getTime() - Date.now()) / 1000)
+    const value = this.#signer?.sign(id) ?? id
+    this.#set(reply, value, this.#isPersistent ? { maxAge } : {})
+  }
+
+  clear (reply: FastifyReply): void {
+    this.#set(reply, '', { maxAge: 0, expires: new Date(0) })
+  }
+
+  /** On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be. */
+  #set (reply: FastifyReply, value: string, lifetime: CookieSerializeOptions): void {
+    const secure = this.#secure === 'auto' ? reply.request.protocol === 'https' : this.#secure
+    // Browsers refuse SameSite=None without Secure; over plain HTTP the next best thing is their own default.
+    const sameSite = this.#sameSite === 'none' && !secure ? 'lax' : this.#sameSite
+    const options = { ...this.#attributes, ...lifetime, secure, sameSite }
+    if (reply.sent) reply.raw.appendHeader('set-cookie', reply.server.serializeCookie(this.name, value, options))
+    else reply.setCookie(this.name, value, options)
+  }
+}

@@ -1,0 +1,197 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Scope } from '../context.ts'
+import { SessionContextError, SessionHeadersSentError, SessionLockTimeoutError } from '../errors.ts'
+import { keyOf } from '../session/id.ts'
+import type { Found } from '../session/keeper.ts'
+import { nothing, startFrom } from '../session/keeper.ts'
+import { CommitSequence } from '../session/sequence.ts'
+import type { Lifecycle } from '../session/session.ts'
+import { Session } from '../session/session.ts'
+import type { Start } from '../session/unit-of-work.ts'
+import { UnitOfWork } from '../session/unit-of-work.ts'
+import type { StoreKey, Unlock } from '../stores/store.ts'
+import { markAsPersonal } from './caching.ts'
+import type { Presented } from './cookie.ts'
+import type { Host } from './host.ts'
+import { isPage, urlOf } from './page.ts'
+import type { RouteRules } from './route.ts'
+
+/** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
+export class RequestSession implements Scope, Lifecycle {
+  readonly #host: Host
+  readonly #rules: RouteRules
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  #work: UnitOfWork | undefined
+  #commits: CommitSequence | undefined
+  #session: Session | undefined
+  #presented: Presented | undefined
+  /** Gives what an asynchronous store answered before the handler ran, or throws what it threw. */
+  #answer: (() => Found) | undefined
+  #unlock: Unlock | undefined
+  #isFinished = false
+
+  constructor (host: Host, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
+    this.#host = host
+    this.#rules = rules
+    this.#request = request
+    this.#reply = reply
+  }
+
+  get name (): string {
+    return this.#host.cookie.name
+  }
+
+  get hasSession (): boolean {
+    return this.#rules.enabled
+  }
+
+  get session (): Session {
+    this.#session ??= this.#begin()
+    return this.#session
+  }
+
+  /**
+   * What has to happen before the handler: a blocking route takes its lock, an asynchronous store is read.
+   *
+   * @returns undefined when there is nothing to wait for
+   * @throws SessionLockTimeoutError, and what the store throws when it cannot be reached
+   */
+  prepare (): Promise<void> | undefined {
+    const { enabled, block } = this.#rules
+    const isLazy = this.#host.keeper.store.readsSynchronously === true
+    if (!enabled || (isLazy && block === false)) return undefined
+    this.#presented = this.#host.cookie.read(this.#request)
+    return this.#presented === undefined ? undefined : this.#lockAndLoad(this.#presented, isLazy)
+  }
+
+  /** Commits what the request did and tells the browser. The response's headers have not left yet. */
+  finish (): Promise<void> | undefined {
+    // Fastify sends the answer to an error of this very step through the same hook.
+    if (this.#isFinished) return undefined
+    const recordsPage = this.#host.config.previousUrl && this.#rules.enabled && !this.#rules.readonly && isPage(this.#request, this.#reply)
+    if (recordsPage) this.session.setPreviousUrl(urlOf(this.#request))
+    if (this.#work?.isOpen !== true) return undefined
+    this.#isFinished = true
+    markAsPersonal(this.#reply)
+    return this.#commitAndTell()
+  }
+
+  /** The response has left: from now on changes are only kept when they are saved. */
+  end (): void {
+    this.release()
+    const work = this.#work
+    if (work === undefined) return
+    let isScheduled = false
+    const report = (): void => {
+      isScheduled = false
+      const keys = work.unsaved
+      if (keys.length === 0) return
+      this.#host.keeper.report({
+        code: 'AMBIENT_SESSION_UNSAVED',
+        message: `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
+          'Change it before the response is sent, or call `await session().save()` after the change',
+        key: work.key,
+        keys
+      })
+    }
+    work.onChange = () => {
+      // Time for a save() right behind the change.
+      if (!isScheduled) setImmediate(report)
+      isScheduled = true
+    }
+    report()
+  }
+
+  /** Lets go of the session's lock, if the route holds one. */
+  release (): void {
+    const unlock = this.#unlock
+    this.#unlock = undefined
+    if (unlock === undefined) return
+    void Promise.resolve(unlock()).catch(cause => { this.#reportStore(cause) })
+  }
+
+  async save (): Promise<void> {
+    const reply = this.#reply
+    if (reply.raw.headersSent) this.#assertKnownToBrowser()
+    await this.#commits?.commit()
+    if (reply.sent && !reply.raw.headersSent) this.#tellBrowser()
+  }
+
+  async reload (): Promise<void> {
+    await this.#commits?.reload()
+  }
+
+  async #lockAndLoad (presented: Presented, isLazy: boolean): Promise<void> {
+    const { store } = this.#host.keeper
+    const key = keyOf(presented.id)
+    try {
+      await this.#takeLock(key)
+      if (isLazy) return
+      const found = await store.read(key)
+      this.#answer = () => found
+    } catch (error) {
+      this.#answer = () => { throw error }
+      throw error
+    }
+  }
+
+  async #takeLock (key: StoreKey): Promise<void> {
+    const { block } = this.#rules
+    const { lock } = this.#host
+    if (block === false) return
+    try {
+      this.#unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
+    } catch (error) {
+      if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
+      throw error
+    }
+    // The client may have left while the request waited for its turn.
+    if (this.#reply.raw.destroyed) this.release()
+    else this.#reply.raw.once('close', () => { this.release() })
+  }
+
+  #begin (): Session {
+    if (!this.#rules.enabled) {
+      throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
+    }
+    this.#work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
+    this.#commits = new CommitSequence(this.#work, this.#host.keeper)
+    return new Session(this.#work, this)
+  }
+
+  #find (): Start {
+    const { keeper, cookie } = this.#host
+    const presented = this.#presented ??= cookie.read(this.#request)
+    if (presented === undefined) return nothing()
+    const key = keyOf(presented.id)
+    // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
+    const found = this.#answer === undefined ? keeper.store.read(key) as Found : this.#answer()
+    return startFrom(keeper, presented.id, key, found)
+  }
+
+  async #commitAndTell (): Promise<void> {
+    await this.#commits?.commit()
+    this.#tellBrowser()
+  }
+
+  #tellBrowser (): void {
+    const { cookie } = this.#host
+    const outcome = this.#commits?.takeOutcome()
+    const stored = this.#work?.stored
+    if (outcome === 'ended') cookie.clear(this.#reply)
+    else if (stored !== undefined && (outcome === 'renewed' || this.#presented?.isOutdated === true)) {
+      cookie.send(this.#reply, stored.id, stored.record.expiresAt)
+    }
+  }
+
+  #assertKnownToBrowser (): void {
+    if (this.#work?.stored !== undefined || this.#work?.isEnding === true) return
+    throw new SessionHeadersSentError('the response\'s headers have left, so the browser cannot be told of a new session or a new id; ' +
+      'put something into the session, or regenerate it, before the response begins')
+  }
+
+  #reportStore (cause: unknown): void {
+    this.#host.keeper.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be let go; it runs out by itself', cause })
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Laravel-style sessions for Fastify 5.
+ *
+ * ```ts
+ * import Fastify from 'fastify'
+ * import ambientSession, { session } from 'ambient-session'
+ *
+ * const app = Fastify()
+ * await app.register(ambientSession)
+ * app.get('/', () => `visit number ${session().increment('visits')}`)
+ * await app.listen({ port: 3000 })
+ * ```
+ */
+export { ambientSession, ambientSession as default } from './plugin.ts'
+export { hasSession, session } from './context.ts'
+export type { SessionHelper } from './context.ts'
+export { defineConfig } from './config/define.ts'
+export type { SessionConfig, SessionOptions } from './config/schema.ts'
+export { runWithSession } from './run-with-session.ts'
+export type { StoredSession } from './run-with-session.ts'
+export { Session } from './session/session.ts'
+export type { Default } from './session/session.ts'
+export type { SessionData, SessionKey, SessionValues, ValueAt } from './session/keys.ts'
+export type { SessionId } from './session/id.ts'
+export type { RouteSessionOptions } from './http/route.ts'
+export { FileStore } from './stores/file/store.ts'
+export type { FileStoreOptions } from './stores/file/store.ts'
+export { MemoryStore } from './stores/memory.ts'
+export type {
+  LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version
+} from './stores/store.ts'
+export * from './errors.ts'

@@ -1,0 +1,101 @@
+/** The Fastify plugin: the way of a request, from top to bottom. */
+import cookie from '@fastify/cookie'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { resolveConfig } from './config/resolve.ts'
+import type { SessionOptions } from './config/schema.ts'
+import type { SessionHelper } from './context.ts'
+import { runInScope, useSession } from './context.ts'
+import { SessionConflictError, SessionContextError } from './errors.ts'
+import type { Host } from './http/host.ts'
+import { createHost } from './http/host.ts'
+import { RequestSession } from './http/request-session.ts'
+import type { RouteSessionOptions } from './http/route.ts'
+import { RouteRulesReader } from './http/route.ts'
+import type { Report } from './report.ts'
+import { reportToProcess } from './report.ts'
+import { startSweeping } from './sweeper.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The visitor's session: `req.session()`, `req.session(key, default?)`, `req.session({ … })`. */
+    session: SessionHelper
+    /** @internal */
+    [REQUEST_SESSION]: RequestSession | null
+  }
+  interface FastifyInstance {
+    /** @internal */
+    [HOST]: Host
+  }
+  interface FastifyContextConfig {
+    /** `false`: the route has no session. */
+    session?: false | RouteSessionOptions
+  }
+}
+
+const REQUEST_SESSION = Symbol('ambient-session.request')
+/** Where an application that registered the plugin keeps what runWithSession() needs, in whichever copy of the package. */
+export const HOST = Symbol.for('ambient-session.host')
+
+const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
+  assertNobodyElse(app)
+  const host = createHost(await resolveConfig(options), reportTo(app))
+  const { keeper: { store, report }, config } = host
+  const rules = new RouteRulesReader(config.block)
+  await store.open?.()
+  if (!app.hasDecorator('parseCookie')) await app.register(cookie)
+
+  app.decorate(HOST, host)
+  app.decorateRequest(REQUEST_SESSION, null)
+  app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
+    return useSession(requestSessionOf(this).session, args)
+  } as SessionHelper)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const current = new RequestSession(host, rules.of(request.routeOptions.config), request, reply)
+    request[REQUEST_SESSION] = current
+    const preparation = current.prepare()
+    if (preparation === undefined) return runInScope(current, done)
+    preparation.then(() => { runInScope(current, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
+  })
+
+  app.addHook('onSend', (request: FastifyRequest, _reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
+    const commitment = request[REQUEST_SESSION]?.finish()
+    if (commitment === undefined) return done()
+    commitment.then(() => { done() }, done)
+  })
+
+  app.addHook('onResponse', (request, _reply, done) => {
+    request[REQUEST_SESSION]?.end()
+    done()
+  })
+
+  const stopSweeping = config.sweep === false || store.sweep === undefined ? undefined : startSweeping(store, config.sweep * 1000, report)
+  app.addHook('onClose', async () => {
+    await stopSweeping?.()
+    await store.close?.()
+  })
+}
+
+function requestSessionOf (request: FastifyRequest): RequestSession {
+  const current = request[REQUEST_SESSION]
+  if (current !== null) return current
+  throw new SessionContextError('this request has no session yet: it begins in the onRequest hook of ambient-session. ' +
+    'Register ambient-session before the plugin or hook that uses req.session()')
+}
+
+function assertNobodyElse (app: FastifyInstance): void {
+  if (app.hasDecorator(HOST)) throw new SessionConflictError('ambient-session is registered twice; register it once, on the root application')
+  if (!app.hasRequestDecorator('session')) return
+  throw new SessionConflictError('another plugin has already decorated the request with `session` (@fastify/session or ' +
+    '@fastify/secure-session, most likely); an application can have one of them only: take the other one out')
+}
+
+/** Warnings go to the application's log, or to the process where the application does not log. */
+function reportTo ({ log }: FastifyInstance): Report {
+  const logs = typeof (log as { level?: unknown }).level === 'string'
+  if (!logs) return reportToProcess
+  return ({ message, cause, ...details }) => { log.warn(cause === undefined ? details : { ...details, err: cause }, message) }
+}
+
+export const ambientSession = fp(plugin, { fastify: '5.x', name: 'ambient-session' })

@@ -1,0 +1,24 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+/** The secret in the cookie: 256 random bits, base64url. Never stored, never logged. */
+export type SessionId = string & { readonly brand: 'SessionId' }
+
+/** What everybody but the browser knows a session by: SHA-256 of its id, in hex. */
+export type StoreKey = string & { readonly brand: 'StoreKey' }
+
+const ID_BYTES = 32
+/** 256 bits in base64url: 42 full characters and one that carries the last 4 bits, so only every fourth can end an id. */
+const ID_FORM = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
+
+export function newSessionId (): SessionId {
+  return randomBytes(ID_BYTES).toString('base64url') as SessionId
+}
+
+/** Whether a text has the form of an id. Says nothing about whether the server ever gave it out. */
+export function isSessionId (text: string): text is SessionId {
+  return ID_FORM.test(text)
+}
+
+export function keyOf (id: SessionId): StoreKey {
+  return createHash('sha256').update(id).digest('hex') as StoreKey
+}

@@ -1,0 +1,47 @@
+/**
+ * The types of a session's keys. An application declares its own by merging into {@link SessionData}:
+ *
+ * ```ts
+ * declare module 'ambient-session' {
+ *   interface SessionData { userId: string, cart: { items: string[] } }
+ * }
+ * ```
+ */
+
+/** What an application keeps in its sessions, by key. Empty here; to be merged into. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface SessionData {}
+
+type KnownKey = Extract<keyof SessionData, string>
+
+/** A declared key, or any other: dotted paths and undeclared keys stay usable. */
+// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- KnownKey is never only until something is declared
+export type SessionKey = KnownKey | (string & Record<never, never>)
+
+/** The type of what stands at a key or dotted path: as declared, or unknown. */
+export type ValueAt<Path extends string> =
+  Path extends KnownKey
+    ? SessionData[Path]
+    : Path extends `${infer Head}.${infer Rest}`
+      ? Head extends KnownKey ? Walk<NonNullable<SessionData[Head]>, Rest> : unknown
+      : unknown
+
+type Walk<Value, Path extends string> =
+  Path extends keyof Value
+    ? Value[Path]
+    : Value extends readonly (infer Element)[]
+      ? Path extends `${number}.${infer Rest}` ? Walk<NonNullable<Element>, Rest> : Path extends `${number}` ? Element : unknown
+      : Path extends `${infer Head}.${infer Rest}`
+        ? Head extends keyof Value ? Walk<NonNullable<Value[Head]>, Rest> : unknown
+        : unknown
+
+/** What reading with a default gives: the declared type where there is one, and otherwise the default's. */
+export type ValueOr<Path extends string, Default> =
+  unknown extends ValueAt<Path> ? Default : Exclude<ValueAt<Path>, undefined> | Default
+
+/** The elements of the list at a key, where one is declared. */
+export type ElementAt<Path extends string> =
+  NonNullable<ValueAt<Path>> extends readonly (infer Element)[] ? Element : unknown
+
+/** An object of several keys to put at once. */
+export type SessionValues = Partial<SessionData> & Record<string, unknown>

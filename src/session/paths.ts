@@ -1,0 +1,91 @@
+/**
+ * Dotted paths into a session's data: `'user.name'` walks into objects and, by index, into lists. Only own members are
+ * ever seen, so no path reaches a prototype.
+ */
+import { SessionValueError } from '../errors.ts'
+
+export type Tree = Record<string, unknown>
+
+const UNWALKABLE = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** @returns what stands at the path, or `undefined`; a whole key that contains the dot comes before walking. */
+export function valueAt (tree: Tree, path: string): unknown {
+  if (Object.hasOwn(tree, path)) return UNWALKABLE.has(path) ? undefined : tree[path]
+  if (!path.includes('.')) return undefined
+  let value: unknown = tree
+  for (const segment of path.split('.')) {
+    if (!isWalkable(value) || UNWALKABLE.has(segment) || !hasMember(value, segment)) return undefined
+    value = (value as Tree)[segment]
+  }
+  return value
+}
+
+/** @returns the top-level key a path leads through */
+export function rootOf (tree: Tree, path: string): string {
+  const dot = path.indexOf('.')
+  return dot === -1 || Object.hasOwn(tree, path) ? path : path.slice(0, dot)
+}
+
+/**
+ * Sets the value at the path, making objects on the way; what stands in the way and is no container is replaced.
+ *
+ * @throws SessionValueError when a segment is not allowed, not an index of the list it walks into, or when the path
+ *   leads into something that is neither an object nor a list (a Map, a Date …)
+ */
+export function setAt (tree: Tree, path: string, value: unknown): void {
+  const segments = Object.hasOwn(tree, path) ? [path] : path.split('.')
+  const last = segments.pop() as string
+  let container: Tree | unknown[] = tree
+  for (const segment of segments) {
+    checkSegment(container, segment, path)
+    const next: unknown = hasMember(container, segment) ? (container as Tree)[segment] : undefined
+    if (isWalkable(next)) {
+      container = next
+    } else {
+      if (typeof next === 'object' && next !== null) {
+        throw new SessionValueError(path, `leads into a ${next.constructor.name}; dots walk into objects and lists only`)
+      }
+      const made: Tree = {}
+      ;(container as Tree)[segment] = made
+      container = made
+    }
+  }
+  checkSegment(container, last, path)
+  ;(container as Tree)[last] = value
+}
+
+/** Removes what stands at the path, if anything does. An element is taken out of its list; those behind it move up. */
+export function removeAt (tree: Tree, path: string): void {
+  if (Object.hasOwn(tree, path)) {
+    delete tree[path]
+    return
+  }
+  const dot = path.lastIndexOf('.')
+  if (dot === -1) return
+  const container = valueAt(tree, path.slice(0, dot))
+  const last = path.slice(dot + 1)
+  if (!isWalkable(container) || !hasMember(container, last)) return
+  if (Array.isArray(container)) container.splice(Number(last), 1)
+  else delete container[last]
+}
+
+function checkSegment (container: Tree | unknown[], segment: string, path: string): void {
+  if (UNWALKABLE.has(segment)) throw new SessionValueError(path, `has '${segment}' in its path, which is not allowed`)
+  if (Array.isArray(container) && segment !== String(container.length) && !hasMember(container, segment)) {
+    throw new SessionValueError(path, `has '${segment}' where an index of a list of ${container.length} is needed`)
+  }
+}
+
+function isWalkable (value: unknown): value is Tree | unknown[] {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return Array.isArray(value) || prototype === null || prototype === Object.prototype
+}
+
+function hasMember (container: Tree | unknown[], segment: string): boolean {
+  return Array.isArray(container) ? isIndex(segment) && Number(segment) < container.length : Object.hasOwn(container, segment)
+}
+
+function isIndex (segment: string): boolean {
+  return /^(0|[1-9]\d*)$/.test(segment)
+}

@@ -1,0 +1,48 @@
+import type { Outcome } from './commit.ts'
+import { commit } from './commit.ts'
+import type { Found, Keeper } from './keeper.ts'
+import { nothing, startFrom } from './keeper.ts'
+import type { UnitOfWork } from './unit-of-work.ts'
+
+/** The commits of one unit of work, one after the other, and what they mean together for the browser. */
+export class CommitSequence {
+  readonly #work: UnitOfWork
+  readonly #keeper: Keeper
+  #last: Promise<unknown> = Promise.resolve()
+  #outcome: Outcome = 'same'
+
+  constructor (work: UnitOfWork, keeper: Keeper) {
+    this.#work = work
+    this.#keeper = keeper
+  }
+
+  /** Stores what is uncommitted, after all commits asked for before. Throws as {@link commit} does. */
+  commit (): Promise<void> {
+    return this.#enqueue(async () => {
+      const outcome = await commit(this.#work, this.#keeper)
+      if (outcome !== 'same') this.#outcome = outcome
+    })
+  }
+
+  /** Gives up what is uncommitted and reads again what is stored. */
+  reload (): Promise<void> {
+    return this.#enqueue(async () => {
+      const { stored } = this.#work
+      const found: Found = stored === undefined ? undefined : await this.#keeper.store.read(stored.key)
+      this.#work.restart(stored === undefined ? nothing() : startFrom(this.#keeper, stored.id, stored.key, found))
+    })
+  }
+
+  /** @returns what the browser has to be told, once */
+  takeOutcome (): Outcome {
+    const outcome = this.#outcome
+    this.#outcome = 'same'
+    return outcome
+  }
+
+  #enqueue (step: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(step)
+    this.#last = result.catch(() => {})
+    return result
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * What one request does to one session (Fowler's unit of work): what was found, what the request sees, and the ordered
+ * list of what it changed. Nothing here touches a store; a commit takes the list and writes it.
+ */
+import { SessionReadonlyError } from '../errors.ts'
+import type { StoredRecord } from '../stores/store.ts'
+import { deepFreeze } from './freeze.ts'
+import type { SessionId, StoreKey } from './id.ts'
+import { keyOf, newSessionId } from './id.ts'
+import type { Mutation, Stamp } from './mutations.ts'
+import { apply, newStamp, replay, subjectOf } from './mutations.ts'
+import { rootOf, valueAt } from './paths.ts'
+import type { SessionState } from './state.ts'
+import { decodeState, emptyState } from './state.ts'
+import { encode } from './values.ts'
+
+/** What was found for the id that the browser presented. */
+export type Origin =
+  /** Nothing: no cookie, or one whose session is not there any more. A new session may begin. */
+  | { readonly kind: 'none' }
+  /** A living session. */
+  | { readonly kind: 'stored', readonly id: SessionId, readonly key: StoreKey, readonly record: StoredRecord }
+  /** A session that was ended a moment ago. The request works on an empty one that is never stored. */
+  | { readonly kind: 'gone' }
+
+export type StoredOrigin = Extract<Origin, { kind: 'stored' }>
+
+/** What a unit of work begins with: `state` becomes its own, and `text` is the same once more for comparison. */
+export interface Start {
+  readonly origin: Origin
+  readonly state: SessionState
+  readonly text: string | undefined
+}
+
+/** How a request leaves the session it came with: to a new id with its data, or for good. */
+export type Departure = 'none' | 'move' | 'end'
+
+/** What a commit is to write, taken out of the unit of work in one piece. */
+export interface Batch {
+  /** The id under which to write. */
+  readonly id: SessionId
+  readonly mutations: readonly Mutation[]
+  readonly departure: Departure
+}
+
+export class UnitOfWork {
+  /** Changes are refused, flash data does not age and the expiry does not move. */
+  readonly readonly: boolean
+  /** Called after each change. */
+  onChange: (() => void) | undefined
+  readonly #find: () => Start
+  #origin: Origin | undefined
+  /** The state as it was found, as text. */
+  #found: string | undefined
+  #id: SessionId | undefined
+  #state = emptyState()
+  #mutations: Mutation[] = []
+  #departure: Departure = 'none'
+  /** Keys put with now(): seen by this request, never stored. */
+  readonly #transient = new Set<string>()
+  /** The flashes found on loading: they go with the first commit. */
+  #flashes: Record<string, Stamp> = {}
+  #input: Stamp | undefined
+  #aged = false
+  /** Top-level keys whose value is an object that the application holds and may change in place. */
+  readonly #handedOut = new Set<string>()
+  /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
+  #shadow: SessionState | undefined
+  #unfolded: Mutation[] = []
+
+  /** @param find looks for the presented session; called once, at the first use */
+  constructor (find: () => Start, readonly = false) {
+    this.#find = find
+    this.readonly = readonly
+  }
+
+  /** Whether anybody has used the session. */
+  get isOpen (): boolean {
+    return this.#origin !== undefined
+  }
+
+  get origin (): Origin {
+    return this.#origin ?? this.#open(this.#find())
+  }
+
+  get id (): SessionId {
+    const { origin } = this
+    this.#id ??= origin.kind === 'stored' ? origin.id : newSessionId()
+    return this.#id
+  }
+
+  get key (): StoreKey {
+    return this.stored?.key ?? keyOf(this.id)
+  }
+
+  /** The living session found or written, unless the request has left it. */
+  get stored (): StoredOrigin | undefined {
+    const { origin } = this
+    return origin.kind === 'stored' && this.#departure === 'none' ? origin : undefined
+  }
+
+  /** Whether all that is to be committed is the end of the session. */
+  get isEnding (): boolean {
+    return this.#departure === 'end' && this.#mutations.length === 0
+  }
+
+  /** What the request sees. Only to be read; what leaves for the application is announced with {@link handOut}. */
+  get state (): SessionState {
+    if (this.#origin === undefined) this.#open(this.#find())
+    return this.#state
+  }
+
+  /** What was changed and not yet committed, as names for people. */
+  get unsaved (): string[] {
+    return [...new Set(this.#mutations.map(subjectOf))]
+  }
+
+  /** @returns the value, after making sure that a change of it in place is noticed (or, when read-only, refused) */
+  handOut (path: string, value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value
+    if (this.readonly) return deepFreeze(value)
+    this.#handedOut.add(rootOf(this.state.data, path))
+    return value
+  }
+
+  /** Makes a change and records it. `value` is the application's own, where the mutation carries its encoding. */
+  record (mutation: Mutation, value?: unknown): void {
+    this.#assertWritable()
+    const { data } = this.state
+    if (!('path' in mutation)) {
+      if (mutation.op === 'flush' || mutation.op === 'replace') this.#forgetData()
+    } else if (this.#transient.has(rootOf(data, mutation.path))) {
+      if (!this.#replacesTransient(mutation)) return apply(this.#state, mutation, value)
+      this.#transient.delete(mutation.path)
+      delete data[mutation.path]
+    }
+    apply(this.#state, mutation, value)
+    if ('path' in mutation) this.handOut(mutation.path, value)
+    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(this.#state.data)) this.handOut(key, member)
+    this.#mutations.push(mutation)
+    this.#unfolded.push(mutation)
+    this.onChange?.()
+  }
+
+  /** Puts a value for this request only. The key is a whole one: its dots do not walk. */
+  putTransient (key: string, value: unknown): void {
+    this.#assertWritable()
+    apply(this.state, { op: 'change', key, value: encode(value, key) }, value)
+    this.#transient.add(key)
+  }
+
+  /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
+  keep (paths?: readonly string[]): void {
+    this.#assertWritable()
+    const { data } = this.state
+    for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient]) {
+      const isFlash = Object.hasOwn(this.#flashes, path)
+      if (isFlash && !this.#aged) {
+        delete this.#flashes[path]
+      } else if (isFlash || this.#transient.has(path)) {
+        const value = valueAt(data, path)
+        this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
+      }
+    }
+    if (paths === undefined) this.#input = undefined
+  }
+
+  /** Gives the session a new id. With `'end'` its data stays behind and ends with the old one. */
+  depart (how: 'move' | 'end'): void {
+    this.#assertWritable()
+    const { origin } = this
+    if (how === 'end') {
+      this.#state = emptyState()
+      this.#mutations = []
+      this.#shadow = emptyState()
+      this.#unfolded = []
+      this.#forgetData()
+    }
+    this.#id = newSessionId()
+    if (origin.kind === 'stored' && this.#departure !== 'end') this.#departure = how
+  }
+
+  /** Takes what is to be committed, with what was changed in place and the ageing of the flashes found on loading. */
+  take (): Batch {
+    const batch = { id: this.id, mutations: [...this.#mutations, ...this.#changesInPlace(), ...this.#ageing()], departure: this.#departure }
+    this.#mutations = []
+    return batch
+  }
+
+  /** Gives back what could not be committed, so that another commit can try. */
+  putBack ({ mutations }: Batch): void {
+    this.#mutations.unshift(...mutations)
+  }
+
+  /** Notes what stands behind the session now that a batch has been committed. */
+  settle (origin: Origin, batch: Batch): void {
+    this.#origin = origin
+    // The application may have asked for another new id while the commit was under way: that one is still to come.
+    if (this.#id === batch.id) this.#departure = 'none'
+  }
+
+  /** Starts over from what is stored now; what was changed and not committed is given up. */
+  restart (start: Start): void {
+    this.#forgetData()
+    this.#mutations = []
+    this.#unfolded = []
+    this.#shadow = undefined
+    this.#departure = 'none'
+    this.#id = undefined
+    this.#aged = false
+    this.#open(start)
+  }
+
+  #open ({ origin, state, text }: Start): Origin {
+    this.#origin = origin
+    this.#state = state
+    this.#found = text
+    this.#flashes = { ...state.flashes }
+    this.#input = state.input?.stamp
+    return origin
+  }
+
+  #assertWritable (): void {
+    if (!this.readonly) return
+    throw new SessionReadonlyError('this route reads its session only (config.session.readonly) and cannot change it; ' +
+      'change it in another route, or take readonly off this one')
+  }
+
+  #replacesTransient (mutation: Extract<Mutation, { path: string }>): boolean {
+    return this.#transient.has(mutation.path) && (mutation.op === 'put' || mutation.op === 'flash' || mutation.op === 'forget')
+  }
+
+  #forgetData (): void {
+    this.#transient.clear()
+    this.#handedOut.clear()
+    this.#flashes = {}
+    this.#input = undefined
+  }
+
+  #changesInPlace (): Mutation[] {
+    if (this.#handedOut.size === 0) return []
+    const shadow = this.#upToDateShadow()
+    const changes: Mutation[] = []
+    for (const key of this.#handedOut) {
+      if (this.#transient.has(key) || !Object.hasOwn(this.#state.data, key)) continue
+      const value = encode(this.#state.data[key], key)
+      if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key) === value) continue
+      const change: Mutation = { op: 'change', key, value }
+      apply(shadow, change)
+      changes.push(change)
+    }
+    return changes
+  }
+
+  #upToDateShadow (): SessionState {
+    this.#shadow ??= this.#found === undefined ? emptyState() : decodeState(this.#found)
+    replay(this.#shadow, this.#unfolded)
+    this.#unfolded = []
+    return this.#shadow
+  }
+
+  #ageing (): Mutation[] {
+    const flashes = Object.entries(this.#flashes)
+    if (this.#aged || (flashes.length === 0 && this.#input === undefined)) return []
+    this.#aged = true
+    return [{ op: 'age', flashes, input: this.#input }]
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * What a session can hold, as text and back.
+ *
+ * The text is JSON. What JSON has no word for is an object with one key that begins with `$`, in the manner of MongoDB's
+ * Extended JSON: `{"$date":"2026-01-31T12:00:00.000Z"}`. An application's own object of that form is wrapped in
+ * `{"$object":…}`, so that every value comes back as it went in and stays legible in the store. Most sessions hold
+ * nothing of the kind, and text without `{"$` is read by JSON.parse alone.
+ */
+import { SessionValueError } from '../errors.ts'
+
+/** A value as text. */
+export type Encoded = string & { readonly brand: 'Encoded' }
+
+/** Nesting beyond this is refused: it is never meant, and unbounded recursion ends in a stack overflow. */
+const MAX_DEPTH = 200
+
+type Tagged = Record<string, unknown>
+
+/** Constructors of the values that are kept as bytes, by the name they are kept under. */
+const BYTES = new Map<string, (bytes: Buffer) => unknown>([
+  ['Buffer', bytes => bytes],
+  ['ArrayBuffer', bytes => arrayBufferOf(bytes)],
+  ...[
+    Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+    Float32Array, Float64Array, BigInt64Array, BigUint64Array
+  ].map(TypedArray => [TypedArray.name, (bytes: Buffer) => new TypedArray(arrayBufferOf(bytes))] as const)
+])
+
+const DECODERS: Record<string, (content: unknown) => unknown> = {
+  $date: iso => new Date(iso === null ? NaN : text(iso)),
+  $map: entries => new Map(list(entries).map(entry => {
+    const [key, value] = list(entry)
+    return [revive(key), revive(value)]
+  })),
+  $set: values => new Set(list(values).map(revive)),
+  $bigint: digits => BigInt(text(digits)),
+  $number: name => Number(text(name)),
+  $url: href => new URL(text(href)),
+  $regexp: content => {
+    const [source, flags] = list(content)
+    return new RegExp(text(source), text(flags))
+  },
+  $bytes: content => {
+    const [name, base64] = list(content)
+    const construct = BYTES.get(text(name))
+    if (construct === undefined) throw new SyntaxError(`unknown kind of bytes '${text(name)}'`)
+    return construct(Buffer.from(text(base64), 'base64'))
+  },
+  $undefined: () => undefined,
+  $object: content => reviveMembers(content)
+}
+
+/**
+ * @param value anything
+ * @param path where it is being put, for the error's message
+ * @throws SessionValueError when the value, or anything in it, would not come back as it went in
+ */
+export function encode (value: unknown, path: string): Encoded {
+  return JSON.stringify(taggedForm(value, path, [])) as Encoded
+}
+
+/**
+ * @returns a fresh value each time, shared with nobody
+ * @throws SyntaxError when the text is not one that {@link encode} makes
+ */
+export function decode (encoded: string): unknown {
+  const value: unknown = JSON.parse(encoded)
+  return encoded.includes('{"$') ? revive(value) : value
+}
+
+/** The value itself where JSON can say it, and otherwise a copy of it in which everything else is tagged. */
+function taggedForm (value: unknown, path: string, ancestors: object[]): unknown {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) }
+    case 'bigint':
+      return { $bigint: String(value) }
+    case 'undefined':
+      return { $undefined: true }
+    case 'object':
+      return value === null ? null : taggedObject(value, path, ancestors)
+    default:
+      throw new SessionValueError(path, `is a ${typeof value}, which cannot be stored`)
+  }
+}
+
+function taggedObject (value: object, path: string, ancestors: object[]): unknown {
+  if (ancestors.includes(value)) throw new SessionValueError(path, 'refers back to itself; a session holds no cycles')
+  if (ancestors.length >= MAX_DEPTH) throw new SessionValueError(path, `is nested more than ${MAX_DEPTH} levels deep`)
+  ancestors.push(value)
+  const tagged = taggedByKind(value, path, ancestors)
+  ancestors.pop()
+  return tagged
+}
+
+function taggedByKind (value: object, path: string, ancestors: object[]): unknown {
+  const inner = (member: unknown, name: string | number): unknown => taggedForm(member, `${path}.${name}`, ancestors)
+  const prototype: unknown = Object.getPrototypeOf(value)
+
+  if (prototype === Array.prototype) return taggedList(value as unknown[], path, inner)
+  if (isPlain(prototype)) return taggedMembers(value as Tagged, path, inner)
+  switch (prototype) {
+    case Date.prototype: {
+      const date = value as Date
+      return { $date: Number.isNaN(date.getTime()) ? null : date.toISOString() }
+    }
+    case Map.prototype:
+      return { $map: [...value as Map<unknown, unknown>].map(([key, member], index) => [inner(key, index), inner(member, index)]) }
+    case Set.prototype:
+      return { $set: [...value as Set<unknown>].map(inner) }
+    case URL.prototype:
+      return { $url: (value as URL).href }
+    case RegExp.prototype:
+      return { $regexp: [(value as RegExp).source, (value as RegExp).flags] }
+    default:
+      return taggedBytes(value, prototype, path)
+  }
+}
+
+function taggedList (value: unknown[], path: string, inner: (member: unknown, index: number) => unknown): unknown {
+  if (Object.keys(value).length !== value.length) {
+    throw new SessionValueError(path, 'is an array with holes or with named properties; fill it, or use an object')
+  }
+  let copy: unknown[] | undefined
+  for (const [index, member] of value.entries()) {
+    const tagged = inner(member, index)
+    if (tagged !== member) copy ??= value.slice()
+    if (copy !== undefined) copy[index] = tagged
+  }
+  return copy ?? value
+}
+
+function taggedMembers (value: Tagged, path: string, inner: (member: unknown, name: string) => unknown): unknown {
+  const names = Object.keys(value)
+  if (Object.getOwnPropertySymbols(value).length > 0) {
+    throw new SessionValueError(path, 'has a symbol among its keys, which cannot be stored')
+  }
+  let copy: Tagged | undefined
+  for (const name of names) {
+    if (name === '__proto__') throw new SessionValueError(`${path}.${name}`, 'would replace a prototype')
+    const tagged = inner(value[name], name)
+    if (tagged !== value[name]) copy ??= { ...value }
+    if (copy !== undefined) copy[name] = tagged
+  }
+  return names.length === 1 && names[0]?.startsWith('$') === true ? { $object: copy ?? value } : copy ?? value
+}
+
+function taggedBytes (value: object, prototype: unknown, path: string): unknown {
+  const name = (prototype as { constructor?: { name?: string } }).constructor?.name ?? 'an unnamed class'
+  const genuine = BYTES.has(name) && prototype === (globalThis as unknown as Record<string, { prototype: unknown }>)[name]?.prototype
+  if (!genuine) {
+    throw new SessionValueError(path, `is an instance of ${name}, which would come back as a plain object; store its data instead`)
+  }
+  const bytes = ArrayBuffer.isView(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : Buffer.from(value as ArrayBuffer)
+  return { $bytes: [name, bytes.toString('base64')] }
+}
+
+/** Plain objects: of this realm, of another one, or without a prototype (as parsed query strings are). */
+function isPlain (prototype: unknown): boolean {
+  return prototype === null || prototype === Object.prototype ||
+    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf'))
+}
+
+/** Undoes {@link taggedForm}; may reuse the tree it is given. */
+function revive (value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (!Array.isArray(value)) {
+    const names = Object.keys(value)
+    const [name] = names
+    if (names.length === 1 && name?.startsWith('$') === true) {
+      const decoder = Object.hasOwn(DECODERS, name) ? DECODERS[name] : undefined
+      if (decoder === undefined) throw new SyntaxError(`unknown kind of value '${name}'`)
+      return decoder((value as Tagged)[name])
+    }
+  }
+  return reviveMembers(value)
+}
+
+function reviveMembers (value: unknown): unknown {
+  const members = value as Tagged
+  for (const name of Object.keys(members)) members[name] = revive(members[name])
+  return members
+}
+
+function arrayBufferOf (bytes: Buffer): ArrayBuffer {
+  return new Uint8Array(bytes).buffer
+}
+
+function text (content: unknown): string {
+  if (typeof content !== 'string') throw new SyntaxError('expected a text')
+  return content
+}
+
+function list (content: unknown): unknown[] {
+  if (!Array.isArray(content)) throw new SyntaxError('expected a list')
+  return content
+}

@@ -1,0 +1,128 @@
+/**
+ * The contract between sessions and the place they are kept.
+ *
+ * A store is told keys, never session ids: a leaked store leaks no cookie. It keeps text it does not interpret, and
+ * its one duty beyond keeping is that {@link SessionStore.compareAndSet} is atomic for everybody who uses the same
+ * storage. Everything a session promises about concurrent requests rests on that method alone.
+ *
+ * @example The smallest useful store, without tombstones and for one process:
+ *
+ * ```ts
+ * const records = new Map<StoreKey, StoredRecord>()
+ * const store: SessionStore = {
+ *   read: key => records.get(key),
+ *   compareAndSet (key, record, expected) {
+ *     const current = records.get(key)
+ *     if (expected !== undefined && current === undefined) return 'gone'
+ *     if (current?.version !== expected) return 'conflict'
+ *     const version = ((current?.version ?? 0) + 1) as Version
+ *     records.set(key, { ...record, version })
+ *     return version
+ *   },
+ *   touch (key, expiresAt) {
+ *     const current = records.get(key)
+ *     if (current === undefined) return false
+ *     records.set(key, { ...current, expiresAt })
+ *     return true
+ *   },
+ *   destroy (key, _tombstoneUntil, expected) {
+ *     const current = records.get(key)
+ *     if (current === undefined) return 'gone'
+ *     if (expected !== undefined && current.version !== expected) return 'conflict'
+ *     records.delete(key)
+ *     return 'destroyed'
+ *   }
+ * }
+ * ```
+ */
+import type { StoreKey } from '../session/id.ts'
+
+export type { StoreKey }
+
+export type MaybePromise<T> = T | Promise<T>
+
+/** Counts the commits of one record. Opaque to everybody but the store that made it. */
+export type Version = number & { readonly brand: 'Version' }
+
+/** What a commit hands to a store. */
+export interface NewRecord {
+  /** The session's data as text; encrypted when the application asked for that. */
+  readonly payload: string
+  readonly createdAt: Date
+  /** From this moment on the record counts as missing, whether or not it has been swept away yet. */
+  readonly expiresAt: Date
+}
+
+/** What a store hands back. */
+export interface StoredRecord extends NewRecord {
+  readonly version: Version
+}
+
+export interface LockOptions {
+  /** Milliseconds after which the lock lets go by itself, should its holder not. */
+  readonly lease: number
+  /** Milliseconds to wait for another holder before giving up with a SessionLockTimeoutError. */
+  readonly wait: number
+}
+
+/** Lets go of a lock. Letting go of a lock that has run out meanwhile is not an error. */
+export type Unlock = () => MaybePromise<void>
+
+/** Where sessions are kept. Faults of the storage itself are thrown; what is merely absent is a return value. */
+export interface SessionStore {
+  /**
+   * True when `read` never returns a promise and costs no more than microseconds. Such a store is read at the first use
+   * of a session and not at all by a route that does not use it; any other is read before the handler runs.
+   */
+  readonly readsSynchronously?: boolean
+
+  /**
+   * The record under a key; `undefined` when there is none, it has expired or cannot be read any more;
+   * `'gone'` when the session was ended and its tombstone still stands.
+   */
+  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined>
+
+  /**
+   * Writes the record if its stored version is still the expected one.
+   *
+   * @param expected the version that was read, or `undefined` to create
+   * @returns the new version; `'conflict'` when the stored version is another one (or the record to create exists);
+   *   `'gone'` when there is nothing to replace any more: missing, expired, or a tombstone. Nothing is written then.
+   */
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'>
+
+  /**
+   * Moves a living record's expiry and leaves its version as it is.
+   *
+   * @returns whether there was a living record; a missing, expired or ended one is never brought back
+   */
+  touch (key: StoreKey, expiresAt: Date): MaybePromise<boolean>
+
+  /**
+   * Ends a session. With `tombstoneUntil` its key answers `'gone'` until then; without, it is simply removed.
+   *
+   * @param expected destroy only this version
+   * @returns `'destroyed'`; `'conflict'` when the stored version is not the expected one, and nothing was changed;
+   *   `'gone'` when there was no living record (a tombstone that stands is left standing)
+   */
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'>
+
+  /**
+   * Removes expired records and tombstones, at most `limit` of them.
+   *
+   * @returns how many were removed
+   */
+  sweep? (now: Date, limit: number): MaybePromise<number>
+
+  /**
+   * Takes an exclusive lock on a session, for routes that block. Rejects with a SessionLockTimeoutError.
+   * Without this method such routes are serial within one process only.
+   */
+  lock? (key: StoreKey, options: LockOptions): Promise<Unlock>
+
+  /** Called once before anything else; throws when the store could not work (a directory that cannot be written …). */
+  open? (): MaybePromise<void>
+
+  /** Called when the application closes. */
+  close? (): MaybePromise<void>
+}
