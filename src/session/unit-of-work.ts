@@ -112,7 +112,9 @@ export class UnitOfWork {
 
   /** What was changed and not yet committed, as names for people. */
   get unsaved (): string[] {
-    return [...new Set(this.#mutations.map(subjectOf))]
+    const subjects = this.#mutations.map(subjectOf)
+    if (this.#departure !== 'none') subjects.push('(session id)')
+    return [...new Set(subjects)]
   }
 
   /** @returns the value, after making sure that a change of it in place is noticed (or, when read-only, refused) */
@@ -178,6 +180,7 @@ export class UnitOfWork {
     }
     this.#id = newSessionId()
     if (origin.kind === 'stored' && this.#departure !== 'end') this.#departure = how
+    this.onChange?.()
   }
 
   /** Takes what is to be committed, with what was changed in place and the ageing of the flashes found on loading. */
@@ -261,7 +264,7 @@ export class UnitOfWork {
 
   #ageing (): Mutation[] {
     const flashes = Object.entries(this.#flashes)
-    if (this.#aged || (flashes.length === 0 && this.#input === undefined)) return []
+    if (this.readonly || this.#aged || (flashes.length === 0 && this.#input === undefined)) return []
     this.#aged = true
     return [{ op: 'age', flashes, input: this.#input }]
   }

@@ -56,12 +56,12 @@ export class Group {
     let sliceBegin = begin
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       settle(job)
-      const now = performance.now()
-      if (now - begin > HOLD) return
-      if (now - sliceBegin > SLICE) {
+      if (performance.now() - sliceBegin > SLICE) {
         await nextTurn()
         sliceBegin = performance.now()
       }
+      // Asked after the pause: a process that was stopped meanwhile may have lost the lock.
+      if (performance.now() - begin > HOLD) return
     }
   }
 }
