@@ -21,6 +21,7 @@ export class SessionCookie {
   readonly #signer: Signer | undefined
   readonly #secure: boolean | 'auto'
   readonly #sameSite: SessionConfig['sameSite']
+  readonly #partitioned: boolean
   readonly #attributes: CookieSerializeOptions
   readonly #isPersistent: boolean
 
@@ -29,7 +30,8 @@ export class SessionCookie {
     this.#signer = secret.length === 0 ? undefined : new Signer([...secret])
     this.#secure = secure
     this.#sameSite = sameSite
-    this.#attributes = { path, httpOnly, ...domain !== undefined && { domain }, ...partitioned && { partitioned } }
+    this.#partitioned = partitioned
+    this.#attributes = { path, httpOnly, ...domain !== undefined && { domain } }
     this.#isPersistent = !expireOnClose
   }
 
@@ -60,9 +62,9 @@ export class SessionCookie {
   /** On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be. */
   #set (reply: FastifyReply, value: string, lifetime: CookieSerializeOptions): void {
     const secure = this.#secure === 'auto' ? reply.request.protocol === 'https' : this.#secure
-    // Browsers refuse SameSite=None without Secure; over plain HTTP the next best thing is their own default.
+    // Browsers refuse SameSite=None and Partitioned without Secure; over plain HTTP their own default is the next best.
     const sameSite = this.#sameSite === 'none' && !secure ? 'lax' : this.#sameSite
-    const options = { ...this.#attributes, ...lifetime, secure, sameSite }
+    const options = { ...this.#attributes, ...lifetime, secure, sameSite, ...this.#partitioned && secure && { partitioned: true } }
     if (reply.sent) reply.raw.appendHeader('set-cookie', reply.server.serializeCookie(this.name, value, options))
     else reply.setCookie(this.name, value, options)
   }

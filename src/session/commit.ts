@@ -58,11 +58,14 @@ function write (work: UnitOfWork, batch: Batch, keeper: Keeper): Outcome | Promi
 async function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): Promise<Outcome> {
   const state = emptyState()
   replay(state, batch.mutations)
-  if (isEmpty(state)) return 'same'
+  if (isEmpty(state)) {
+    work.settle({ kind: 'none' }, batch)
+    return 'same'
+  }
   const now = Date.now()
   const key = keyOf(batch.id)
   const record = sealed(keeper, key, encodeState(state), now, expiryFrom(now, now, keeper.lifetime))
-  const version = mustBeVersion(await keeper.store.compareAndSet(key, record, undefined))
+  const version = await writeNew(keeper, key, record, undefined)
   work.settle({ kind: 'stored', id: batch.id, key, record: { ...record, version } }, batch)
   return 'renewed'
 }
@@ -119,7 +122,7 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
     replay(opened.state, batch.mutations)
     const createdAt = current.createdAt.getTime()
     const next = sealed(keeper, key, encodeState(opened.state), createdAt, expiryFrom(Date.now(), createdAt, keeper.lifetime))
-    version = mustBeVersion(await keeper.store.compareAndSet(key, next, version))
+    version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
       work.settle({ kind: 'stored', id: batch.id, key, record: { ...next, version } }, batch)
@@ -168,6 +171,16 @@ function sealed ({ format, maxBytes }: Keeper, key: StoreKey, text: string, crea
 
 function tombstone ({ grace }: Keeper): Date | undefined {
   return grace === 0 ? undefined : new Date(Date.now() + grace)
+}
+
+/**
+ * Writes under a key that nobody else knows yet. What is found there is what an earlier attempt of this same commit left:
+ * it seemed to fail, or it failed later on.
+ */
+async function writeNew (keeper: Keeper, key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version> {
+  const answer = await keeper.store.compareAndSet(key, record, expected)
+  const left = answer === 'conflict' ? await living(keeper, key) : undefined
+  return mustBeVersion(left === undefined ? answer : await keeper.store.compareAndSet(key, record, left.version))
 }
 
 /** A key made of 256 fresh random bits is nobody else's: any other answer is a fault of the store. */

@@ -20,6 +20,15 @@ export function valueAt (tree: Tree, path: string): unknown {
   return value
 }
 
+/**
+ * For whole keys, whose dots do not walk.
+ *
+ * @throws SessionValueError when no path could ever read the key
+ */
+export function checkKey (key: string): void {
+  if (UNWALKABLE.has(key)) throw notAllowed(key, key)
+}
+
 /** @returns the top-level key a path leads through */
 export function rootOf (tree: Tree, path: string): string {
   const dot = path.indexOf('.')
@@ -70,7 +79,7 @@ export function removeAt (tree: Tree, path: string): void {
 }
 
 function checkSegment (container: Tree | unknown[], segment: string, path: string): void {
-  if (UNWALKABLE.has(segment)) throw new SessionValueError(path, `has '${segment}' in its path, which is not allowed`)
+  if (UNWALKABLE.has(segment)) throw notAllowed(segment, path)
   if (Array.isArray(container) && segment !== String(container.length) && !hasMember(container, segment)) {
     throw new SessionValueError(path, `has '${segment}' where an index of a list of ${container.length} is needed`)
   }
@@ -88,4 +97,8 @@ function hasMember (container: Tree | unknown[], segment: string): boolean {
 
 function isIndex (segment: string): boolean {
   return /^(0|[1-9]\d*)$/.test(segment)
+}
+
+function notAllowed (segment: string, path: string): SessionValueError {
+  return new SessionValueError(path, `has '${segment}' in its path, which is not allowed`)
 }

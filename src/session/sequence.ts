@@ -1,6 +1,6 @@
 import type { Outcome } from './commit.ts'
 import { commit } from './commit.ts'
-import type { Found, Keeper } from './keeper.ts'
+import type { Keeper } from './keeper.ts'
 import { nothing, startFrom } from './keeper.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
@@ -27,9 +27,11 @@ export class CommitSequence {
   /** Gives up what is uncommitted and reads again what is stored. */
   reload (): Promise<void> {
     return this.#enqueue(async () => {
-      const { stored } = this.#work
-      const found: Found = stored === undefined ? undefined : await this.#keeper.store.read(stored.key)
-      this.#work.restart(stored === undefined ? nothing() : startFrom(this.#keeper, stored.id, stored.key, found))
+      const { origin } = this.#work
+      // A session that was ended stays ended: a late request must not begin another one.
+      if (origin.kind !== 'stored') return this.#work.restart({ ...nothing(), origin })
+      const { id, key } = origin
+      this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key)))
     })
   }
 

@@ -4,7 +4,7 @@ import type { SessionId, StoreKey } from './id.ts'
 import type { ElementAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
 import { newStamp, newToken } from './mutations.ts'
 import type { Tree } from './paths.ts'
-import { valueAt } from './paths.ts'
+import { checkKey, valueAt } from './paths.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 import { encode } from './values.ts'
 
@@ -56,13 +56,15 @@ export class Session {
   }
 
   /** @returns the named top-level keys, as far as they are there */
-  only (keys: readonly SessionKey[]): SessionValues {
-    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => keys.includes(key)))
+  only (keys: SessionKey | readonly SessionKey[]): SessionValues {
+    const names = listOf(keys)
+    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => names.includes(key)))
   }
 
   /** @returns everything but the named top-level keys */
-  except (keys: readonly SessionKey[]): SessionValues {
-    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => !keys.includes(key)))
+  except (keys: SessionKey | readonly SessionKey[]): SessionValues {
+    const names = listOf(keys)
+    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => !names.includes(key)))
   }
 
   /** @returns whether the key, or every one of several, is present and not null */
@@ -111,6 +113,7 @@ export class Session {
   /** Makes the given object the whole of the data. Its keys are taken as they are: dots in them do not walk. */
   replace (values: SessionValues): void {
     const present = Object.fromEntries(Object.entries(valuesOf(values)).filter(([, value]) => value !== undefined))
+    Object.keys(present).forEach(checkKey)
     this.#work.record({ op: 'replace', value: encode(present, 'session') }, present)
   }
 

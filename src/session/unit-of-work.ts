@@ -9,7 +9,7 @@ import type { SessionId, StoreKey } from './id.ts'
 import { keyOf, newSessionId } from './id.ts'
 import type { Mutation, Stamp } from './mutations.ts'
 import { apply, newStamp, replay, subjectOf } from './mutations.ts'
-import { rootOf, valueAt } from './paths.ts'
+import { checkKey, rootOf, valueAt } from './paths.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState } from './state.ts'
 import { encode } from './values.ts'
@@ -113,7 +113,7 @@ export class UnitOfWork {
   /** What was changed and not yet committed, as names for people. */
   get unsaved (): string[] {
     const subjects = this.#mutations.map(subjectOf)
-    if (this.#departure !== 'none') subjects.push('(session id)')
+    if (this.#departure !== 'none' && this.#origin?.kind === 'stored') subjects.push('(session id)')
     return [...new Set(subjects)]
   }
 
@@ -147,6 +147,7 @@ export class UnitOfWork {
   /** Puts a value for this request only. The key is a whole one: its dots do not walk. */
   putTransient (key: string, value: unknown): void {
     this.#assertWritable()
+    checkKey(key)
     apply(this.state, { op: 'change', key, value: encode(value, key) }, value)
     this.#transient.add(key)
   }
@@ -164,22 +165,22 @@ export class UnitOfWork {
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }
     }
-    if (paths === undefined) this.#input = undefined
+    if (paths === undefined) this.#keepInput()
   }
 
   /** Gives the session a new id. With `'end'` its data stays behind and ends with the old one. */
   depart (how: 'move' | 'end'): void {
     this.#assertWritable()
-    const { origin } = this
     if (how === 'end') {
       this.#state = emptyState()
       this.#mutations = []
       this.#shadow = emptyState()
       this.#unfolded = []
+      this.#input = undefined
       this.#forgetData()
     }
     this.#id = newSessionId()
-    if (origin.kind === 'stored' && this.#departure !== 'end') this.#departure = how
+    if (this.#departure !== 'end') this.#departure = how
     this.onChange?.()
   }
 
@@ -237,6 +238,13 @@ export class UnitOfWork {
     this.#transient.clear()
     this.#handedOut.clear()
     this.#flashes = {}
+  }
+
+  #keepInput (): void {
+    const { input } = this.#state
+    if (this.#aged && this.#input !== undefined && input?.stamp === this.#input) {
+      this.record({ op: 'flashInput', value: encode(input.value, 'old input'), stamp: newStamp() }, input.value)
+    }
     this.#input = undefined
   }
 
@@ -248,10 +256,10 @@ export class UnitOfWork {
       if (this.#transient.has(key) || !Object.hasOwn(this.#state.data, key)) continue
       const value = encode(this.#state.data[key], key)
       if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key) === value) continue
-      const change: Mutation = { op: 'change', key, value }
-      apply(shadow, change)
-      changes.push(change)
+      changes.push({ op: 'change', key, value })
     }
+    // Only now: a value that cannot be stored ends the loop, and what was found before it has to be found again.
+    replay(shadow, changes)
     return changes
   }
 

@@ -65,7 +65,12 @@ export function encode (value: unknown, path: string): Encoded {
  */
 export function decode (encoded: string): unknown {
   const value: unknown = JSON.parse(encoded)
-  return encoded.includes('{"$') ? revive(value) : value
+  if (!encoded.includes('{"$')) return value
+  try {
+    return revive(value)
+  } catch (cause) {
+    throw new SyntaxError('not the text of a session value', { cause })
+  }
 }
 
 /** The value itself where JSON can say it, and otherwise a copy of it in which everything else is tagged. */

@@ -1,13 +1,8 @@
-/**
- * Group commit: everything that waits is done under one lock. A lock between processes costs as much as fifty writes, so
- * it is taken once for all commits that have come together, not once for each.
- */
-import type { MaybePromise, Unlock } from '../store.ts'
+/** Group commit: all commits that have come together are done under one hold of the lock, one after the other. */
+import type { CommitLock } from './commit-lock.ts'
 
-/** The event loop is let go after this many milliseconds of uninterrupted jobs … */
+/** The event loop is let go after this many milliseconds of uninterrupted work. */
 const SLICE = 0.8
-/** … and the lock after this many, so that other processes get their turn under load. */
-const HOLD = 20
 
 interface Job {
   readonly run: () => unknown
@@ -16,16 +11,19 @@ interface Job {
 }
 
 export class Group {
-  readonly #lock: () => Promise<Unlock>
-  readonly #jobs: Job[] = []
+  readonly #lock: CommitLock
+  #jobs: Job[] = []
   #working: Promise<void> | undefined
 
-  /** @param lock takes the lock, or rejects when it is not to be had: all jobs that wait are rejected with it */
-  constructor (lock: () => Promise<Unlock>) {
+  constructor (lock: CommitLock) {
     this.#lock = lock
   }
 
-  /** Runs a synchronous job while the lock is held; jobs run one after the other, in the order they came. */
+  /**
+   * Runs a synchronous job while the lock is held.
+   *
+   * @throws what the job throws, or what taking the lock threw
+   */
   run<T> (job: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push({ run: job, resolve, reject })
@@ -33,47 +31,44 @@ export class Group {
     })
   }
 
-  /** Resolves when nothing is left to do. */
-  async idle (): Promise<void> {
+  /** Resolves when nothing is left to do and the lock is let go. */
+  async close (): Promise<void> {
     await this.#working
+    await this.#lock.release()
   }
 
   async #work (): Promise<void> {
     while (this.#jobs.length > 0) {
       try {
-        const unlock = await this.#lock()
-        await this.#runJobs()
-        await unlock()
+        // Asked before every slice: a process that was stopped meanwhile may have lost the lock.
+        await this.#lock.hold()
+        this.#runSlice()
+        await nextTurn()
+        await this.#lock.giveWay(this.#jobs.length > 0)
       } catch (error) {
         for (const { reject } of this.#jobs.splice(0)) reject(error)
       }
     }
+    this.#lock.rest()
     this.#working = undefined
   }
 
-  async #runJobs (): Promise<void> {
+  #runSlice (): void {
     const begin = performance.now()
-    let sliceBegin = begin
-    for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
-      settle(job)
-      if (performance.now() - sliceBegin > SLICE) {
-        await nextTurn()
-        sliceBegin = performance.now()
+    let done = 0
+    for (const { run, resolve, reject } of this.#jobs) {
+      try {
+        resolve(run() as never)
+      } catch (error) {
+        reject(error)
       }
-      // Asked after the pause: a process that was stopped meanwhile may have lost the lock.
-      if (performance.now() - begin > HOLD) return
+      done++
+      if (performance.now() - begin > SLICE) break
     }
+    this.#jobs.splice(0, done)
   }
 }
 
-function settle ({ run, resolve, reject }: Job): void {
-  try {
-    resolve(run() as never)
-  } catch (error) {
-    reject(error)
-  }
-}
-
-function nextTurn (): MaybePromise<void> {
+function nextTurn (): Promise<void> {
   return new Promise(resolve => { setImmediate(resolve) })
 }

@@ -6,12 +6,13 @@
  * lock, which is what makes compare-and-set true.
  */
 import { accessSync, constants, fsyncSync, openSync, closeSync, rmSync, statSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
 import type { LockOptions, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../store.ts'
+import { CommitLock } from './commit-lock.ts'
 import { waitForLock } from './directory-lock.ts'
 import type { Entry } from './format.ts'
 import { Group } from './group.ts'
@@ -36,12 +37,6 @@ interface Cached extends Found {
 }
 
 const DIRECTORY_MODE = 0o700
-/** Held by whoever writes. */
-const COMMIT_LOCK = '.commit.lock'
-/** Milliseconds between two attempts to take the commit lock, which others hold for a few milliseconds at a time. */
-const COMMIT_LOCK_POLL = 3
-/** Milliseconds until a commit gives up on the lock: well beyond the time after which a dead holder's is taken over. */
-const COMMIT_LOCK_WAIT = 10_000
 /** Milliseconds between two attempts to take a session's exclusive lock. */
 const SESSION_LOCK_POLL = 25
 /**
@@ -72,12 +67,13 @@ export class FileStore implements SessionStore {
     this.#directory = directory
     this.#durable = durable
     this.#report = report
-    this.#commits = new Group(() => this.#lockCommits())
+    this.#commits = new Group(new CommitLock(directory))
   }
 
   /** @throws SessionStoreError naming the directory when it cannot be made or written */
   open (): void {
     try {
+      mkdirSync(dirname(this.#directory), { recursive: true })
       mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE })
       accessSync(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (cause) {
@@ -135,22 +131,24 @@ export class FileStore implements SessionStore {
   async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
     const until = Date.now() + options.wait
     const unlockHere = await this.#locks.acquire(key, options)
-    const unlockEverywhere = await waitForLock(join(this.#directory, `.${key}.lock`), SESSION_LOCK_POLL, until).catch(asStoreError)
-    if (unlockEverywhere === undefined) {
+    try {
+      const everywhere = await waitForLock(join(this.#directory, `.${key}.lock`), SESSION_LOCK_POLL, until)
+      if (everywhere === undefined) throw new SessionLockTimeoutError(RETRY_AFTER)
+      const lease = setTimeout(() => { void everywhere.release() }, options.lease).unref()
+      return async () => {
+        clearTimeout(lease)
+        await everywhere.release()
+        await unlockHere()
+      }
+    } catch (error) {
       await unlockHere()
-      throw new SessionLockTimeoutError(RETRY_AFTER)
-    }
-    const lease = setTimeout(() => { void unlockEverywhere() }, options.lease)
-    lease.unref()
-    return async () => {
-      clearTimeout(lease)
-      await unlockEverywhere()
-      await unlockHere()
+      if (error instanceof SessionLockTimeoutError) throw error
+      return asStoreError(error)
     }
   }
 
   async close (): Promise<void> {
-    await this.#commits.idle()
+    await this.#commits.close()
   }
 
   /** What is stored under a key at this moment, from memory where the file is unchanged. */
@@ -216,20 +214,12 @@ export class FileStore implements SessionStore {
   }
 
   async #commit<T> (job: () => T): Promise<T> {
-    return await this.#commits.run(job).catch(asStoreError)
-  }
-
-  async #lockCommits (): Promise<Unlock> {
-    const path = join(this.#directory, COMMIT_LOCK)
-    const until = Date.now() + COMMIT_LOCK_WAIT
-    const unlock = await waitForLock(path, COMMIT_LOCK_POLL, until).catch(async (error: unknown) => {
+    return await this.#commits.run(job).catch(async (error: unknown) => {
       // Somebody removed the directory under the running application: sessions can begin anew all the same.
-      if (codeOf(error) !== 'ENOENT') throw error
+      if (codeOf(error) !== 'ENOENT') asStoreError(error)
       this.open()
-      return await waitForLock(path, COMMIT_LOCK_POLL, until)
+      return await this.#commits.run(job).catch(asStoreError)
     })
-    if (unlock !== undefined) return unlock
-    throw new SessionStoreError(`the lock ${path} was not to be had for ${COMMIT_LOCK_WAIT / 1000} s`)
   }
 
   #pathOf (key: StoreKey): string {

@@ -28,12 +28,12 @@ const PAUSE = 8
 
 /** @returns how many sessions were removed; 0 at once when another process is sweeping */
 export async function sweepDirectory (directory: string, sweep: Sweep): Promise<number> {
-  const unlock = await tryLock(join(directory, SWEEP_LOCK))
-  if (unlock === undefined) return 0
+  const lock = await tryLock(join(directory, SWEEP_LOCK))
+  if (lock === undefined) return 0
   try {
     return await sweepAll(directory, sweep)
   } finally {
-    await unlock()
+    await lock.release()
   }
 }
 

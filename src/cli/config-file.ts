@@ -1,0 +1,78 @@
+/** The text of a new `config/session.*`. */
+
+/** Everything stands as a comment, so that what is not decided here stays open to the environment. */
+export const configFile = `import { defineConfig } from 'ambient-session'
+
+// Each option is shown with its default. Take away the // to change one; what is left out comes from the environment
+// (SESSION_LIFETIME, SESSION_SECRET, ...) or else is the default. null stands for "none".
+export default defineConfig({
+  // Where sessions are kept: 'file', 'memory' (gone with the process), 'null' (nowhere) or an object that is a SessionStore.
+  // driver: 'file',
+
+  // Directory of the session files, relative to the working directory.
+  // files: 'storage/framework/sessions',
+
+  // Wait for the disk on every commit, so that a power failure loses none.
+  // durable: false,
+
+  // URL or client of the drivers 'redis' and 'database', which are planned.
+  // connection: null,
+
+  // Table of the driver 'database', which is planned.
+  // table: 'sessions',
+
+  // Whether the driver 'database', which is planned, creates its table.
+  // createTable: false,
+
+  // Minutes without use after which a session ends.
+  // lifetime: 120,
+
+  // Minutes after its creation at which a session ends whatever its use.
+  // absoluteLifetime: null,
+
+  // Let browsers forget the cookie when they close.
+  // expireOnClose: false,
+
+  // Name of the cookie.
+  // cookie: 'ambient_session',
+
+  // Path of the cookie.
+  // path: '/',
+
+  // Domain of the cookie; without one only the host that set it gets it back.
+  // domain: null,
+
+  // Send the cookie over HTTPS only: true, false, or 'auto' to follow the request's protocol.
+  // secure: 'auto',
+
+  // Hide the cookie from scripts in the page.
+  // httpOnly: true,
+
+  // Which requests of other sites carry the cookie: 'lax', 'strict' or 'none'.
+  // sameSite: 'lax',
+
+  // Keep the cookie apart for every top-level site.
+  // partitioned: false,
+
+  // Signs the cookie: a text of at least 32 characters, or a list to rotate secrets. Better kept in SESSION_SECRET.
+  // secret: null,
+
+  // Encrypt what the store keeps; needs a secret.
+  // encrypt: false,
+
+  // Let only one request at a time work on a session: true, or { lock: 10, wait: 10 } in seconds.
+  // block: false,
+
+  // Record the URL of GET pages for previousUrl(), which costs a write per page.
+  // previousUrl: false,
+
+  // Seconds for which an ended session's key is remembered as ended.
+  // grace: 60,
+
+  // Seconds between two removals of expired sessions in the background, or false for none.
+  // sweep: 60,
+
+  // Largest size of one session in bytes.
+  // maxBytes: 1048576,
+})
+`

@@ -1,0 +1,65 @@
+/** `ambient-session init`: what an application needs before it can change an option. */
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { findConfigFile } from '../config/file.ts'
+import { configFile } from './config-file.ts'
+
+const SESSIONS = 'storage/framework/sessions'
+const IGNORE_ALL = '*\n!.gitignore\n'
+
+/**
+ * Writes what is not there yet.
+ *
+ * @returns a line for each file, saying what became of it
+ */
+export async function init (cwd: string): Promise<string[]> {
+  const present = findConfigFile(cwd)
+  return [
+    present === undefined ? await write(cwd, newConfigFile(cwd), configFile) : left(present),
+    await writeIgnoreFile(cwd)
+  ]
+}
+
+async function writeIgnoreFile (cwd: string): Promise<string> {
+  const directory = join(cwd, SESSIONS)
+  if (!existsSync(directory)) {
+    await mkdir(dirname(directory), { recursive: true })
+    await mkdir(directory, { mode: 0o700 })
+  }
+  return write(cwd, `${SESSIONS}/.gitignore`, IGNORE_ALL)
+}
+
+async function write (cwd: string, file: string, text: string): Promise<string> {
+  const path = join(cwd, file)
+  if (existsSync(path)) return left(file)
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, text, { flag: 'wx' })
+  return `wrote   ${file}`
+}
+
+function left (file: string): string {
+  return `exists  ${file} (left as it is)`
+}
+
+/** TypeScript where the project uses it, else an ES module in the form that its package.json calls for. */
+function newConfigFile (cwd: string): string {
+  const { type, ...dependencies } = readPackage(cwd)
+  if (existsSync(join(cwd, 'tsconfig.json')) || usesTypeScript(dependencies)) return 'config/session.ts'
+  return type === 'module' ? 'config/session.js' : 'config/session.mjs'
+}
+
+interface Package {
+  readonly type?: unknown
+  readonly dependencies?: object
+  readonly devDependencies?: object
+}
+
+function usesTypeScript ({ dependencies, devDependencies }: Package): boolean {
+  return 'typescript' in { ...dependencies, ...devDependencies }
+}
+
+function readPackage (cwd: string): Package {
+  const path = join(cwd, 'package.json')
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Package : {}
+}

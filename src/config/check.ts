@@ -1,0 +1,56 @@
+/** From what was given to a complete configuration, or to the list of everything that is wrong with it. */
+import { resolve } from 'node:path'
+import { SessionConfigError } from '../errors.ts'
+import { readEnvironment } from './environment.ts'
+import type { Given } from './names.ts'
+import { readNames } from './names.ts'
+import type { SessionConfig } from './options.ts'
+import { rules } from './rules.ts'
+import type { OptionName } from './schema.ts'
+import { sessionSchema } from './schema.ts'
+
+export interface Surroundings {
+  /** Where `SESSION_*` variables are looked up. */
+  readonly env: NodeJS.ProcessEnv
+  /** The directory that relative paths start from. */
+  readonly cwd: string
+}
+
+/**
+ * @param source what the options are called in an error: the file they were found in
+ * @throws SessionConfigError with all problems at once
+ */
+export function checkOptions (options: object, { env, cwd }: Surroundings, source?: string): SessionConfig {
+  const explicit = readNames(options)
+  const defaults = readEnvironment(env, explicit.given)
+  const given = new Map([...defaults.given, ...explicit.given])
+  const problems = [...explicit.problems, ...defaults.problems]
+  // Only what was given can be at fault, so every option that needs a label has one.
+  const labels = Object.fromEntries([...given].map(([name, { label }]) => [name, label])) as Record<OptionName, string>
+  const faulty = new Set<OptionName>()
+
+  const result = sessionSchema.safeParse(valuesOf(given))
+  for (const { path: [root, ...rest], message } of result.error?.issues ?? []) {
+    const name = root as OptionName
+    faulty.add(name)
+    problems.push(`${labels[name]}${rest.map(member).join('')}: ${message}`)
+  }
+
+  // The rules see what is in order; those that would look at a faulty option wait until it is mended.
+  const config = result.data ?? sessionSchema.parse(valuesOf(given, faulty))
+  for (const { of, and, broken, problem } of rules) {
+    if (faulty.has(of) || faulty.has(and) || !broken(config)) continue
+    problems.push(`${labels[of]}: ${problem(config)}`)
+  }
+
+  if (problems.length > 0) throw new SessionConfigError(problems, source)
+  return { ...config, files: resolve(cwd, config.files) }
+}
+
+function valuesOf (given: Map<OptionName, Given>, without = new Set<OptionName>()): object {
+  return Object.fromEntries([...given].filter(([name]) => !without.has(name)).map(([name, { value }]) => [name, value]))
+}
+
+function member (segment: PropertyKey): string {
+  return typeof segment === 'number' ? `[${segment}]` : `.${String(segment)}`
+}

@@ -1,0 +1,58 @@
+/** What options must have to do with each other. The cookie's rules are those of RFC 6265bis. */
+import type { z } from 'zod'
+import { show } from './describe.ts'
+import type { OptionName, sessionSchema } from './schema.ts'
+
+type Checked = z.output<typeof sessionSchema>
+
+export interface Rule {
+  /** The option a breach is reported on. */
+  readonly of: OptionName
+  /** The other option that the rule looks at. */
+  readonly and: OptionName
+  readonly broken: (config: Checked) => boolean
+  readonly problem: (config: Checked) => string
+}
+
+const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie.toLowerCase().startsWith(prefix)
+const bearsHostPrefix = bearsPrefix('__host-')
+const bearsSecurePrefix = bearsPrefix('__secure-')
+
+export const rules: readonly Rule[] = [
+  {
+    of: 'encrypt',
+    and: 'secret',
+    broken: ({ encrypt, secret }) => encrypt && secret.length === 0,
+    problem: () => 'needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'
+  },
+  {
+    of: 'cookie',
+    and: 'path',
+    broken: config => bearsHostPrefix(config) && config.path !== '/',
+    problem: ({ path }) => `a name that begins with __Host- needs the path '/', got ${show(path)}`
+  },
+  {
+    of: 'cookie',
+    and: 'domain',
+    broken: config => bearsHostPrefix(config) && config.domain !== undefined,
+    problem: ({ domain }) => `a name that begins with __Host- allows no domain, got ${show(domain)}`
+  },
+  {
+    of: 'cookie',
+    and: 'secure',
+    broken: config => config.secure === false && (bearsHostPrefix(config) || bearsSecurePrefix(config)),
+    problem: ({ cookie }) => `browsers refuse ${show(cookie)} without Secure; secure must be true or 'auto'`
+  },
+  {
+    of: 'sameSite',
+    and: 'secure',
+    broken: ({ sameSite, secure }) => sameSite === 'none' && secure === false,
+    problem: () => "browsers refuse 'none' without Secure; secure must be true or 'auto'"
+  },
+  {
+    of: 'partitioned',
+    and: 'secure',
+    broken: ({ partitioned, secure }) => partitioned && secure === false,
+    problem: () => "browsers refuse a partitioned cookie without Secure; secure must be true or 'auto'"
+  }
+]

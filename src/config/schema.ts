@@ -1,0 +1,136 @@
+/** Each option by itself: what it takes, its default, and how a fault describes it. */
+import { z } from 'zod'
+import type { SessionStore } from '../stores/store.ts'
+import { conceal, show } from './describe.ts'
+import type { CamelCaseOptions, SameSite } from './options.ts'
+
+export type { SessionConfig, SessionOptions } from './options.ts'
+
+/** Of random base64 these are 192 bits; a passphrase that long is hard enough to guess, too. */
+const MIN_SECRET_LENGTH = 32
+/** A hundred years: far enough, and well within what a Date can hold. */
+const MAX_MINUTES = 52_560_000
+/** What a Node.js timer can wait: 2³¹ - 1 milliseconds, some 24 days. */
+const MAX_SECONDS = 2_147_483
+
+const flag = z.boolean(expected('true or false'))
+const minutesFault = expected('a number of minutes greater than 0')
+const minutes = z.number(minutesFault).positive(minutesFault).max(MAX_MINUTES, expected(`at most ${MAX_MINUTES} minutes (100 years)`))
+const sweepFault = expected('a number of seconds greater than 0, or false')
+const bytesFault = expected('a whole number of bytes greater than 0')
+const tooManySeconds = expected(`at most ${MAX_SECONDS} seconds (24 days)`)
+
+function seconds (min: number): z.ZodNumber {
+  const fault = expected(`a number of seconds, ${min} or more`)
+  return z.number(fault).min(min, fault).max(MAX_SECONDS, tooManySeconds)
+}
+
+function matching (pattern: RegExp, what: string): z.ZodString {
+  return z.string(expected(what)).regex(pattern, expected(what))
+}
+
+const secret = z.string().min(MIN_SECRET_LENGTH, expected(`a text of at least ${MIN_SECRET_LENGTH} characters`, conceal))
+const secretFault = expected(`a text of at least ${MIN_SECRET_LENGTH} characters, or a list of such texts`, conceal)
+
+const blockFault = expected('true, false or { lock: seconds, wait: seconds }')
+const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) }, blockFault)
+
+/** The value of `block`: `true` means the defaults. */
+export const blockSchema = z.union([flag, blockShape], blockFault)
+  .transform(value => value === true ? blockShape.parse({}) : value)
+
+/** RFC 6265, section 4.1.1: the name of a cookie is a token as of RFC 2616, section 2.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
+const COOKIE_PATH = /^\/[\x20-\x3a\x3c-\x7e]*$/
+const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
+/** Such names need no quoting in any SQL dialect; a schema may come before the name. */
+const TABLE_NAME = /^[a-z_]\w*(\.[a-z_]\w*)?$/i
+const CONNECTION_URL = /^(rediss?|postgres(ql)?|mysql):\/\/|^sqlite:./
+
+type Driver = NonNullable<CamelCaseOptions['driver']>
+
+const DRIVERS: readonly unknown[] = ['file', 'memory', 'array', 'null'] satisfies Driver[]
+const PLANNED_DRIVERS: readonly unknown[] = ['redis', 'database', 'cookie']
+const STORE_METHODS = ['read', 'compareAndSet', 'touch', 'destroy'] as const satisfies Array<keyof SessionStore>
+const SAME_SITES: readonly string[] = ['lax', 'strict', 'none'] satisfies SameSite[]
+
+export const sessionSchema = z.strictObject({
+  driver: z.custom<Driver>(isDriver, { error: issue => driverFault(issue.input) })
+    .default('file')
+    .transform(driver => driver === 'array' ? 'memory' : driver),
+  files: matching(/./, 'the path of a directory').default('storage/framework/sessions'),
+  durable: flag.default(false),
+  connection: z.custom<string | object>(isConnection, expected(
+    'a URL that begins with redis://, rediss://, postgres://, mysql:// or sqlite:, or a client object', conceal)).optional(),
+  table: matching(TABLE_NAME, 'the name of a table').default('sessions'),
+  createTable: flag.default(false),
+  lifetime: minutes.default(120),
+  absoluteLifetime: minutes.optional(),
+  expireOnClose: flag.default(false),
+  cookie: matching(TOKEN, 'the name of a cookie: letters, digits and any of !#$%&\'*+-.^_`|~').default('ambient_session'),
+  path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon in it').default('/'),
+  domain: matching(HOST_NAME, 'a host name such as example.com').optional(),
+  secure: z.union([z.boolean(), z.literal('auto')], expected("true, false or 'auto'")).default('auto'),
+  httpOnly: flag.default(true),
+  sameSite: z.custom<SameSite | Capitalize<SameSite>>(isSameSite, expected("'lax', 'strict' or 'none'"))
+    .default('lax')
+    .transform(value => value.toLowerCase() as SameSite),
+  partitioned: flag.default(false),
+  secret: z.union([secret, z.array(secret).min(1, secretFault).readonly()], secretFault)
+    .default([])
+    .transform(value => typeof value === 'string' ? [value] : value),
+  encrypt: flag.default(false),
+  block: blockSchema.default(false),
+  previousUrl: flag.default(false),
+  grace: seconds(0).default(60),
+  sweep: z.union([z.literal(false), z.number().positive(sweepFault).max(MAX_SECONDS, tooManySeconds)], sweepFault).default(60),
+  maxBytes: z.int(bytesFault).positive(bytesFault).default(1024 * 1024)
+})
+
+export type OptionName = keyof typeof sessionSchema.shape
+
+export const optionNames = Object.keys(sessionSchema.shape) as OptionName[]
+
+type Values<Options> = { [Name in keyof Options]-?: NonNullable<Options[Name]> }
+type Same<A, B> = [A, B] extends [B, A] ? true : false
+type Holds<Statement extends true> = Statement
+
+/**
+ * The documented options and the checked ones are the same, or this does not compile.
+ *
+ * @internal
+ */
+export type OptionsAgree = Holds<Same<Values<CamelCaseOptions>, Values<z.input<typeof sessionSchema>>>>
+
+function isDriver (value: unknown): boolean {
+  return isObject(value) ? missingMethods(value).length === 0 : DRIVERS.includes(value)
+}
+
+function driverFault (value: unknown): string {
+  if (PLANNED_DRIVERS.includes(value)) {
+    return `${show(value)} is planned for a later release; until then any object that is a SessionStore can be passed as driver`
+  }
+  if (isObject(value)) return `expected a SessionStore, got an object without the functions ${missingMethods(value).join(', ')}`
+  return `expected 'file', 'memory' (or 'array'), 'null' or an object that is a SessionStore, got ${show(value)}`
+}
+
+function missingMethods (store: object): string[] {
+  return STORE_METHODS.filter(method => !(method in store) || typeof (store as SessionStore)[method] !== 'function')
+}
+
+function isConnection (value: unknown): boolean {
+  return typeof value === 'string' ? CONNECTION_URL.test(value) : isObject(value) || typeof value === 'function'
+}
+
+function isSameSite (value: unknown): boolean {
+  return typeof value === 'string' && SAME_SITES.includes(value.toLowerCase())
+}
+
+function isObject (value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The message of every fault: what was expected and, as far as it may be told, what was found. */
+function expected (what: string, describe = show): { error: (issue: { input?: unknown }) => string } {
+  return { error: issue => `expected ${what}, got ${describe(issue.input)}` }
+}

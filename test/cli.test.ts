@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { main } from '../src/cli/main.ts'
+import { resolveConfig } from '../src/config/resolve.ts'
+import { optionNames } from '../src/config/schema.ts'
+import { installInto, nowhere, resolved } from './config/helpers.ts'
+
+const root = resolve(import.meta.dirname, '..')
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+
+interface Run {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+async function run (cwd: string, ...args: string[]): Promise<Run> {
+  let out = ''
+  let err = ''
+  const code = await main(args, { cwd, out: text => { out += text }, err: text => { err += text } })
+  return { code, out, err }
+}
+
+t.test('init writes a config file and a directory for the sessions that only its owner can enter', async t => {
+  const cwd = t.testdir({ 'tsconfig.json': '{}' })
+  t.strictSame(await run(cwd, 'init'), {
+    code: 0,
+    out: 'wrote   config/session.ts\nwrote   storage/framework/sessions/.gitignore\n',
+    err: ''
+  })
+  t.equal(statSync(join(cwd, 'storage/framework/sessions')).mode & 0o777, 0o700)
+  t.equal(readFileSync(join(cwd, 'storage/framework/sessions/.gitignore'), 'utf8'), '*\n!.gitignore\n')
+})
+
+const kinds: Array<[project: string, files: Record<string, string>, file: string]> = [
+  ['with a tsconfig.json', { 'tsconfig.json': '{}' }, 'config/session.ts'],
+  ['that depends on typescript', { 'package.json': '{ "devDependencies": { "typescript": "*" } }' }, 'config/session.ts'],
+  ['of ES modules', { 'package.json': '{ "type": "module", "dependencies": { "fastify": "*" } }' }, 'config/session.js'],
+  ['of CommonJS', { 'package.json': '{ "name": "app" }' }, 'config/session.mjs'],
+  ['without a package.json', {}, 'config/session.mjs']
+]
+
+for (const [kind, files, file] of kinds) {
+  t.test(`in a project ${kind} init writes ${file}, which gives exactly the defaults`, async t => {
+    const cwd = t.testdir(files)
+    await run(cwd, 'init')
+    installInto(cwd)
+    t.ok(existsSync(join(cwd, file)))
+    t.strictSame(await resolveConfig({}, { cwd, env: {} }), { ...await resolved({}), files: join(cwd, 'storage/framework/sessions') })
+  })
+}
+
+t.test('the config file leaves the environment its say', async t => {
+  const cwd = installInto(t.testdir({}))
+  await run(cwd, 'init')
+  t.equal((await resolveConfig({}, { cwd, env: { SESSION_LIFETIME: '5' } })).lifetime, 5)
+})
+
+t.test('the config file names every option with its default', async t => {
+  const cwd = installInto(t.testdir({}))
+  await run(cwd, 'init')
+  const text = readFileSync(join(cwd, 'config/session.mjs'), 'utf8')
+  writeFileSync(join(cwd, 'config/everything.mjs'), text.replaceAll(/^ {2}\/\/ (\w+: .*,)$/gm, '  $1'))
+  const { default: options } = await import(pathToFileURL(join(cwd, 'config/everything.mjs')).href) as { default: object }
+  t.strictSame(Object.keys(options), optionNames)
+  t.strictSame(await resolved(options), await resolved({}))
+})
+
+t.test('init leaves what is there as it is', async t => {
+  const cwd = t.testdir({
+    config: { 'session.mjs': 'export default {}' },
+    storage: { framework: { sessions: { '.gitignore': 'mine' } } },
+    'tsconfig.json': '{}'
+  })
+  t.strictSame(await run(cwd, 'init'), {
+    code: 0,
+    out: 'exists  config/session.mjs (left as it is)\nexists  storage/framework/sessions/.gitignore (left as it is)\n',
+    err: ''
+  })
+  t.equal(readFileSync(join(cwd, 'config/session.mjs'), 'utf8'), 'export default {}')
+  t.equal(readFileSync(join(cwd, 'storage/framework/sessions/.gitignore'), 'utf8'), 'mine')
+  t.notOk(existsSync(join(cwd, 'config/session.ts')))
+})
+
+t.test('init fails with a message where it cannot write', async t => {
+  const { code, err } = await run(t.testdir({ storage: 'a file' }), 'init')
+  t.equal(code, 1)
+  t.match(err, /^ambient-session: .*(ENOTDIR|EEXIST)/)
+  const occupied = await run(t.testdir({ config: 'a file' }), 'init')
+  t.equal(occupied.code, 1)
+})
+
+t.test('--help and --version answer and succeed', async t => {
+  t.match(await run(nowhere, '--help'), { code: 0, out: /^Usage: ambient-session init/, err: '' })
+  t.match(await run(nowhere, '-h', 'init'), { code: 0, out: /^Usage:/ })
+  t.strictSame(await run(nowhere, '--version'), { code: 0, out: `${version}\n`, err: '' })
+})
+
+t.test('what is not understood fails with the usage', async t => {
+  for (const [args, message] of [
+    [['instal'], 'unknown command: instal'],
+    [[], 'a command is missing'],
+    [['init', 'here'], 'unexpected: here'],
+    [['init', '--force'], "Unknown option '--force'"]
+  ] as const) {
+    const { code, out, err } = await run(nowhere, ...args)
+    t.equal(code, 1)
+    t.equal(out, '')
+    t.ok(err.startsWith(`ambient-session: ${message}`), err)
+    t.match(err, 'Usage: ambient-session init')
+  }
+})
+
+t.test('the bin runs in the working directory and sets the exit code', async t => {
+  const cwd = t.testdir({ 'package.json': '{}' })
+  // With this process's own loader of TypeScript, so that coverage of both can be put together.
+  const bin = (...args: string[]) => new Promise<Run>(resolve => {
+    execFile(process.execPath, [...process.execArgv, join(root, 'src/cli.ts'), ...args], { cwd }, (error, out, err) => {
+      resolve({ code: Number(error?.code ?? 0), out, err })
+    })
+  })
+  t.match(await bin('init'), { code: 0, out: 'wrote   config/session.mjs\n', err: '' })
+  t.ok(existsSync(join(cwd, 'config/session.mjs')))
+  t.match(await bin('nonsense'), { code: 1, out: '', err: /unknown command: nonsense/ })
+})
