@@ -1,0 +1,38 @@
+/** The shop, put together. Read on in services/: that is where sessions are used. */
+import formBody from '@fastify/formbody'
+import ambientSession from 'ambient-session'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { requireToken } from './routes/guards.ts'
+import { accountRoutes } from './routes/account.ts'
+import { assetRoutes } from './routes/assets.ts'
+import { cartRoutes } from './routes/cart.ts'
+import { catalogueRoutes } from './routes/catalogue.ts'
+import { contactRoutes } from './routes/contact.ts'
+import { addErrorPages } from './routes/errors.ts'
+import { pageHeaders } from './routes/page-headers.ts'
+import { sessionRoutes } from './routes/session.ts'
+import { sessionFiles } from './session-files.ts'
+
+export async function buildApp (): Promise<FastifyInstance> {
+  const app = Fastify({ logger: { level: 'warn' } })
+
+  await app.register(ambientSession, {
+    files: sessionFiles,
+    cookie: 'shop_session',
+    lifetime: 120
+  })
+  await app.register(formBody)
+
+  app.addHook('onRequest', pageHeaders)
+  app.addHook('preHandler', requireToken)
+
+  addErrorPages(app)
+  await app.register(assetRoutes)
+  await app.register(catalogueRoutes)
+  await app.register(cartRoutes)
+  await app.register(accountRoutes)
+  await app.register(contactRoutes)
+  await app.register(sessionRoutes)
+  return app
+}

@@ -1,0 +1,28 @@
+/** Pages for what goes wrong. They have a session like any other: the name in the header stays, and so does the cart. */
+import { SessionError } from 'ambient-session'
+import type { FastifyError, FastifyInstance } from 'fastify'
+import { failurePage, forgedFormPage, notFoundPage, outOfOrderPage, refusedPage } from '../views/errors.ts'
+import { ForgedFormError } from './guards.ts'
+import { HTML } from './page-headers.ts'
+
+export function addErrorPages (app: FastifyInstance): void {
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send(notFoundPage()))
+
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) request.log.error(error)
+    // Fastify takes the content type back when a handler fails.
+    return reply.code(status).type(HTML).send(pageFor(error, status))
+  })
+
+  app.get('/broken', () => {
+    throw new Error('this page fails on purpose')
+  })
+}
+
+function pageFor (error: Error, status: number): string {
+  // When it is the session that fails, its page must do without one.
+  if (error instanceof SessionError) return outOfOrderPage()
+  if (error instanceof ForgedFormError) return forgedFormPage()
+  return status >= 500 ? failurePage() : refusedPage()
+}

@@ -1,0 +1,19 @@
+/** One sentence for the visitor, said on the page after the redirect and then never again. */
+import { session } from 'ambient-session'
+
+export interface Message {
+  readonly kind: 'success' | 'problem'
+  readonly text: string
+}
+
+export function tell (text: string): void {
+  session().flash('message', { kind: 'success', text } satisfies Message)
+}
+
+export function complain (text: string): void {
+  session().flash('message', { kind: 'problem', text } satisfies Message)
+}
+
+export function currentMessage (): Message | undefined {
+  return session('message')
+}

@@ -1,0 +1,12 @@
+/** The visitor's session as the store has it. Only the page that shows it needs this; an application never does. */
+import { FileStore, session } from 'ambient-session'
+import type { StoredRecord } from 'ambient-session'
+import { sessionFiles } from '../session-files.ts'
+
+const store = new FileStore({ directory: sessionFiles, report: () => {} })
+
+/** @returns the record as the last request left it, or nothing when this visitor has none */
+export function storedSession (): StoredRecord | undefined {
+  const record = store.read(session().key)
+  return record === 'gone' ? undefined : record
+}

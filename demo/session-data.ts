@@ -1,0 +1,17 @@
+/** What the shop keeps in its sessions. Declared once, and `session('cart')` is typed everywhere. */
+import type { Order } from './services/orders.ts'
+import type { Message } from './services/messages.ts'
+
+declare module 'ambient-session' {
+  interface SessionData {
+    /** How many of each product, by the product's id. */
+    cart: Record<string, number>
+    /** Who is signed in. */
+    userId: string
+    orders: Order[]
+    /** Flashed: said on the next page, once. */
+    message: Message
+    /** Flashed: what was wrong with the form just sent, by the field's name. */
+    errors: Record<string, string>
+  }
+}

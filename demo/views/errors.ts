@@ -1,0 +1,53 @@
+import type { Html } from './html.ts'
+import { html } from './html.ts'
+import { document, layout } from './layout.ts'
+
+const backstage = html`
+  <p>An error page has a session like any other page: your name, your cart and messages flashed for you are all here, and what
+  you had put before the error is stored.</p>
+`
+
+export function notFoundPage (): Html {
+  return layout({
+    title: 'No such page',
+    content: html`<h1>There is no such page</h1><p>It may have moved, or never been. <a href="/">Back to the shop</a></p>`,
+    backstage
+  })
+}
+
+export function failurePage (): Html {
+  return layout({
+    title: 'Something went wrong',
+    content: html`<h1>Something went wrong</h1><p>That was our fault, and your cart is safe. <a href="/">Back to the shop</a></p>`,
+    backstage
+  })
+}
+
+export function forgedFormPage (): Html {
+  return layout({
+    title: 'This form is out of date',
+    content: html`
+      <h1>This form is out of date</h1>
+      <p>Nothing was changed. You have signed in or out since it was shown, or it was not one of ours.
+      <a href="/">Back to the shop</a></p>
+    `,
+    backstage: html`
+      <p>Every form carries the session’s CSRF token, and <code>session().hasToken(…)</code> did not find it in this one.
+      A page of another site cannot know the token.</p>
+    `
+  })
+}
+
+export function refusedPage (): Html {
+  return layout({
+    title: 'That did not work',
+    content: html`<h1>That did not work</h1><p>We could not make sense of the request. <a href="/">Back to the shop</a></p>`
+  })
+}
+
+/** For when sessions themselves cannot be had: asks nothing of them. */
+export function outOfOrderPage (): Html {
+  return document('Out of order', html`
+    <main class="wrap"><h1>We will be back in a moment</h1><p>Please try again shortly.</p></main>
+  `)
+}

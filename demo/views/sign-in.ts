@@ -1,0 +1,38 @@
+import type { User } from '../data/users.ts'
+import { users } from '../data/users.ts'
+import { postForm, textField } from './form.ts'
+import type { Html } from './html.ts'
+import { html } from './html.ts'
+import { layout } from './layout.ts'
+
+export function signInPage (): Html {
+  return layout({
+    title: 'Sign in',
+    content: html`
+      <h1>Sign in</h1>
+      <div class="columns">
+        !${postForm('/sign-in', html`
+          !${textField({ name: 'name', label: 'Name', autocomplete: 'username' })}
+          !${textField({ name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' })}
+          <button class="primary">Sign in</button>
+        `, 'card')}
+        <section class="hint" aria-labelledby="who">
+          <h2 id="who">Who you can be</h2>
+          <table>
+            <thead><tr><th scope="col">Name</th><th scope="col">Password</th></tr></thead>
+            <tbody>!${users.map(userRow)}</tbody>
+          </table>
+        </section>
+      </div>
+    `,
+    backstage: html`
+      <p>Signing in calls <code>session().regenerate()</code>: the cookie gets a new id, forms get a new token, the cart stays,
+      and the old id is dead at once. Then you go back to the page you came from, which
+      <code>session().previousUrl()</code> knows.</p>
+    `
+  })
+}
+
+function userRow ({ id, password }: User): Html {
+  return html`<tr><td><code>${id}</code></td><td><code>${password}</code></td></tr>`
+}
