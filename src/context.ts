@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { SessionContextError } from './errors.ts'
-import type { SessionKey, SessionValues, ValueAt, ValueOr } from './session/keys.ts'
+import type { DeclaredDefault, SessionKey, SessionValues, ValueAt, ValueOr } from './session/keys.ts'
 import type { Default, Session } from './session/session.ts'
 
 /** What travels: enough to make the session when somebody asks for it. */
@@ -20,6 +20,7 @@ export interface SessionHelper {
   (): Session
   /** Reads a value of the current session. */
   <K extends SessionKey> (key: K): ValueAt<K> | undefined
+  <K extends SessionKey> (key: K, fallback: DeclaredDefault<K>): Exclude<ValueAt<K>, undefined>
   <K extends SessionKey, D> (key: K, fallback: Default<D>): ValueOr<K, D>
   /** Puts several values into the current session. */
   (values: SessionValues): void

@@ -51,6 +51,8 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     return useSession(requestSessionOf(this).session, args)
   } as SessionHelper)
 
+  app.addHook('onRoute', ({ config }) => { rules.of(config) })
+
   app.addHook('onRequest', (request, reply, done) => {
     const current = new RequestSession(host, rules.of(request.routeOptions.config), request, reply)
     request[REQUEST_SESSION] = current
@@ -66,8 +68,11 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   })
 
   app.addHook('onResponse', (request, _reply, done) => {
-    request[REQUEST_SESSION]?.end()
-    done()
+    const current = request[REQUEST_SESSION]
+    if (current === null) return done()
+    current.end()
+    // A response that was held back behind another one of its connection ends in the flow of that other request.
+    runInScope(current, done)
   })
 
   const stopSweeping = config.sweep === false || store.sweep === undefined ? undefined : startSweeping(store, config.sweep * 1000, report)

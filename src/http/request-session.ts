@@ -29,7 +29,9 @@ export class RequestSession implements Scope, Lifecycle {
   /** Gives what an asynchronous store answered before the handler ran, or throws what it threw. */
   #answer: (() => Found) | undefined
   #unlock: Unlock | undefined
-  #isFinished = false
+  #hasFailed = false
+  /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
+  #isSent = false
 
   constructor (host: Host, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
     this.#host = host
@@ -68,13 +70,14 @@ export class RequestSession implements Scope, Lifecycle {
   /** Commits what the request did and tells the browser. The response's headers have not left yet. */
   finish (): Promise<void> | undefined {
     // Fastify sends the answer to an error of this very step through the same hook.
-    if (this.#isFinished) return undefined
+    if (this.#hasFailed) return undefined
     const recordsPage = this.#host.config.previousUrl && this.#rules.enabled && !this.#rules.readonly && isPage(this.#request, this.#reply)
     if (recordsPage) this.session.setPreviousUrl(urlOf(this.#request))
     if (this.#work?.isOpen !== true) return undefined
-    this.#isFinished = true
     markAsPersonal(this.#reply)
-    return this.#commitAndTell()
+    if (this.#commits?.isNeeded === true) return this.#commitAndTell(this.#commits)
+    this.#tellBrowser()
+    return undefined
   }
 
   /** The response has left: from now on changes are only kept when they are saved. */
@@ -89,8 +92,10 @@ export class RequestSession implements Scope, Lifecycle {
       if (keys.length === 0) return
       this.#host.keeper.report({
         code: 'AMBIENT_SESSION_UNSAVED',
-        message: `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
-          'Change it before the response is sent, or call `await session().save()` after the change',
+        message: this.#hasFailed
+          ? `a request's changes to its session are lost, because they could not be stored: ${keys.join(', ')}. The error of the request says why`
+          : `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
+            'Change it before the response is sent, or call `await session().save()` after the change',
         key: work.key,
         keys
       })
@@ -113,7 +118,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   async save (): Promise<void> {
     const reply = this.#reply
-    if (reply.raw.headersSent) this.#assertKnownToBrowser()
+    if (reply.raw.headersSent && this.#work !== undefined) this.#assertKnownToBrowser(this.#work)
     await this.#commits?.commit()
     if (reply.sent && !reply.raw.headersSent) this.#tellBrowser()
   }
@@ -170,8 +175,13 @@ export class RequestSession implements Scope, Lifecycle {
     return startFrom(keeper, presented.id, key, found)
   }
 
-  async #commitAndTell (): Promise<void> {
-    await this.#commits?.commit()
+  async #commitAndTell (commits: CommitSequence): Promise<void> {
+    try {
+      await commits.commit()
+    } catch (error) {
+      this.#hasFailed = true
+      throw error
+    }
     this.#tellBrowser()
   }
 
@@ -179,14 +189,18 @@ export class RequestSession implements Scope, Lifecycle {
     const { cookie } = this.#host
     const outcome = this.#commits?.takeOutcome()
     const stored = this.#work?.stored
-    if (outcome === 'ended') cookie.clear(this.#reply)
-    else if (stored !== undefined && (outcome === 'renewed' || this.#presented?.isOutdated === true)) {
+    const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
+    if (outcome === 'ended') {
+      cookie.clear(this.#reply)
+    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated)) {
       cookie.send(this.#reply, stored.id, stored.record.expiresAt)
+      this.#isSent = true
     }
   }
 
-  #assertKnownToBrowser (): void {
-    if (this.#work?.stored !== undefined || this.#work?.isEnding === true) return
+  /** Of a session that has nothing to store, or can store nothing any more, the browser need not be told. */
+  #assertKnownToBrowser (work: UnitOfWork): void {
+    if (work.stored !== undefined || work.origin.kind === 'gone' || work.isClean || work.isEnding) return
     throw new SessionHeadersSentError('the response\'s headers have left, so the browser cannot be told of a new session or a new id; ' +
       'put something into the session, or regenerate it, before the response begins')
   }

@@ -70,13 +70,16 @@ async function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): Promise<O
   return 'renewed'
 }
 
+/** Whether it is time to move a record's expiry. */
+export function isRenewable ({ createdAt, expiresAt }: StoredRecord, { lifetime }: Keeper): boolean {
+  return isRenewalDue(Date.now(), createdAt.getTime(), expiresAt.getTime(), lifetime)
+}
+
 /** Moves the expiry of a session that was only read, when it is time to. */
 async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): Promise<Outcome> {
   const { record, key } = origin
-  const now = Date.now()
-  const createdAt = record.createdAt.getTime()
-  if (work.readonly || !isRenewalDue(now, createdAt, record.expiresAt.getTime(), keeper.lifetime)) return 'same'
-  const expiresAt = new Date(expiryFrom(now, createdAt, keeper.lifetime))
+  if (work.readonly || !isRenewable(record, keeper)) return 'same'
+  const expiresAt = new Date(expiryFrom(Date.now(), record.createdAt.getTime(), keeper.lifetime))
   if (!await keeper.store.touch(key, expiresAt)) return drop(work, batch, keeper)
   work.settle({ ...origin, record: { ...record, expiresAt } }, batch)
   return 'renewed'

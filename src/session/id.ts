@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /** The secret in the cookie: 256 random bits, base64url. Never stored, never logged. */
 export type SessionId = string & { readonly brand: 'SessionId' }
@@ -20,5 +20,5 @@ export function isSessionId (text: string): text is SessionId {
 }
 
 export function keyOf (id: SessionId): StoreKey {
-  return createHash('sha256').update(id).digest('hex') as StoreKey
+  return hash('sha256', id, 'hex') as StoreKey
 }

@@ -19,6 +19,12 @@ export interface Keeper {
   readonly report: Report
 }
 
+/** What is in a record: the opened payload, and what it says. */
+export interface Opened {
+  readonly text: string
+  readonly state: SessionState
+}
+
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | 'gone' | undefined
 
@@ -32,12 +38,24 @@ export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: 
   if (found === 'gone') return { origin: { kind: 'gone' }, text: undefined, state: emptyState() }
   const { absolute = Infinity } = keeper.lifetime
   const isLiving = found !== undefined && found.createdAt.getTime() + absolute > Date.now()
-  const opened = isLiving ? openRecord(keeper, key, found) : undefined
+  const opened = isLiving ? openShared(keeper, key, found) : undefined
   return opened === undefined ? nothing() : { origin: { kind: 'stored', id, key, record: found as StoredRecord }, ...opened }
 }
 
+/** What is in the records that stores hand out, as long as they hold on to them: a store that caches need not be decoded. */
+const decoded = new WeakMap<StoredRecord, Opened>()
+
+/** As {@link openRecord}, with a state that is shared by all who ask for the same record and not to be changed. */
+function openShared (keeper: Keeper, key: StoreKey, record: StoredRecord): Opened | undefined {
+  const known = decoded.get(record)
+  if (known !== undefined) return known
+  const opened = openRecord(keeper, key, record)
+  if (opened !== undefined) decoded.set(record, opened)
+  return opened
+}
+
 /** @returns what is in a record, or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
+export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): Opened | undefined {
   const text = format.open(payload, key)
   try {
     if (text !== undefined) return { text, state: decodeState(text) }

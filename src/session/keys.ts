@@ -35,7 +35,11 @@ type Walk<Value, Path extends string> =
         ? Head extends keyof Value ? Walk<NonNullable<Value[Head]>, Rest> : unknown
         : unknown
 
-/** What reading with a default gives: the declared type where there is one, and otherwise the default's. */
+/** A default of the type that is declared for the key; nothing fits where none is declared. */
+export type DeclaredDefault<Path extends string> =
+  unknown extends ValueAt<Path> ? never : Exclude<ValueAt<Path>, undefined> | (() => Exclude<ValueAt<Path>, undefined>)
+
+/** What reading with another default gives: the declared type where there is one, and otherwise the default's. */
 export type ValueOr<Path extends string, Default> =
   unknown extends ValueAt<Path> ? Default : Exclude<ValueAt<Path>, undefined> | Default
 

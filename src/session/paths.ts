@@ -3,6 +3,7 @@
  * ever seen, so no path reaches a prototype.
  */
 import { SessionValueError } from '../errors.ts'
+import { isPlainPrototype } from './plain.ts'
 
 export type Tree = Record<string, unknown>
 
@@ -87,8 +88,7 @@ function checkSegment (container: Tree | unknown[], segment: string, path: strin
 
 function isWalkable (value: unknown): value is Tree | unknown[] {
   if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return Array.isArray(value) || prototype === null || prototype === Object.prototype
+  return Array.isArray(value) || isPlainPrototype(Object.getPrototypeOf(value))
 }
 
 function hasMember (container: Tree | unknown[], segment: string): boolean {

@@ -1,5 +1,5 @@
 import type { Outcome } from './commit.ts'
-import { commit } from './commit.ts'
+import { commit, isRenewable } from './commit.ts'
 import type { Keeper } from './keeper.ts'
 import { nothing, startFrom } from './keeper.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
@@ -9,11 +9,18 @@ export class CommitSequence {
   readonly #work: UnitOfWork
   readonly #keeper: Keeper
   #last: Promise<unknown> = Promise.resolve()
+  #pending = 0
   #outcome: Outcome = 'same'
 
   constructor (work: UnitOfWork, keeper: Keeper) {
     this.#work = work
     this.#keeper = keeper
+  }
+
+  /** Whether a commit would do anything, or one is under way. */
+  get isNeeded (): boolean {
+    const { stored, isClean } = this.#work
+    return !isClean || this.#pending > 0 || (stored !== undefined && isRenewable(stored.record, this.#keeper))
   }
 
   /** Stores what is uncommitted, after all commits asked for before. Throws as {@link commit} does. */
@@ -43,7 +50,8 @@ export class CommitSequence {
   }
 
   #enqueue (step: () => Promise<void>): Promise<void> {
-    const result = this.#last.then(step)
+    this.#pending++
+    const result = this.#last.then(step).finally(() => { this.#pending-- })
     this.#last = result.catch(() => {})
     return result
   }

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { SessionValueError } from '../errors.ts'
 import type { SessionId, StoreKey } from './id.ts'
-import type { ElementAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
+import type { DeclaredDefault, ElementAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
 import { newStamp, newToken } from './mutations.ts'
 import type { Tree } from './paths.ts'
 import { checkKey, valueAt } from './paths.ts'
@@ -41,18 +41,17 @@ export class Session {
 
   /** @returns the value, or the default when there is none; a stored `null` is a value */
   get<K extends SessionKey> (key: K): ValueAt<K> | undefined
+  get<K extends SessionKey> (key: K, fallback: DeclaredDefault<K>): Exclude<ValueAt<K>, undefined>
   get<K extends SessionKey, D> (key: K, fallback: Default<D>): ValueOr<K, D>
   get (key: string, fallback?: unknown): unknown {
-    const value = this.#value(key)
-    if (value !== undefined) return this.#work.handOut(key, value)
+    const value = this.#work.handOut(checked(key))
+    if (value !== undefined) return value
     return typeof fallback === 'function' ? (fallback as () => unknown)() : fallback
   }
 
   /** @returns everything the application has put, flash data included, in an object of its own */
   all (): SessionValues {
-    const { data } = this.#work.state
-    for (const [key, value] of Object.entries(data)) this.#work.handOut(key, value)
-    return { ...data }
+    return Object.fromEntries(Object.keys(this.#work.state.data).map(key => [key, this.#work.handOut(key)]))
   }
 
   /** @returns the named top-level keys, as far as they are there */
@@ -89,6 +88,7 @@ export class Session {
 
   /** Reads a value and removes it. */
   pull<K extends SessionKey> (key: K): ValueAt<K> | undefined
+  pull<K extends SessionKey> (key: K, fallback: DeclaredDefault<K>): Exclude<ValueAt<K>, undefined>
   pull<K extends SessionKey, D> (key: K, fallback: Default<D>): ValueOr<K, D>
   pull (key: string, fallback?: unknown): unknown {
     const value: unknown = this.get(key, fallback)
@@ -125,8 +125,8 @@ export class Session {
   remember<K extends SessionKey, T extends Promise<ValueAt<K>>> (key: K, make: () => T): T | NonNullable<ValueAt<K>>
   remember<K extends SessionKey> (key: K, make: () => ValueAt<K>): NonNullable<ValueAt<K>>
   remember (key: string, make: () => unknown): unknown {
-    const value = this.#value(key)
-    if (value != null) return this.#work.handOut(key, value)
+    const value = this.#work.handOut(checked(key))
+    if (value != null) return value
     const made = make()
     return made instanceof Promise ? made.then(settled => this.#rememberOne(key, settled)) : this.#rememberOne(key, made)
   }
@@ -203,7 +203,7 @@ export class Session {
   old (): Record<string, unknown>
   old<D = undefined> (key: string, fallback?: Default<D>): unknown
   old (key?: string, fallback?: unknown): unknown {
-    const input = this.#work.state.input?.value ?? {}
+    const input = this.#work.own.input?.value ?? {}
     if (key === undefined) return { ...input }
     const value = valueAt(input, key)
     if (value !== undefined) return value

@@ -1,6 +1,6 @@
 import type { Stamp } from './mutations.ts'
 import type { Tree } from './paths.ts'
-import { decode, encode } from './values.ts'
+import { decode, encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 /** Everything a session holds. */
 export interface SessionState {
@@ -30,7 +30,7 @@ export function encodeState ({ data, flashes, input, token, previousUrl }: Sessi
     ...input !== undefined && { input },
     ...token !== undefined && { token },
     ...previousUrl !== undefined && { previousUrl }
-  }, 'session')
+  }, 'session', MAX_DEPTH_OF_WHOLE)
 }
 
 /** @throws SyntaxError when the text is not an encoded state */

@@ -12,7 +12,7 @@ import { apply, newStamp, replay, subjectOf } from './mutations.ts'
 import { checkKey, rootOf, valueAt } from './paths.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState } from './state.ts'
-import { encode } from './values.ts'
+import { encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 /** What was found for the id that the browser presented. */
 export type Origin =
@@ -25,7 +25,7 @@ export type Origin =
 
 export type StoredOrigin = Extract<Origin, { kind: 'stored' }>
 
-/** What a unit of work begins with: `state` becomes its own, and `text` is the same once more for comparison. */
+/** What a unit of work begins with. The state may be shared with others; `text`, if there is any, is the same as text. */
 export interface Start {
   readonly origin: Origin
   readonly state: SessionState
@@ -54,6 +54,8 @@ export class UnitOfWork {
   #found: string | undefined
   #id: SessionId | undefined
   #state = emptyState()
+  /** Whether the state is this request's own copy, made as soon as it could be changed. */
+  #isOwn = false
   #mutations: Mutation[] = []
   #departure: Departure = 'none'
   /** Keys put with now(): seen by this request, never stored. */
@@ -80,7 +82,7 @@ export class UnitOfWork {
   }
 
   get origin (): Origin {
-    return this.#origin ?? this.#open(this.#find())
+    return this.#ensureOpen()
   }
 
   get id (): SessionId {
@@ -104,10 +106,23 @@ export class UnitOfWork {
     return this.#departure === 'end' && this.#mutations.length === 0
   }
 
-  /** What the request sees. Only to be read; what leaves for the application is announced with {@link handOut}. */
-  get state (): SessionState {
-    if (this.#origin === undefined) this.#open(this.#find())
+  /** What the request sees: to look at, not to change, and not to hand out. */
+  get state (): Readonly<SessionState> {
+    this.#ensureOpen()
     return this.#state
+  }
+
+  /** What the request sees, as its own. */
+  get own (): SessionState {
+    this.#ensureOpen()
+    if (!this.#isOwn && this.#found !== undefined) this.#state = decodeState(this.#found)
+    this.#isOwn = true
+    return this.#state
+  }
+
+  /** Whether there is nothing to commit. May be false when there is nothing after all, and is never wrongly true. */
+  get isClean (): boolean {
+    return this.#mutations.length === 0 && this.#departure === 'none' && this.#handedOut.size === 0 && !this.#hasFlashesToAge
   }
 
   /** What was changed and not yet committed, as names for people. */
@@ -117,18 +132,19 @@ export class UnitOfWork {
     return [...new Set(subjects)]
   }
 
-  /** @returns the value, after making sure that a change of it in place is noticed (or, when read-only, refused) */
-  handOut (path: string, value: unknown): unknown {
+  /** @returns the value at a path, of which a change in place will be noticed (or, when read-only, refused) */
+  handOut (path: string): unknown {
+    const value = valueAt(this.state.data, path)
     if (typeof value !== 'object' || value === null) return value
-    if (this.readonly) return deepFreeze(value)
-    this.#handedOut.add(rootOf(this.state.data, path))
-    return value
+    const { data } = this.own
+    if (!this.readonly) this.#handedOut.add(rootOf(data, path))
+    return this.readonly ? deepFreeze(valueAt(data, path)) : valueAt(data, path)
   }
 
   /** Makes a change and records it. `value` is the application's own, where the mutation carries its encoding. */
   record (mutation: Mutation, value?: unknown): void {
     this.#assertWritable()
-    const { data } = this.state
+    const { data } = this.own
     if (!('path' in mutation)) {
       if (mutation.op === 'flush' || mutation.op === 'replace') this.#forgetData()
     } else if (this.#transient.has(rootOf(data, mutation.path))) {
@@ -137,8 +153,8 @@ export class UnitOfWork {
       delete data[mutation.path]
     }
     apply(this.#state, mutation, value)
-    if ('path' in mutation) this.handOut(mutation.path, value)
-    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(this.#state.data)) this.handOut(key, member)
+    if ('path' in mutation) this.#watch(rootOf(this.#state.data, mutation.path), value)
+    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(this.#state.data)) this.#watch(key, member)
     this.#mutations.push(mutation)
     this.#unfolded.push(mutation)
     this.onChange?.()
@@ -148,14 +164,14 @@ export class UnitOfWork {
   putTransient (key: string, value: unknown): void {
     this.#assertWritable()
     checkKey(key)
-    apply(this.state, { op: 'change', key, value: encode(value, key) }, value)
+    apply(this.own, { op: 'change', key, value: encode(value, key) }, value)
     this.#transient.add(key)
   }
 
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
   keep (paths?: readonly string[]): void {
     this.#assertWritable()
-    const { data } = this.state
+    const { data } = this.own
     for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient]) {
       const isFlash = Object.hasOwn(this.#flashes, path)
       if (isFlash && !this.#aged) {
@@ -171,8 +187,10 @@ export class UnitOfWork {
   /** Gives the session a new id. With `'end'` its data stays behind and ends with the old one. */
   depart (how: 'move' | 'end'): void {
     this.#assertWritable()
+    this.#ensureOpen()
     if (how === 'end') {
       this.#state = emptyState()
+      this.#isOwn = true
       this.#mutations = []
       this.#shadow = emptyState()
       this.#unfolded = []
@@ -215,13 +233,22 @@ export class UnitOfWork {
     this.#open(start)
   }
 
+  #ensureOpen (): Origin {
+    return this.#origin ?? this.#open(this.#find())
+  }
+
   #open ({ origin, state, text }: Start): Origin {
     this.#origin = origin
     this.#state = state
+    this.#isOwn = text === undefined
     this.#found = text
     this.#flashes = { ...state.flashes }
     this.#input = state.input?.stamp
     return origin
+  }
+
+  #watch (key: string, value: unknown): void {
+    if (typeof value === 'object' && value !== null) this.#handedOut.add(key)
   }
 
   #assertWritable (): void {
@@ -254,8 +281,8 @@ export class UnitOfWork {
     const changes: Mutation[] = []
     for (const key of this.#handedOut) {
       if (this.#transient.has(key) || !Object.hasOwn(this.#state.data, key)) continue
-      const value = encode(this.#state.data[key], key)
-      if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key) === value) continue
+      const value = encode(this.#state.data[key], key, MAX_DEPTH_OF_WHOLE)
+      if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key, MAX_DEPTH_OF_WHOLE) === value) continue
       changes.push({ op: 'change', key, value })
     }
     // Only now: a value that cannot be stored ends the loop, and what was found before it has to be found again.
@@ -270,10 +297,13 @@ export class UnitOfWork {
     return this.#shadow
   }
 
+  get #hasFlashesToAge (): boolean {
+    return !this.readonly && !this.#aged && (this.#input !== undefined || Object.keys(this.#flashes).length > 0)
+  }
+
   #ageing (): Mutation[] {
-    const flashes = Object.entries(this.#flashes)
-    if (this.readonly || this.#aged || (flashes.length === 0 && this.#input === undefined)) return []
+    if (!this.#hasFlashesToAge) return []
     this.#aged = true
-    return [{ op: 'age', flashes, input: this.#input }]
+    return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
   }
 }

@@ -7,14 +7,23 @@
  * nothing of the kind, and text without `{"$` is read by JSON.parse alone.
  */
 import { SessionValueError } from '../errors.ts'
+import { isPlainPrototype } from './plain.ts'
 
 /** A value as text. */
 export type Encoded = string & { readonly brand: 'Encoded' }
 
 /** Nesting beyond this is refused: it is never meant, and unbounded recursion ends in a stack overflow. */
 const MAX_DEPTH = 200
+/** What is put below a path lies deeper in the whole than by itself. */
+export const MAX_DEPTH_OF_WHOLE = 2 * MAX_DEPTH
 
 type Tagged = Record<string, unknown>
+
+/** The objects from the value down to where the encoding is, and how many there may be. */
+interface Way {
+  readonly ancestors: object[]
+  readonly maxDepth: number
+}
 
 /** Constructors of the values that are kept as bytes, by the name they are kept under. */
 const BYTES = new Map<string, (bytes: Buffer) => unknown>([
@@ -53,10 +62,11 @@ const DECODERS: Record<string, (content: unknown) => unknown> = {
 /**
  * @param value anything
  * @param path where it is being put, for the error's message
+ * @param maxDepth how deep objects may be nested
  * @throws SessionValueError when the value, or anything in it, would not come back as it went in
  */
-export function encode (value: unknown, path: string): Encoded {
-  return JSON.stringify(taggedForm(value, path, [])) as Encoded
+export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH): Encoded {
+  return JSON.stringify(taggedForm(value, path, { ancestors: [], maxDepth })) as Encoded
 }
 
 /**
@@ -74,7 +84,7 @@ export function decode (encoded: string): unknown {
 }
 
 /** The value itself where JSON can say it, and otherwise a copy of it in which everything else is tagged. */
-function taggedForm (value: unknown, path: string, ancestors: object[]): unknown {
+function taggedForm (value: unknown, path: string, way: Way): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -86,27 +96,28 @@ function taggedForm (value: unknown, path: string, ancestors: object[]): unknown
     case 'undefined':
       return { $undefined: true }
     case 'object':
-      return value === null ? null : taggedObject(value, path, ancestors)
+      return value === null ? null : taggedObject(value, path, way)
     default:
       throw new SessionValueError(path, `is a ${typeof value}, which cannot be stored`)
   }
 }
 
-function taggedObject (value: object, path: string, ancestors: object[]): unknown {
+function taggedObject (value: object, path: string, way: Way): unknown {
+  const { ancestors, maxDepth } = way
   if (ancestors.includes(value)) throw new SessionValueError(path, 'refers back to itself; a session holds no cycles')
-  if (ancestors.length >= MAX_DEPTH) throw new SessionValueError(path, `is nested more than ${MAX_DEPTH} levels deep`)
+  if (ancestors.length >= maxDepth) throw new SessionValueError(path, `is nested more than ${maxDepth} levels deep`)
   ancestors.push(value)
-  const tagged = taggedByKind(value, path, ancestors)
+  const tagged = taggedByKind(value, path, way)
   ancestors.pop()
   return tagged
 }
 
-function taggedByKind (value: object, path: string, ancestors: object[]): unknown {
-  const inner = (member: unknown, name: string | number): unknown => taggedForm(member, `${path}.${name}`, ancestors)
+function taggedByKind (value: object, path: string, way: Way): unknown {
+  const inner = (member: unknown, name: string | number): unknown => taggedForm(member, `${path}.${name}`, way)
   const prototype: unknown = Object.getPrototypeOf(value)
 
   if (prototype === Array.prototype) return taggedList(value as unknown[], path, inner)
-  if (isPlain(prototype)) return taggedMembers(value as Tagged, path, inner)
+  if (isPlainPrototype(prototype)) return taggedMembers(value as Tagged, path, inner)
   switch (prototype) {
     case Date.prototype: {
       const date = value as Date
@@ -163,12 +174,6 @@ function taggedBytes (value: object, prototype: unknown, path: string): unknown 
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     : Buffer.from(value as ArrayBuffer)
   return { $bytes: [name, bytes.toString('base64')] }
-}
-
-/** Plain objects: of this realm, of another one, or without a prototype (as parsed query strings are). */
-function isPlain (prototype: unknown): boolean {
-  return prototype === null || prototype === Object.prototype ||
-    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf'))
 }
 
 /** Undoes {@link taggedForm}; may reuse the tree it is given. */

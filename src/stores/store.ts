@@ -9,10 +9,14 @@
  *
  * ```ts
  * const records = new Map<StoreKey, StoredRecord>()
+ * const living = (key: StoreKey) => {
+ *   const record = records.get(key)
+ *   return record !== undefined && record.expiresAt > new Date() ? record : undefined
+ * }
  * const store: SessionStore = {
- *   read: key => records.get(key),
+ *   read: living,
  *   compareAndSet (key, record, expected) {
- *     const current = records.get(key)
+ *     const current = living(key)
  *     if (expected !== undefined && current === undefined) return 'gone'
  *     if (current?.version !== expected) return 'conflict'
  *     const version = ((current?.version ?? 0) + 1) as Version
@@ -20,13 +24,13 @@
  *     return version
  *   },
  *   touch (key, expiresAt) {
- *     const current = records.get(key)
+ *     const current = living(key)
  *     if (current === undefined) return false
  *     records.set(key, { ...current, expiresAt })
  *     return true
  *   },
  *   destroy (key, _tombstoneUntil, expected) {
- *     const current = records.get(key)
+ *     const current = living(key)
  *     if (current === undefined) return 'gone'
  *     if (expected !== undefined && current.version !== expected) return 'conflict'
  *     records.delete(key)

@@ -16,6 +16,8 @@ const NOTE = '.commit.wanted'
 const POLL = 3
 /** Milliseconds for which the lock is kept when there is nothing to do. */
 const IDLE = 5
+/** Milliseconds for which nobody can have taken the lock over after it was found ours: renewed each second, stale after three. */
+const TRUST = 1_000
 /** Milliseconds of work before a busy process gives way. */
 const TURN = 10
 /** Milliseconds until a commit gives up: well beyond the time after which a dead holder's lock is taken over. */
@@ -26,6 +28,8 @@ export class CommitLock {
   readonly #note: string
   #held: HeldLock | undefined
   #heldSince = 0
+  #verifiedAt = 0
+  #turn = 0
   #idle: NodeJS.Timeout | undefined
 
   constructor (directory: string) {
@@ -40,11 +44,23 @@ export class CommitLock {
    */
   async hold (): Promise<void> {
     clearTimeout(this.#idle)
-    if (this.#held?.isOurs() === true) return
+    if (this.#held?.isOurs() === true) {
+      this.#verifiedAt = performance.now()
+      return
+    }
     this.#held = await waitForLock(this.#path, POLL, Date.now() + WAIT, () => { writeFileSync(this.#note, '', { mode: 0o600 }) })
     if (this.#held === undefined) throw new SessionStoreError(`the lock ${this.#path} was not to be had for ${WAIT / 1000} s`)
     rmSync(this.#note, { force: true })
-    this.#heldSince = performance.now()
+    this.#turn++
+    this.#heldSince = this.#verifiedAt = performance.now()
+  }
+
+  /**
+   * Counts the times this process has had the lock; `undefined` while it has not. As long as the answer is the same, no
+   * other process has written anything.
+   */
+  get turn (): number | undefined {
+    return this.#held !== undefined && performance.now() - this.#verifiedAt < TRUST ? this.#turn : undefined
   }
 
   /** To be called after some work: gives way if another process waits, once enough has been done to be worth the change. */

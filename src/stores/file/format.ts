@@ -30,6 +30,7 @@ export interface Slot {
   readonly capacity: number
 }
 
+/** The first line of a slot. */
 interface Facts {
   readonly format: 1
   readonly generation: number
@@ -40,6 +41,12 @@ interface Facts {
   readonly bytes: number | null
 }
 
+/** A slot's first line, and where in the slot the payload begins. */
+interface Heading {
+  readonly facts: Facts
+  readonly payloadStart: number
+}
+
 const LINE_FEED = 10
 const CHECKSUM_LENGTH = 8
 /** The slot's content from here on is covered by the checksum. */
@@ -48,53 +55,70 @@ const MIN_CAPACITY = 512
 /** A slot is made this much larger than its first content, so that most sessions never have to move. */
 const HEADROOM = 1.25
 
-/** @returns the bytes of one slot, without padding */
-export function encodeEntry ({ version, createdAt, expiresAt, payload }: Entry, generation: number): Buffer {
-  const body = Buffer.from(payload ?? '')
-  const facts: Facts = { format: 1, generation, version, createdAt, expiresAt, bytes: payload === undefined ? null : body.length }
-  const checked = Buffer.concat([Buffer.from(`${JSON.stringify(facts)}\n`), body])
-  const checksum = crc32(checked).toString(16).padStart(CHECKSUM_LENGTH, '0')
-  return Buffer.concat([Buffer.from(`${checksum} `), checked])
+/** The content of a slot, of which only the size is known so far to whoever has to find room for it. */
+export interface Content {
+  readonly length: number
+  /** @returns the content, filled up with line feeds to a number of bytes */
+  fill (size: number): Buffer
+}
+
+export function encodeEntry ({ version, createdAt, expiresAt, payload }: Entry, generation: number): Content {
+  const bytes = payload === undefined ? null : Buffer.byteLength(payload)
+  const facts: Facts = { format: 1, generation, version, createdAt, expiresAt, bytes }
+  const line = JSON.stringify(facts)
+  const payloadStart = CHECKED_FROM + line.length + 1
+  const length = payloadStart + (bytes ?? 0)
+  return {
+    length,
+    fill (size) {
+      const slot = Buffer.allocUnsafe(size)
+      slot.write(line, CHECKED_FROM, 'latin1')
+      slot[payloadStart - 1] = LINE_FEED
+      if (payload !== undefined) slot.write(payload, payloadStart)
+      const checksum = crc32(slot.subarray(CHECKED_FROM, length))
+      slot.write(`${checksum.toString(16).padStart(CHECKSUM_LENGTH, '0')} `, 'latin1')
+      return slot.fill(LINE_FEED, length)
+    }
+  }
 }
 
 /** @returns the size of slot to give to content that needs a file of its own */
-export function capacityFor (content: Buffer): number {
-  return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(content.length * HEADROOM)))
-}
-
-/** @returns content filled up to the size of a slot, or of a file of two slots */
-export function pad (content: Buffer, size: number): Buffer {
-  return Buffer.concat([content, Buffer.alloc(size - content.length, LINE_FEED)])
+export function capacityFor ({ length }: Content): number {
+  return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(length * HEADROOM)))
 }
 
 /** @returns the current slot of a file, or `undefined` when neither of the two is whole */
 export function decodeFile (file: Buffer): Slot | undefined {
   const capacity = file.length / 2
-  const first = decodeSlot(file.subarray(0, capacity), 0)
-  const second = decodeSlot(file.subarray(capacity), 1)
-  if (first === undefined || second === undefined) return first ?? second
-  return first.generation > second.generation ? first : second
+  const slots = [file.subarray(0, capacity), file.subarray(capacity)] as const
+  const [first, second] = [readHeading(slots[0]), readHeading(slots[1])]
+  return generationOf(first) > generationOf(second)
+    ? decodeSlot(slots[0], first, 0) ?? decodeSlot(slots[1], second, 1)
+    : decodeSlot(slots[1], second, 1) ?? decodeSlot(slots[0], first, 0)
 }
 
-function decodeSlot (slot: Buffer, index: 0 | 1): Slot | undefined {
+function generationOf (heading: Heading | undefined): number {
+  return heading?.facts.generation ?? 0
+}
+
+function readHeading (slot: Buffer): Heading | undefined {
   const end = slot.indexOf(LINE_FEED)
   if (end <= CHECKED_FROM) return undefined
-  const facts = factsIn(slot.toString('latin1', CHECKED_FROM, end))
-  if (facts === undefined) return undefined
-  const { generation, version, createdAt, expiresAt, bytes } = facts
-  const payloadEnd = end + 1 + (bytes ?? 0)
-  const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
-  if (payloadEnd > slot.length || crc32(slot.subarray(CHECKED_FROM, payloadEnd)) !== checksum) return undefined
-  const payload = bytes === null ? undefined : slot.toString('utf8', end + 1, payloadEnd)
-  return { entry: { version, createdAt, expiresAt, payload }, generation, index, capacity: slot.length }
-}
-
-/** The checksum vouches for what the facts say; all there is to see here is whether they are of this format. */
-function factsIn (line: string): Facts | undefined {
   try {
-    const facts = JSON.parse(line) as Facts
-    return facts.format === 1 ? facts : undefined
+    // The checksum vouches for what the facts say; all there is to see before that is whether they are of this format.
+    const facts = JSON.parse(slot.toString('latin1', CHECKED_FROM, end)) as Facts
+    return facts.format === 1 ? { facts, payloadStart: end + 1 } : undefined
   } catch {
     return undefined
   }
+}
+
+function decodeSlot (slot: Buffer, heading: Heading | undefined, index: 0 | 1): Slot | undefined {
+  if (heading === undefined) return undefined
+  const { facts: { generation, version, createdAt, expiresAt, bytes }, payloadStart } = heading
+  const length = payloadStart + (bytes ?? 0)
+  const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
+  if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
+  const payload = bytes === null ? undefined : slot.toString('utf8', payloadStart, length)
+  return { entry: { version, createdAt, expiresAt, payload }, generation, index, capacity: slot.length }
 }

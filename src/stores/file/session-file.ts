@@ -2,9 +2,10 @@
  * Reading and writing one session's file. All calls are synchronous: each moves a few kilobytes of the page cache and
  * takes microseconds, where a trip through the thread pool takes ten times as long.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
-import type { Entry, Slot } from './format.ts'
-import { capacityFor, decodeFile, encodeEntry, pad } from './format.ts'
+import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import type { Descriptors } from './descriptors.ts'
+import type { Content, Entry, Slot } from './format.ts'
+import { capacityFor, decodeFile, encodeEntry } from './format.ts'
 
 /** What identifies a file's content as long as enough time lies between two changes. */
 export interface Identity {
@@ -23,61 +24,71 @@ const FILE_MODE = 0o600
 /** Another process may be halfway through its second write while this one reads: then both slots look damaged. */
 const READ_ATTEMPTS = 3
 
-/** @returns what the file holds, or `undefined` when there is none */
-export function readSessionFile (path: string): Found | undefined {
-  return withFile(path, 'r', file => {
+/** @returns what identifies the file's present content, or `undefined` when there is no file */
+export function identifySessionFile (path: string): Identity | undefined {
+  return statSync(path, { throwIfNoEntry: false })
+}
+
+/**
+ * @param identity of the file, taken before this: a change in between shows as a newer identity and not as a stale content
+ * @returns what the file holds, or `undefined` when it has gone meanwhile
+ */
+export function readSessionFile (path: string, identity: Identity, descriptors: Descriptors): Found | undefined {
+  try {
+    const file = descriptors.get(path, identity.ino)
     for (let attempt = 1; ; attempt++) {
-      // Before the content, so that a change in between shows as a newer identity and not as a stale content.
-      const identity = identityOf(fstatSync(file))
       const content = Buffer.allocUnsafe(identity.size)
       const length = readSync(file, content, 0, identity.size, 0)
       const slot = decodeFile(content.subarray(0, length))
-      if (slot !== undefined || attempt === READ_ATTEMPTS) return { identity, slot }
+      if (slot !== undefined || attempt === READ_ATTEMPTS) return { identity: pick(identity), slot }
     }
-  })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /**
  * Writes the next generation of a session, into the slot that is not current where it fits, and otherwise into a new file
  * that takes the place of the old one. To be called by one writer at a time.
  *
- * @param current what {@link readSessionFile} found, or `undefined` to create the file
+ * @param current what is in the file now, or `undefined` to make one
  * @param durable return only when the content would survive a loss of power (the directory's entry is the caller's part)
  */
-export function writeSessionFile (path: string, entry: Entry, current: Slot | undefined, durable: boolean): Found {
-  const generation = (current?.generation ?? 0) + 1
+export function writeSessionFile (path: string, entry: Entry, current: Found | undefined, descriptors: Descriptors, durable: boolean): Found {
+  const slot = current?.slot
+  const generation = (slot?.generation ?? 0) + 1
   const content = encodeEntry(entry, generation)
-  if (current !== undefined && content.length <= current.capacity && entry.payload !== undefined) {
-    const index = current.index === 0 ? 1 : 0
-    const found = withFile(path, 'r+', file => {
-      write(file, pad(content, current.capacity), index * current.capacity, durable)
-      return { identity: identityOf(fstatSync(file)), slot: { entry, generation, index, capacity: current.capacity } as const }
-    })
-    if (found !== undefined) return found
+  // A tombstone gets a new file, too: what the session held is not to be found on the disk any more.
+  if (current === undefined || slot === undefined || content.length > slot.capacity || entry.payload === undefined) {
+    return replaceFile(path, entry, generation, content, descriptors, durable)
   }
-  return replaceFile(path, content, { entry, generation, index: 0, capacity: capacityFor(content) }, durable)
+  const { capacity } = slot
+  const index = slot.index === 0 ? 1 : 0
+  const file = descriptors.get(path, current.identity.ino)
+  write(file, content.fill(capacity), index * capacity, durable)
+  return { identity: pick(fstatSync(file)), slot: { entry, generation, index, capacity } }
 }
 
-export function identityOf ({ ctimeMs, size, ino }: Identity): Identity {
-  return { ctimeMs, size, ino }
+export function isSame (one: Identity, other: Identity): boolean {
+  return one.ctimeMs === other.ctimeMs && one.size === other.size && one.ino === other.ino
 }
 
-/** A tombstone gets a new file, too: what the session held is not to be found on the disk any more. */
-function replaceFile (path: string, content: Buffer, slot: Slot, durable: boolean): Found {
+function replaceFile (path: string, entry: Entry, generation: number, content: Content, descriptors: Descriptors, durable: boolean): Found {
   const temporary = `${path}.tmp`
-  const file = openSync(temporary, 'w', FILE_MODE)
-  let identity: Identity
+  const capacity = capacityFor(content)
+  const file = openSync(temporary, 'w+', FILE_MODE)
   try {
-    write(file, pad(content, slot.capacity * 2), 0, durable)
+    write(file, content.fill(capacity * 2), 0, durable)
     renameSync(temporary, path)
-    identity = identityOf(fstatSync(file))
+    const identity = pick(fstatSync(file))
+    descriptors.set(path, file, identity.ino)
+    return { identity, slot: { entry, generation, index: 0, capacity } }
   } catch (error) {
+    closeSync(file)
     rmSync(temporary, { force: true })
     throw error
-  } finally {
-    closeSync(file)
   }
-  return { identity, slot }
 }
 
 function write (file: number, content: Buffer, position: number, durable: boolean): void {
@@ -87,17 +98,6 @@ function write (file: number, content: Buffer, position: number, durable: boolea
   if (durable) fdatasyncSync(file)
 }
 
-function withFile<T> (path: string, flags: 'r' | 'r+', use: (file: number) => T): T | undefined {
-  let file: number
-  try {
-    file = openSync(path, flags)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-  try {
-    return use(file)
-  } finally {
-    closeSync(file)
-  }
+function pick ({ ctimeMs, size, ino }: Identity): Identity {
+  return { ctimeMs, size, ino }
 }

@@ -5,7 +5,7 @@
  * kept as long as the file's status says that it is unchanged. Writes of all processes go one after the other under one
  * lock, which is what makes compare-and-set true.
  */
-import { accessSync, constants, fsyncSync, openSync, closeSync, rmSync, statSync, mkdirSync } from 'node:fs'
+import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
@@ -13,11 +13,12 @@ import type { Report } from '../../report.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
 import type { LockOptions, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../store.ts'
 import { CommitLock } from './commit-lock.ts'
+import { Descriptors } from './descriptors.ts'
 import { waitForLock } from './directory-lock.ts'
 import type { Entry } from './format.ts'
 import { Group } from './group.ts'
-import type { Found, Identity } from './session-file.ts'
-import { identityOf, readSessionFile, writeSessionFile } from './session-file.ts'
+import type { Found } from './session-file.ts'
+import { identifySessionFile, isSame, readSessionFile, writeSessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 
 export interface FileStoreOptions {
@@ -32,8 +33,10 @@ export interface FileStoreOptions {
 interface Cached extends Found {
   /** What is handed out: always the same object for the same content. */
   readonly record: StoredRecord | undefined
-  /** Whether the file's identity alone can vouch for the content. */
-  readonly settled: boolean
+  /** Whether the file had not been changed for long enough when it was read. */
+  readonly isSettled: boolean
+  /** The turn of this process at the commit lock in which it was read or written. */
+  readonly turn: number | undefined
 }
 
 const DIRECTORY_MODE = 0o700
@@ -60,6 +63,8 @@ export class FileStore implements SessionStore {
     sizeCalculation: ({ identity }) => identity.size + 1
   })
 
+  readonly #descriptors = new Descriptors()
+  readonly #lock: CommitLock
   readonly #commits: Group
   readonly #locks = new KeyedLock()
 
@@ -67,7 +72,8 @@ export class FileStore implements SessionStore {
     this.#directory = directory
     this.#durable = durable
     this.#report = report
-    this.#commits = new Group(new CommitLock(directory))
+    this.#lock = new CommitLock(directory)
+    this.#commits = new Group(this.#lock)
   }
 
   /** @throws SessionStoreError naming the directory when it cannot be made or written */
@@ -123,8 +129,16 @@ export class FileStore implements SessionStore {
   }
 
   async sweep (now: Date, limit: number): Promise<number> {
-    const isDead = (path: string): boolean => isOver(readSessionFile(path), now)
-    return await sweepDirectory(this.#directory, { now: now.getTime(), limit, isDead, remove: keys => this.#removeAll(keys, now) })
+    const descriptors = new Descriptors()
+    const isDead = (path: string): boolean => {
+      const identity = identifySessionFile(path)
+      return identity !== undefined && isOver(readSessionFile(path, identity, descriptors), now)
+    }
+    try {
+      return await sweepDirectory(this.#directory, { now: now.getTime(), limit, isDead, remove: keys => this.#removeAll(keys, now) })
+    } finally {
+      descriptors.closeAll()
+    }
   }
 
   /** Exclusive between processes. A killed process lets go after {@link STALE} milliseconds. */
@@ -149,6 +163,7 @@ export class FileStore implements SessionStore {
 
   async close (): Promise<void> {
     await this.#commits.close()
+    this.#descriptors.closeAll()
   }
 
   /** What is stored under a key at this moment, from memory where the file is unchanged. */
@@ -160,18 +175,17 @@ export class FileStore implements SessionStore {
 
   #load (key: StoreKey): Cached | undefined {
     const path = this.#pathOf(key)
-    const cached = this.#cache.get(key)
     try {
-      if (cached?.settled === true) {
-        const status = statSync(path, { throwIfNoEntry: false })
-        if (status !== undefined && isSame(status, cached.identity)) return cached
-      }
       const readAt = Date.now()
-      const found = readSessionFile(path)
-      if (found === undefined) {
-        this.#cache.delete(key)
+      const identity = identifySessionFile(path)
+      const cached = this.#cache.get(key)
+      if (identity === undefined) {
+        if (cached !== undefined) this.#forget(key)
         return undefined
       }
+      if (cached !== undefined && this.#canVouch(cached) && isSame(identity, cached.identity)) return cached
+      const found = readSessionFile(path, identity, this.#descriptors)
+      if (found === undefined) return undefined
       if (found.slot === undefined && cached === undefined) this.#reportDamage(key)
       return this.#remember(key, found, readAt, cached)
     } catch (cause) {
@@ -179,29 +193,39 @@ export class FileStore implements SessionStore {
     }
   }
 
+  /** Whether the same identity means the same content: the file was old when it was read, or nobody else could write since. */
+  #canVouch ({ isSettled, turn }: Cached): boolean {
+    return isSettled || (turn !== undefined && turn === this.#lock.turn)
+  }
+
   #remember (key: StoreKey, found: Found, readAt: number, previous: Cached | undefined): Cached {
     const { slot, identity } = found
     const isUnchanged = slot !== undefined && slot.generation === previous?.slot?.generation && identity.ino === previous.identity.ino
     const record = isUnchanged ? previous.record : recordOf(slot?.entry)
-    const cached = { identity, slot, record, settled: readAt - identity.ctimeMs > RACY }
+    const cached = { identity, slot, record, turn: this.#lock.turn, isSettled: readAt - identity.ctimeMs > RACY }
     this.#cache.set(key, cached)
     return cached
   }
 
   #write (key: StoreKey, entry: Entry, current: Found | undefined): void {
     try {
-      const written = writeSessionFile(this.#pathOf(key), entry, current?.slot, this.#durable)
+      const written = writeSessionFile(this.#pathOf(key), entry, current, this.#descriptors, this.#durable)
       if (this.#durable && written.identity.ino !== current?.identity.ino) flushDirectory(this.#directory)
       this.#remember(key, written, 0, undefined)
     } catch (cause) {
-      this.#cache.delete(key)
+      this.#forget(key)
       asStoreError(cause)
     }
   }
 
+  #forget (key: StoreKey): void {
+    this.#cache.delete(key)
+    this.#descriptors.close(this.#pathOf(key))
+  }
+
   #remove (key: StoreKey): void {
     rmSync(this.#pathOf(key), { force: true })
-    this.#cache.delete(key)
+    this.#forget(key)
   }
 
   /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
@@ -245,11 +269,6 @@ function recordOf (entry: Entry | undefined): StoredRecord | undefined {
 function isOver (found: Found | undefined, now: Date): boolean {
   if (found === undefined) return false
   return (found.slot?.entry.expiresAt ?? found.identity.ctimeMs + DAMAGED_FOR) <= now.getTime()
-}
-
-function isSame (status: Identity, known: Identity): boolean {
-  const { ctimeMs, size, ino } = identityOf(status)
-  return ctimeMs === known.ctimeMs && size === known.size && ino === known.ino
 }
 
 function flushDirectory (directory: string): void {

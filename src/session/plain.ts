@@ -1,0 +1,9 @@
+/**
+ * Whether objects with this prototype are plain: of this realm, of another one, without a prototype, or with an empty one
+ * (as parsed forms and query strings have).
+ */
+export function isPlainPrototype (prototype: unknown): boolean {
+  if (prototype === null || prototype === Object.prototype) return true
+  return Object.getPrototypeOf(prototype) === null &&
+    (Object.hasOwn(prototype as object, 'isPrototypeOf') || Reflect.ownKeys(prototype as object).length === 0)
+}
