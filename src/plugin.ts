@@ -21,7 +21,7 @@ declare module 'fastify' {
     /** The visitor's session: `req.session()`, `req.session(key, default?)`, `req.session({ … })`. */
     session: SessionHelper
     /** @internal */
-    [REQUEST_SESSION]: RequestSession | null
+    [REQUEST_SESSION]: RequestSession | null | undefined
   }
   interface FastifyInstance {
     /** @internal */
@@ -63,13 +63,13 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
 
   app.addHook('onSend', (request: FastifyRequest, _reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
     const commitment = request[REQUEST_SESSION]?.finish()
-    if (commitment === undefined) return done()
-    commitment.then(() => { done() }, done)
+    if (commitment === undefined) done()
+    else commitment.then(() => { done() }, done)
   })
 
   app.addHook('onResponse', (request, _reply, done) => {
     const current = request[REQUEST_SESSION]
-    if (current === null) return done()
+    if (current == null) return done()
     current.end()
     // A response that was held back behind another one of its connection ends in the flow of that other request.
     runInScope(current, done)
@@ -84,7 +84,8 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
 
 function requestSessionOf (request: FastifyRequest): RequestSession {
   const current = request[REQUEST_SESSION]
-  if (current !== null) return current
+  // Not even null where the request's shape is that of a plugin loaded before this one.
+  if (current != null) return current
   throw new SessionContextError('this request has no session yet: it begins in the onRequest hook of ambient-session. ' +
     'Register ambient-session before the plugin or hook that uses req.session()')
 }

@@ -28,6 +28,7 @@ const nowhere: Keeper = {
   lifetime: { idle: 0, absolute: undefined },
   grace: 0,
   maxBytes: Infinity,
+  opened: new WeakMap(),
   report: () => {}
 }
 
@@ -71,14 +72,14 @@ async function runWithStored ({ app, id }: StoredSession, fn: () => unknown): Pr
 function scopeOf (start: Start, keeper: Keeper, name: string): { scope: Scope, commits: CommitSequence } {
   const work = new UnitOfWork(() => start)
   const commits = new CommitSequence(work, keeper)
-  const session = new Session(work, { name, save: () => commits.commit(), reload: () => commits.reload() })
+  const session = new Session(work, { name, save: async () => { await commits.commit() }, reload: () => commits.reload() })
   return { scope: { session, hasSession: true }, commits }
 }
 
 function startWith (data: SessionValues): Start {
   const { state } = nothing()
   state.data = decode(encode(data, 'session')) as typeof state.data
-  return { origin: { kind: 'none' }, text: undefined, state }
+  return { ...nothing(), state }
 }
 
 function isStored (target: StoredSession | SessionValues): target is StoredSession {

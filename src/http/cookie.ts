@@ -64,15 +64,10 @@ export class SessionCookie {
     // Browsers refuse SameSite=None and Partitioned without Secure; over plain HTTP their own default is the next best.
     const sameSite = this.#sameSite === 'none' && !secure ? 'lax' : this.#sameSite
     const options = { ...this.#attributes, ...lifetime, secure, sameSite, ...this.#partitioned && secure && { partitioned: true } }
-    const line = reply.server.serializeCookie(this.name, value, { ...options, encode: asItIs })
+    const line = reply.server.serializeCookie(this.name, value, options)
     // On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be.
     if (reply.sent) reply.raw.appendHeader('set-cookie', line)
     // Not setCookie(): that one waits for a hook which does nothing when the application's own hook has not run.
     else reply.header('set-cookie', line)
   }
-}
-
-/** An id and its signature need no escaping, and so come back right whatever decoder the application has chosen. */
-function asItIs (value: string): string {
-  return value
 }

@@ -31,6 +31,7 @@ export function createHost (config: SessionConfig, report: Report): Host {
       store,
       report,
       maxBytes,
+      opened: new WeakMap(),
       format: encrypt ? sealedPayload(secret) : plainPayload,
       lifetime: { idle: lifetime * MINUTE, absolute: absoluteLifetime === undefined ? undefined : absoluteLifetime * MINUTE },
       grace: grace * 1000

@@ -75,7 +75,12 @@ export class RequestSession implements Scope, Lifecycle {
     if (recordsPage) this.session.setPreviousUrl(urlOf(this.#request))
     if (this.#work?.isOpen !== true) return undefined
     markAsPersonal(this.#reply)
-    if (this.#commits?.isNeeded === true) return this.#commitAndTell(this.#commits)
+    try {
+      const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
+      if (committed !== undefined) return committed.then(() => { this.#tellBrowser() }, (error: unknown) => this.#fail(error))
+    } catch (error) {
+      this.#fail(error)
+    }
     this.#tellBrowser()
     return undefined
   }
@@ -175,14 +180,9 @@ export class RequestSession implements Scope, Lifecycle {
     return startFrom(keeper, presented.id, key, found)
   }
 
-  async #commitAndTell (commits: CommitSequence): Promise<void> {
-    try {
-      await commits.commit()
-    } catch (error) {
-      this.#hasFailed = true
-      throw error
-    }
-    this.#tellBrowser()
+  #fail (error: unknown): never {
+    this.#hasFailed = true
+    throw error
   }
 
   #tellBrowser (): void {

@@ -3,15 +3,20 @@
  * is stored by then. A session that is not there any more is never written again.
  */
 import { SessionStoreError, SessionTooLargeError } from '../errors.ts'
-import type { NewRecord, StoredRecord, Version } from '../stores/store.ts'
+import type { MaybePromise, NewRecord, StoredRecord, Version } from '../stores/store.ts'
 import { expiryFrom, isRenewalDue } from './expiry.ts'
 import type { StoreKey } from './id.ts'
 import { keyOf } from './id.ts'
 import type { Keeper } from './keeper.ts'
 import { openRecord } from './keeper.ts'
+import { andThen } from './maybe-promise.ts'
 import { replay, subjectOf } from './mutations.ts'
-import { emptyState, encodeState, isEmpty } from './state.ts'
+import type { SessionState } from './state.ts'
+import { emptyState, encodeState } from './state.ts'
 import type { Batch, StoredOrigin, UnitOfWork } from './unit-of-work.ts'
+
+/** A session in which nothing is, and which is not stored for that. */
+const EMPTY = encodeState(emptyState())
 
 /** What a commit means for the browser's cookie. */
 export type Outcome =
@@ -30,17 +35,21 @@ export type Outcome =
  * @throws SessionTooLargeError when the payload would exceed the limit
  * @throws whatever the store throws when it cannot be reached
  */
-export async function commit (work: UnitOfWork, keeper: Keeper): Promise<Outcome> {
+export function commit (work: UnitOfWork, keeper: Keeper): MaybePromise<Outcome> {
   const batch = work.take()
-  try {
-    return await write(work, batch, keeper)
-  } catch (error) {
+  const giveUp = (error: unknown): never => {
     work.putBack(batch)
     throw error
   }
+  try {
+    const outcome = write(work, batch, keeper)
+    return outcome instanceof Promise ? outcome.catch(giveUp) : outcome
+  } catch (error) {
+    return giveUp(error)
+  }
 }
 
-function write (work: UnitOfWork, batch: Batch, keeper: Keeper): Outcome | Promise<Outcome> {
+function write (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
   const { origin } = work
   if (origin.kind === 'gone') return drop(work, batch, keeper)
   if (origin.kind === 'none') return begin(work, batch, keeper)
@@ -56,15 +65,14 @@ function write (work: UnitOfWork, batch: Batch, keeper: Keeper): Outcome | Promi
 
 /** Stores a session for the first time, unless nothing was put into it. */
 async function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): Promise<Outcome> {
-  const state = emptyState()
-  replay(state, batch.mutations)
-  if (isEmpty(state)) {
+  const text = batch.outcome?.after ?? replayedText(emptyState(), batch)
+  if (text === EMPTY) {
     work.settle({ kind: 'none' }, batch)
     return 'same'
   }
   const now = Date.now()
   const key = keyOf(batch.id)
-  const record = sealed(keeper, key, encodeState(state), now, expiryFrom(now, now, keeper.lifetime))
+  const record = sealed(keeper, key, text, now, expiryFrom(now, now, keeper.lifetime))
   const version = await writeNew(keeper, key, record, undefined)
   work.settle({ kind: 'stored', id: batch.id, key, record: { ...record, version } }, batch)
   return 'renewed'
@@ -85,30 +93,34 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
   return 'renewed'
 }
 
-/** Writes changes to a session, on top of whatever others have committed to it since it was read. */
-async function update (work: UnitOfWork, { id, key, record }: StoredOrigin, batch: Batch, keeper: Keeper): Promise<Outcome> {
-  let current: StoredRecord | undefined = record
-  while (current !== undefined) {
-    const opened = openRecord(keeper, key, current)
-    if (opened === undefined) break
-    replay(opened.state, batch.mutations)
-    const text = encodeState(opened.state)
-    const now = Date.now()
-    const createdAt = current.createdAt.getTime()
-    const expiresAt = current.expiresAt.getTime()
-    const isDue = isRenewalDue(now, createdAt, expiresAt, keeper.lifetime)
-    if (text === opened.text && !isDue) return 'same'
-    const latest = expiryFrom(now, createdAt, keeper.lifetime)
-    const next = sealed(keeper, key, text, createdAt, isDue ? latest : Math.min(expiresAt, latest))
-    const version = await keeper.store.compareAndSet(key, next, current.version)
-    if (version === 'gone') break
-    if (version !== 'conflict') {
-      work.settle({ kind: 'stored', id, key, record: { ...next, version } }, batch)
-      return isDue ? 'renewed' : 'same'
-    }
-    current = await living(keeper, key)
-  }
-  return drop(work, batch, keeper)
+/**
+ * Writes changes to a session, on top of whatever others have committed to it since it was read.
+ *
+ * @param current what is stored now, as far as is known
+ */
+function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper, current = origin.record): MaybePromise<Outcome> {
+  const { id, key } = origin
+  const change = changeOf(keeper, key, current, current === origin.record, batch)
+  if (change === undefined) return drop(work, batch, keeper)
+  const now = Date.now()
+  const createdAt = current.createdAt.getTime()
+  const expiresAt = current.expiresAt.getTime()
+  const isDue = isRenewalDue(now, createdAt, expiresAt, keeper.lifetime)
+  if (change.before === change.after && !isDue) return 'same'
+  const latest = expiryFrom(now, createdAt, keeper.lifetime)
+  const next = sealed(keeper, key, change.after, createdAt, isDue ? latest : Math.min(expiresAt, latest))
+  return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
+    if (answer === 'gone') return drop(work, batch, keeper)
+    if (answer === 'conflict') return updateAgain(work, origin, batch, keeper)
+    work.settle({ kind: 'stored', id, key, record: { ...next, version: answer } }, batch)
+    return isDue ? 'renewed' : 'same'
+  })
+}
+
+/** Replays on what somebody else has stored meanwhile. */
+async function updateAgain (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): Promise<Outcome> {
+  const current = await living(keeper, origin.key)
+  return current === undefined ? drop(work, batch, keeper) : await update(work, origin, batch, keeper, current)
 }
 
 /**
@@ -120,11 +132,10 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
   let current: StoredRecord | undefined = record
   let version: Version | undefined
   while (current !== undefined) {
-    const opened = openRecord(keeper, oldKey, current)
-    if (opened === undefined) break
-    replay(opened.state, batch.mutations)
+    const change = changeOf(keeper, oldKey, current, current === record, batch)
+    if (change === undefined) break
     const createdAt = current.createdAt.getTime()
-    const next = sealed(keeper, key, encodeState(opened.state), createdAt, expiryFrom(Date.now(), createdAt, keeper.lifetime))
+    const next = sealed(keeper, key, change.after, createdAt, expiryFrom(Date.now(), createdAt, keeper.lifetime))
     version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
@@ -143,6 +154,23 @@ async function end (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper
   if (await keeper.store.destroy(origin.key, tombstone(keeper)) === 'gone') return drop(work, batch, keeper)
   work.settle({ kind: 'none' }, batch)
   return await begin(work, batch, keeper) === 'renewed' ? 'renewed' : 'ended'
+}
+
+/**
+ * What a batch makes of a record: what the request sees, as long as it is the record that the request found, and otherwise
+ * the replay of its mutations.
+ *
+ * @returns undefined when the record cannot be read any more
+ */
+function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound: boolean, batch: Batch): { before: string | undefined, after: string } | undefined {
+  if (isFound && batch.outcome !== undefined) return batch.outcome
+  const opened = openRecord(keeper, key, record)
+  return opened && { before: opened.text, after: replayedText(opened.state, batch) }
+}
+
+function replayedText (state: SessionState, { mutations }: Batch): string {
+  replay(state, mutations)
+  return encodeState(state)
 }
 
 /** A late request: its session was ended while it was under way, or just before. */

@@ -17,6 +17,8 @@ export interface Keeper {
   /** The largest payload, in bytes. */
   readonly maxBytes: number
   readonly report: Report
+  /** What has been opened of the records that the store holds on to: the state where it is shared, or that it was seen. */
+  readonly opened: WeakMap<StoredRecord, Opened | null>
 }
 
 /** What is in a record: the opened payload, and what it says. */
@@ -30,28 +32,30 @@ export type Found = StoredRecord | 'gone' | undefined
 
 /** What a unit of work starts from where no session was presented. */
 export function nothing (): Start {
-  return { origin: { kind: 'none' }, text: undefined, state: emptyState() }
+  return { origin: { kind: 'none' }, text: undefined, state: emptyState(), isShared: false }
 }
 
 /** @returns what a unit of work starts from, given what the store has under the presented id */
 export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: Found): Start {
-  if (found === 'gone') return { origin: { kind: 'gone' }, text: undefined, state: emptyState() }
+  if (found === 'gone') return { ...nothing(), origin: { kind: 'gone' } }
   const { absolute = Infinity } = keeper.lifetime
-  const isLiving = found !== undefined && found.createdAt.getTime() + absolute > Date.now()
-  const opened = isLiving ? openShared(keeper, key, found) : undefined
-  return opened === undefined ? nothing() : { origin: { kind: 'stored', id, key, record: found as StoredRecord }, ...opened }
+  if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return nothing()
+  const opened = openForReading(keeper, key, found)
+  return opened === undefined ? nothing() : { origin: { kind: 'stored', id, key, record: found }, ...opened }
 }
 
-/** What is in the records that stores hand out, as long as they hold on to them: a store that caches need not be decoded. */
-const decoded = new WeakMap<StoredRecord, Opened>()
-
-/** As {@link openRecord}, with a state that is shared by all who ask for the same record and not to be changed. */
-function openShared (keeper: Keeper, key: StoreKey, record: StoredRecord): Opened | undefined {
-  const known = decoded.get(record)
-  if (known !== undefined) return known
-  const opened = openRecord(keeper, key, record)
-  if (opened !== undefined) decoded.set(record, opened)
-  return opened
+/**
+ * As {@link openRecord}. From the second time on that a store hands out the same record, its state is kept and shared: it
+ * costs a request that only reads nothing. The first time it is the caller's own: a session that is written again and
+ * again is a new record each time, and would only be decoded once more.
+ */
+function openForReading (keeper: Keeper, key: StoreKey, record: StoredRecord): Opened & { isShared: boolean } | undefined {
+  const { opened } = keeper
+  const known = opened.get(record) ?? openRecord(keeper, key, record)
+  if (known === undefined) return undefined
+  const isShared = opened.has(record)
+  opened.set(record, isShared ? known : null)
+  return { ...known, isShared }
 }
 
 /** @returns what is in a record, or `undefined`, after a warning, when it cannot be read any more */

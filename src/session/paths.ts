@@ -12,13 +12,7 @@ const UNWALKABLE = new Set(['__proto__', 'constructor', 'prototype'])
 /** @returns what stands at the path, or `undefined`; a whole key that contains the dot comes before walking. */
 export function valueAt (tree: Tree, path: string): unknown {
   if (Object.hasOwn(tree, path)) return UNWALKABLE.has(path) ? undefined : tree[path]
-  if (!path.includes('.')) return undefined
-  let value: unknown = tree
-  for (const segment of path.split('.')) {
-    if (!isWalkable(value) || UNWALKABLE.has(segment) || !hasMember(value, segment)) return undefined
-    value = (value as Tree)[segment]
-  }
-  return value
+  return path.includes('.') ? walk(tree, path.split('.')) : undefined
 }
 
 /**
@@ -70,13 +64,21 @@ export function removeAt (tree: Tree, path: string): void {
     delete tree[path]
     return
   }
-  const dot = path.lastIndexOf('.')
-  if (dot === -1) return
-  const container = valueAt(tree, path.slice(0, dot))
-  const last = path.slice(dot + 1)
-  if (!isWalkable(container) || !hasMember(container, last)) return
+  const segments = path.split('.')
+  const last = segments.pop() as string
+  const container = walk(tree, segments)
+  if (UNWALKABLE.has(last) || !isWalkable(container) || !hasMember(container, last)) return
   if (Array.isArray(container)) container.splice(Number(last), 1)
   else delete container[last]
+}
+
+function walk (tree: Tree, segments: readonly string[]): unknown {
+  let value: unknown = tree
+  for (const segment of segments) {
+    if (!isWalkable(value) || UNWALKABLE.has(segment) || !hasMember(value, segment)) return undefined
+    value = (value as Tree)[segment]
+  }
+  return value
 }
 
 function checkSegment (container: Tree | unknown[], segment: string, path: string): void {

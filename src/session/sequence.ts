@@ -1,7 +1,9 @@
+import type { MaybePromise } from '../stores/store.ts'
 import type { Outcome } from './commit.ts'
 import { commit, isRenewable } from './commit.ts'
 import type { Keeper } from './keeper.ts'
 import { nothing, startFrom } from './keeper.ts'
+import { andThen } from './maybe-promise.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
 /** The commits of one unit of work, one after the other, and what they mean together for the browser. */
@@ -23,17 +25,20 @@ export class CommitSequence {
     return !isClean || this.#pending > 0 || (stored !== undefined && isRenewable(stored.record, this.#keeper))
   }
 
-  /** Stores what is uncommitted, after all commits asked for before. Throws as {@link commit} does. */
-  commit (): Promise<void> {
-    return this.#enqueue(async () => {
-      const outcome = await commit(this.#work, this.#keeper)
+  /**
+   * Stores what is uncommitted, after all commits asked for before. Throws as {@link commit} does.
+   *
+   * @returns undefined when that is done already
+   */
+  commit (): Promise<void> | undefined {
+    return this.#inTurn(() => andThen(commit(this.#work, this.#keeper), outcome => {
       if (outcome !== 'same') this.#outcome = outcome
-    })
+    }))
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */
-  reload (): Promise<void> {
-    return this.#enqueue(async () => {
+  async reload (): Promise<void> {
+    await this.#inTurn(async () => {
       const { origin } = this.#work
       // A session that was ended stays ended: a late request must not begin another one.
       if (origin.kind !== 'stored') return this.#work.restart({ ...nothing(), origin })
@@ -49,10 +54,12 @@ export class CommitSequence {
     return outcome
   }
 
-  #enqueue (step: () => Promise<void>): Promise<void> {
+  #inTurn (step: () => MaybePromise<void>): Promise<void> | undefined {
+    const result = this.#pending === 0 ? step() : this.#last.then(step)
+    if (!(result instanceof Promise)) return undefined
+    const done = (): void => { this.#pending-- }
     this.#pending++
-    const result = this.#last.then(step).finally(() => { this.#pending-- })
-    this.#last = result.catch(() => {})
+    this.#last = result.then(done, done)
     return result
   }
 }

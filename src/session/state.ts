@@ -18,11 +18,6 @@ export function emptyState (): SessionState {
   return { data: {}, flashes: {}, input: undefined, token: undefined, previousUrl: undefined }
 }
 
-/** Whether there is anything in it worth storing. */
-export function isEmpty ({ data, input, token, previousUrl }: SessionState): boolean {
-  return Object.keys(data).length === 0 && input === undefined && token === undefined && previousUrl === undefined
-}
-
 export function encodeState ({ data, flashes, input, token, previousUrl }: SessionState): string {
   return encode({
     data,

@@ -11,7 +11,7 @@ import type { Mutation, Stamp } from './mutations.ts'
 import { apply, newStamp, replay, subjectOf } from './mutations.ts'
 import { checkKey, rootOf, valueAt } from './paths.ts'
 import type { SessionState } from './state.ts'
-import { decodeState, emptyState } from './state.ts'
+import { decodeState, emptyState, encodeState } from './state.ts'
 import { encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 /** What was found for the id that the browser presented. */
@@ -25,11 +25,14 @@ export type Origin =
 
 export type StoredOrigin = Extract<Origin, { kind: 'stored' }>
 
-/** What a unit of work begins with. The state may be shared with others; `text`, if there is any, is the same as text. */
+/** What a unit of work begins with. */
 export interface Start {
   readonly origin: Origin
   readonly state: SessionState
+  /** The state as text, where there is a stored one. */
   readonly text: string | undefined
+  /** Whether the state is others' as well, so that it must not be changed. */
+  readonly isShared: boolean
 }
 
 /** How a request leaves the session it came with: to a new id with its data, or for good. */
@@ -41,6 +44,12 @@ export interface Batch {
   readonly id: SessionId
   readonly mutations: readonly Mutation[]
   readonly departure: Departure
+  /**
+   * The outcome of the mutations on what was found, as text, where it is what the request sees: then nothing has to be
+   * replayed as long as nobody else has committed. Where the request sees something of its own (now(), flashes that
+   * have aged) it is undefined.
+   */
+  readonly outcome: { readonly before: string | undefined, readonly after: string } | undefined
 }
 
 export class UnitOfWork {
@@ -64,6 +73,8 @@ export class UnitOfWork {
   #flashes: Record<string, Stamp> = {}
   #input: Stamp | undefined
   #aged = false
+  /** Whether anything has been committed: what was found is not what is stored any more. */
+  #hasSettled = false
   /** Top-level keys whose value is an object that the application holds and may change in place. */
   readonly #handedOut = new Set<string>()
   /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
@@ -204,7 +215,9 @@ export class UnitOfWork {
 
   /** Takes what is to be committed, with what was changed in place and the ageing of the flashes found on loading. */
   take (): Batch {
-    const batch = { id: this.id, mutations: [...this.#mutations, ...this.#changesInPlace(), ...this.#ageing()], departure: this.#departure }
+    const outcome = this.#outcome()
+    const changes = outcome !== undefined && outcome.before === outcome.after ? [] : this.#changesInPlace()
+    const batch = { id: this.id, mutations: [...this.#mutations, ...changes, ...this.#ageing()], departure: this.#departure, outcome }
     this.#mutations = []
     return batch
   }
@@ -217,6 +230,7 @@ export class UnitOfWork {
   /** Notes what stands behind the session now that a batch has been committed. */
   settle (origin: Origin, batch: Batch): void {
     this.#origin = origin
+    this.#hasSettled = true
     // The application may have asked for another new id while the commit was under way: that one is still to come.
     if (this.#id === batch.id) this.#departure = 'none'
   }
@@ -230,6 +244,7 @@ export class UnitOfWork {
     this.#departure = 'none'
     this.#id = undefined
     this.#aged = false
+    this.#hasSettled = false
     this.#open(start)
   }
 
@@ -237,10 +252,10 @@ export class UnitOfWork {
     return this.#origin ?? this.#open(this.#find())
   }
 
-  #open ({ origin, state, text }: Start): Origin {
+  #open ({ origin, state, text, isShared }: Start): Origin {
     this.#origin = origin
     this.#state = state
-    this.#isOwn = text === undefined
+    this.#isOwn = !isShared
     this.#found = text
     this.#flashes = { ...state.flashes }
     this.#input = state.input?.stamp
@@ -273,6 +288,11 @@ export class UnitOfWork {
       this.record({ op: 'flashInput', value: encode(input.value, 'old input'), stamp: newStamp() }, input.value)
     }
     this.#input = undefined
+  }
+
+  #outcome (): Batch['outcome'] {
+    if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || this.#transient.size > 0) return undefined
+    return { before: this.#departure === 'end' ? undefined : this.#found, after: encodeState(this.state) }
   }
 
   #changesInPlace (): Mutation[] {

@@ -34,14 +34,17 @@ export function identifySessionFile (path: string): Identity | undefined {
  * @returns what the file holds, or `undefined` when it has gone meanwhile
  */
 export function readSessionFile (path: string, identity: Identity, descriptors: Descriptors): Found | undefined {
+  let current: Identity | undefined = identity
   try {
-    const file = descriptors.get(path, identity.ino)
-    for (let attempt = 1; ; attempt++) {
-      const content = Buffer.allocUnsafe(identity.size)
-      const length = readSync(file, content, 0, identity.size, 0)
+    for (let attempt = 1; current !== undefined; attempt++) {
+      const content = Buffer.allocUnsafe(current.size)
+      const length = readSync(descriptors.get(path, current.ino), content, 0, current.size, 0)
       const slot = decodeFile(content.subarray(0, length))
-      if (slot !== undefined || attempt === READ_ATTEMPTS) return { identity: pick(identity), slot }
+      if (slot !== undefined || attempt === READ_ATTEMPTS) return { identity: pick(current), slot }
+      // It may have become another file, and a larger one, since it was identified.
+      current = identifySessionFile(path)
     }
+    return undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -146,7 +146,8 @@ export class FileStore implements SessionStore {
     const until = Date.now() + options.wait
     const unlockHere = await this.#locks.acquire(key, options)
     try {
-      const everywhere = await waitForLock(join(this.#directory, `.${key}.lock`), SESSION_LOCK_POLL, until)
+      const path = join(this.#directory, `.${key}.lock`)
+      const everywhere = await this.#inDirectory(() => waitForLock(path, SESSION_LOCK_POLL, until))
       if (everywhere === undefined) throw new SessionLockTimeoutError(RETRY_AFTER)
       const lease = setTimeout(() => { void everywhere.release() }, options.lease).unref()
       return async () => {
@@ -186,7 +187,8 @@ export class FileStore implements SessionStore {
       if (cached !== undefined && this.#canVouch(cached) && isSame(identity, cached.identity)) return cached
       const found = readSessionFile(path, identity, this.#descriptors)
       if (found === undefined) return undefined
-      if (found.slot === undefined && cached === undefined) this.#reportDamage(key)
+      const wasDamaged = cached !== undefined && cached.slot === undefined
+      if (found.slot === undefined && !wasDamaged) this.#reportDamage(key)
       return this.#remember(key, found, readAt, cached)
     } catch (cause) {
       return asStoreError(cause)
@@ -238,11 +240,15 @@ export class FileStore implements SessionStore {
   }
 
   async #commit<T> (job: () => T): Promise<T> {
-    return await this.#commits.run(job).catch(async (error: unknown) => {
-      // Somebody removed the directory under the running application: sessions can begin anew all the same.
-      if (codeOf(error) !== 'ENOENT') asStoreError(error)
+    return await this.#inDirectory(() => this.#commits.run(job)).catch(asStoreError)
+  }
+
+  /** Makes the directory again when somebody has removed it under the running application: sessions can begin anew. */
+  async #inDirectory<T> (work: () => Promise<T>): Promise<T> {
+    return await work().catch(async (error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error
       this.open()
-      return await this.#commits.run(job).catch(asStoreError)
+      return await work()
     })
   }
 

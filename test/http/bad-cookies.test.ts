@@ -1,0 +1,127 @@
+/** Cookies that no server gave, or that did not survive the way: no session, no error, and no work for the store. */
+import { Signer } from '@fastify/cookie'
+import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { session } from '../../src/index.ts'
+import type { SessionOptions } from '../../src/index.ts'
+import { visitor } from '../helpers/client.ts'
+import { COOKIE, serve } from './support.ts'
+import type { Teardown } from './support.ts'
+import { SpyStore } from './stores.ts'
+
+const SECRET = 'a secret that has more than 32 characters'
+const OTHER_SECRET = 'another secret of more than 32 characters'
+/** Of the right form, and given to nobody. */
+const FORGED = 'forged_forged_forged_forged_forged_forged_A'
+
+function routes (app: FastifyInstance): void {
+  app.get('/name', async () => session('name', 'nobody'))
+  app.post('/login', async () => { session({ name: 'ada' }) })
+}
+
+/** A client that says in its Cookie header just what it is told. */
+async function presenting (t: Teardown, options: SessionOptions = {}): Promise<{ store: SpyStore, get: (cookie: string) => ReturnType<ReturnType<typeof visitor>['get']> }> {
+  const store = new SpyStore(false)
+  const app = await serve(t, routes, { driver: store, ...options })
+  return { store, get: cookie => visitor(app).get('/name', { cookie }) }
+}
+
+const wrongForms: Record<string, string> = {
+  'an empty value': '',
+  'a value that is too short': 'abc',
+  'a value that is too long': 'x'.repeat(5000),
+  'a value that cannot be decoded': '%E0%A4%A',
+  'characters that no id has': `${FORGED.slice(0, -2)}!A`,
+  'bits that no id has at its end': `${FORGED.slice(0, -1)}B`,
+  'a path': '../../../../etc/passwd',
+  quotes: `"${FORGED}"x`,
+  'a signature where none is used': `${FORGED}.signature`,
+  'an escaped line break': `${FORGED.slice(0, -3)}%0AA`
+}
+
+for (const [what, value] of Object.entries(wrongForms)) {
+  t.test(`a cookie with ${what} is no session, no error and no access to the store`, async t => {
+    const { store, get } = await presenting(t)
+    const answer = await get(`${COOKIE}=${value}`)
+    t.match(answer, { status: 200, text: 'nobody' })
+    t.same(answer.setCookies, [])
+    t.same(store.calls, [])
+  })
+}
+
+for (const [what, header] of Object.entries({ 'only a name': COOKIE, 'no name': '=x', 'only separators': ';;; ; ;' })) {
+  t.test(`a Cookie header with ${what} is no session and no error`, async t => {
+    const { store, get } = await presenting(t)
+    t.match(await get(header), { status: 200, text: 'nobody' })
+    t.same(store.calls, [])
+  })
+}
+
+t.test('an id that was never given is looked up, and found to be nobody\'s', async t => {
+  const { store, get } = await presenting(t)
+  t.match(await get(`${COOKIE}=${FORGED}`), { status: 200, text: 'nobody' })
+  t.same(store.calls, ['read'])
+})
+
+t.test('an id that was never given is not adopted: what is put begins a session of its own', async t => {
+  const app = await serve(t, routes)
+  const eve = visitor(app)
+  eve.cookies.set(COOKIE, FORGED)
+  const { setCookies } = await eve.post('/login')
+  t.equal(setCookies.length, 1)
+  t.not(setCookies[0]?.value, FORGED)
+  t.equal((await eve.get('/name')).text, 'ada')
+  t.equal((await visitor(app).get('/name', { cookie: `${COOKIE}=${FORGED}` })).text, 'nobody')
+})
+
+t.test('of two cookies of the name the first one counts', async t => {
+  const app = await serve(t, routes)
+  const ada = visitor(app)
+  await ada.post('/login')
+  const genuine = `${COOKIE}=${ada.cookies.get(COOKIE) ?? ''}`
+  const forged = `${COOKIE}=${FORGED}`
+  t.match(await visitor(app).get('/name', { cookie: `${genuine}; ${forged}` }), { status: 200, text: 'ada' })
+  t.match(await visitor(app).get('/name', { cookie: `${forged}; ${genuine}` }), { status: 200, text: 'nobody' })
+})
+
+const wrongSignatures: Record<string, string> = {
+  'no signature': FORGED,
+  'an empty signature': `${FORGED}.`,
+  'a forged signature': `${FORGED}.${'A'.repeat(43)}`,
+  'only a signature': `.${'A'.repeat(43)}`,
+  'a signature that is too long': `${FORGED}.${'A'.repeat(60)}`
+}
+
+for (const [what, value] of Object.entries(wrongSignatures)) {
+  t.test(`where a secret is set, a cookie with ${what} is turned away before the store is asked`, async t => {
+    const { store, get } = await presenting(t, { secret: SECRET })
+    t.match(await get(`${COOKIE}=${value}`), { status: 200, text: 'nobody' })
+    t.same(store.calls, [])
+  })
+}
+
+t.test('a cookie signed with a secret of somebody else is turned away before the store is asked', async t => {
+  const store = new SpyStore(false)
+  const theirs = await serve(t, routes, { driver: store, secret: OTHER_SECRET })
+  const ada = visitor(theirs)
+  await ada.post('/login')
+  const ours = await serve(t, routes, { driver: store, secret: SECRET })
+  store.takeCalls()
+  t.equal((await visitor(ours).get('/name', { cookie: ada.cookieHeader })).text, 'nobody')
+  t.same(store.calls, [])
+})
+
+t.test('a signed cookie whose id was changed is turned away', async t => {
+  const app = await serve(t, routes, { secret: SECRET })
+  const ada = visitor(app)
+  await ada.post('/login')
+  const value = ada.cookies.get(COOKIE) ?? ''
+  ada.cookies.set(COOKIE, `${value.startsWith('A') ? 'B' : 'A'}${value.slice(1)}`)
+  t.equal((await ada.get('/name')).text, 'nobody')
+})
+
+t.test('what was signed but is no id is turned away', async t => {
+  const app = await serve(t, routes, { secret: SECRET })
+  const signed = new Signer(SECRET).sign('not an id')
+  t.equal((await visitor(app).get('/name', { cookie: `${COOKIE}=${encodeURIComponent(signed)}` })).text, 'nobody')
+})

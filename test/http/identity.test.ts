@@ -1,0 +1,268 @@
+/** New ids, ends, and the requests that come too late for them. */
+import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { session } from '../../src/index.ts'
+import { visitor } from '../helpers/client.ts'
+import type { Visitor } from '../helpers/client.ts'
+import { Clock, COOKIE, Gate, Log, serve } from './support.ts'
+import type { Teardown } from './support.ts'
+import { SpyStore } from './stores.ts'
+
+interface Shop {
+  readonly app: FastifyInstance
+  readonly log: Log
+  readonly store: SpyStore
+  /** Where requests of /slow/… wait, each after its first look at the session. */
+  readonly gate: Gate
+}
+
+/** Serves a small shop whose slow routes wait at a gate between reading and writing. */
+async function shop (t: Teardown, options = {}): Promise<Shop> {
+  const [log, store, gate] = [new Log(), new SpyStore(), new Gate()]
+  const app = await serve(t, app => {
+    const login = (): void => { session().regenerate(); session({ user: 'ada' }) }
+    const logout = (): void => { session().invalidate() }
+    app.post('/visit', async () => { session().increment('visits') })
+    app.get('/all', async () => session().all())
+    app.get('/identity', async () => ({ id: session().id, key: session().key, token: session().token(), name: session().name }))
+    app.post('/login', async () => { login() })
+    app.post('/logout', async () => { logout() })
+    app.post('/migrate', async () => { session().migrate() })
+    app.post('/logout-with-message', async () => { logout(); session().flash('status', 'goodbye') })
+    app.post('/slow/put', async () => { session().all(); await gate.pass(); session({ late: true }) })
+    app.post('/slow/read', async () => { const before = session().all(); await gate.pass(); return before })
+    app.post('/slow/login', async () => { session().all(); await gate.pass(); login() })
+    app.post('/slow/logout', async () => { session().all(); await gate.pass(); logout() })
+  }, { driver: store, ...options }, { logger: log })
+  return { app, log, store, gate }
+}
+
+async function returning (app: FastifyInstance): Promise<Visitor> {
+  const ada = visitor(app)
+  await ada.post('/visit')
+  return ada
+}
+
+t.test('the session knows its id, its key and the name of its cookie', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const { id, key, name } = (await ada.get('/identity')).json as Record<string, string>
+  t.equal(id, ada.cookies.get(COOKIE))
+  t.match(key, /^[0-9a-f]{64}$/)
+  t.equal(name, COOKIE)
+})
+
+t.test('regenerate() gives a new id and a new token and keeps the data', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const before = (await ada.get('/identity')).json as Record<string, string>
+  t.equal((await ada.post('/login')).setCookies.length, 1)
+  const after = (await ada.get('/identity')).json as Record<string, string>
+  t.equal(after.id, ada.cookies.get(COOKIE))
+  t.not(after.id, before.id)
+  t.not(after.token, before.token)
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+})
+
+t.test('migrate() gives a new id and keeps the token', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const before = (await ada.get('/identity')).json as Record<string, string>
+  await ada.post('/migrate')
+  const after = (await ada.get('/identity')).json as Record<string, string>
+  t.not(after.id, before.id)
+  t.equal(after.token, before.token)
+})
+
+t.test('an id that was fixed on a visitor before they logged in is worth nothing afterwards', async t => {
+  const { app } = await shop(t)
+  const eve = await returning(app)
+  const ada = eve.copy()
+  await ada.post('/login')
+  t.same((await eve.get('/all')).json, {})
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+})
+
+t.test('logging out clears the cookie, and the old one opens nothing', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const thief = ada.copy()
+  const [cookie] = (await ada.post('/logout')).setCookies
+  t.match(cookie, { name: COOKIE, value: '', attributes: { 'max-age': '0' } })
+  t.equal(ada.cookies.has(COOKIE), false)
+  t.same((await thief.get('/all')).json, {})
+})
+
+t.test('logging out without a session is no error and sets no cookie', async t => {
+  const { app } = await shop(t)
+  const answer = await visitor(app).post('/logout')
+  t.equal(answer.status, 200)
+  t.same(answer.setCookies, [])
+})
+
+t.test('what is flashed after logging out begins a new session', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const before = ada.cookies.get(COOKIE)
+  const { setCookies } = await ada.post('/logout-with-message')
+  t.equal(setCookies.length, 1)
+  t.not(ada.cookies.get(COOKIE), before)
+  t.same((await ada.get('/all')).json, { status: 'goodbye' })
+})
+
+// Requests that come too late -----------------------------------------------------------------------------------------
+
+for (const how of ['logout', 'login', 'migrate']) {
+  t.test(`a request that comes with the old cookie after a ${how} stores nothing and gets no cookie`, async t => {
+    const { app, log, store } = await shop(t)
+    const ada = await returning(app)
+    const late = ada.copy()
+    await ada.post(`/${how}`)
+    const after = (await ada.get('/all')).json
+    store.takeCalls()
+    const answer = await late.post('/visit')
+    t.equal(answer.status, 200)
+    t.same(answer.setCookies, [])
+    t.same(store.takeCalls(), ['read'])
+    t.same((await ada.get('/all')).json, after)
+    t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['visits'] }])
+  })
+}
+
+t.test('a late request is told nothing of what was in the session', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const late = ada.copy()
+  await ada.post('/login')
+  t.same((await late.get('/all')).json, {})
+})
+
+t.test('a late request that logs in or out itself gets no cookie over the new one', async t => {
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const late = ada.copy()
+  await ada.post('/login')
+  t.same((await late.post('/logout')).setCookies, [])
+  t.same((await late.post('/login')).setCookies, [])
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+})
+
+t.test('after the grace period the old cookie may begin a new session', async t => {
+  const clock = new Clock(t)
+  const { app } = await shop(t, { grace: 30 })
+  const ada = await returning(app)
+  const late = ada.copy()
+  await ada.post('/logout')
+  clock.advance(29)
+  t.same((await late.post('/visit')).setCookies, [])
+  clock.advance(2)
+  t.equal((await late.post('/visit')).setCookies.length, 1)
+})
+
+t.test('without a grace period the old cookie may do so at once', async t => {
+  const { app } = await shop(t, { grace: 0 })
+  const ada = await returning(app)
+  const late = ada.copy()
+  await ada.post('/logout')
+  t.equal((await late.post('/visit')).setCookies.length, 1)
+})
+
+t.test('a request in flight while the visitor logs out does not bring the session back', async t => {
+  const { app, log, gate } = await shop(t)
+  const ada = await returning(app)
+  await ada.post('/login')
+  const thief = ada.copy()
+  const inFlight = ada.copy().post('/slow/put')
+  await gate.reached
+  await ada.post('/logout')
+  gate.open()
+  const answer = await inFlight
+  t.equal(answer.status, 200)
+  t.same(answer.setCookies, [])
+  t.same((await thief.get('/all')).json, {})
+  t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['late'] }])
+})
+
+t.test('a request in flight that only reads keeps what it has read', async t => {
+  const { app, gate } = await shop(t)
+  const ada = await returning(app)
+  const inFlight = ada.copy().post('/slow/read')
+  await gate.reached
+  await ada.post('/logout')
+  gate.open()
+  const answer = await inFlight
+  t.same(answer.json, { visits: 1 })
+  t.same(answer.setCookies, [])
+})
+
+t.test('a login in flight while the visitor logs out does not log them in', async t => {
+  const { app, gate } = await shop(t)
+  const ada = await returning(app)
+  const inFlight = ada.copy()
+  const login = inFlight.post('/slow/login')
+  await gate.reached
+  await ada.post('/logout')
+  gate.open()
+  t.same((await login).setCookies, [])
+  t.same((await inFlight.get('/all')).json, {})
+  t.same((await ada.get('/all')).json, {})
+})
+
+t.test('a logout in flight while the visitor logs in leaves the new session, which it never knew', async t => {
+  const { app, gate } = await shop(t)
+  const ada = await returning(app)
+  const logout = ada.copy().post('/slow/logout')
+  await gate.reached
+  await ada.post('/login')
+  gate.open()
+  t.same((await logout).setCookies, [])
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+})
+
+t.test('of two logins at once from the same cookie one wins, and the other gets no cookie', async t => {
+  const { app, gate } = await shop(t)
+  const ada = await returning(app)
+  const first = ada.copy()
+  const login = first.post('/slow/login')
+  await gate.reached
+  t.equal((await ada.post('/login')).setCookies.length, 1)
+  gate.open()
+  t.same((await login).setCookies, [])
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+  t.same((await first.get('/all')).json, {})
+})
+
+t.test('a write in flight while the visitor logs in is dropped, and the login stands', async t => {
+  const { app, gate, log } = await shop(t)
+  const ada = await returning(app)
+  const write = ada.copy().post('/slow/put')
+  await gate.reached
+  await ada.post('/login')
+  gate.open()
+  t.same((await write).setCookies, [])
+  t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+  t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['late'] }])
+})
+
+t.test('a write that is stored while a login is in flight is kept by the login', async t => {
+  const { app, gate } = await shop(t)
+  const ada = await returning(app)
+  const other = ada.copy()
+  const login = ada.post('/slow/login')
+  await gate.reached
+  await other.post('/visit')
+  gate.open()
+  await login
+  t.same((await ada.get('/all')).json, { visits: 2, user: 'ada' })
+})
+
+t.test('no warning about a late request holds its id', async t => {
+  const { app, log } = await shop(t)
+  const ada = await returning(app)
+  const id = ada.cookies.get(COOKIE)
+  const late = ada.copy()
+  await ada.post('/logout')
+  await late.post('/visit')
+  await log.warnings(1)
+  t.notMatch(log.lines.join(''), id)
+})

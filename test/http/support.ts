@@ -1,0 +1,114 @@
+/** What whole-request tests are made with: a server, gates to hold a request at a point, and a log that can be read. */
+import { EventEmitter, once } from 'node:events'
+import Fastify from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import ambientSession from '../../src/index.ts'
+import type { SessionOptions } from '../../src/index.ts'
+
+export interface Teardown {
+  teardown (fn: () => unknown): unknown
+}
+
+/**
+ * Serves routes with sessions, by default in memory, on a free port until the test ends.
+ *
+ * @param routes called once the plugin is registered
+ */
+export async function serve (
+  t: Teardown, routes: (app: FastifyInstance) => unknown, options: SessionOptions = {}, server: FastifyServerOptions = {}
+): Promise<FastifyInstance> {
+  const app = Fastify(server)
+  t.teardown(() => app.close())
+  await app.register(ambientSession, { driver: 'memory', sweep: false, ...options })
+  await routes(app)
+  return await listening(app)
+}
+
+export async function listening (app: FastifyInstance): Promise<FastifyInstance> {
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return app
+}
+
+/** A promise that is settled from outside. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+}
+
+export function deferred<T = void> (): Deferred<T> {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>(_resolve => { resolve = _resolve })
+  return { promise, resolve }
+}
+
+/** A point at which a handler waits until the test lets it pass. */
+export class Gate {
+  readonly #reached = deferred()
+  readonly #opened = deferred()
+
+  /** Resolves when somebody has come to the gate. */
+  get reached (): Promise<void> {
+    return this.#reached.promise
+  }
+
+  /** For the one who waits. */
+  async pass (): Promise<void> {
+    this.#reached.resolve()
+    await this.#opened.promise
+  }
+
+  open (): void {
+    this.#opened.resolve()
+  }
+}
+
+export interface LogEntry {
+  readonly level: number
+  readonly msg: string
+  readonly code?: string
+  readonly key?: string
+  readonly keys?: readonly string[]
+  readonly err?: { readonly message: string }
+}
+
+/** A log for Fastify's `logger` option, from warnings upwards. */
+export class Log extends EventEmitter {
+  readonly level = 'warn'
+  readonly lines: string[] = []
+  readonly stream = {
+    write: (line: string): void => {
+      this.lines.push(line)
+      this.emit('line')
+    }
+  }
+
+  get entries (): LogEntry[] {
+    return this.lines.map(line => JSON.parse(line) as LogEntry)
+  }
+
+  /** @returns the warnings with a code of this package, once there are so many */
+  async warnings (count: number): Promise<LogEntry[]> {
+    for (;;) {
+      const warnings = this.entries.filter(({ code }) => code?.startsWith('AMBIENT_SESSION_'))
+      if (warnings.length >= count) return warnings
+      await once(this, 'line')
+    }
+  }
+}
+
+/** Moves the clock that `Date.now()` shows. Timers stay as they are. */
+export class Clock {
+  #offset = 0
+
+  constructor (t: { intercept (object: object, name: string, descriptor: PropertyDescriptor): unknown }) {
+    const now = Date.now.bind(Date)
+    t.intercept(Date, 'now', { value: () => now() + this.#offset })
+  }
+
+  /** @param seconds forward */
+  advance (seconds: number): void {
+    this.#offset += seconds * 1000
+  }
+}
+
+export const COOKIE = 'ambient_session'

@@ -1,0 +1,208 @@
+/** Sessions without a request: jobs, tests, a REPL. */
+import { setImmediate as turn } from 'node:timers/promises'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import {
+  hasSession, runWithSession, session, SessionConfigError, SessionContextError, SessionNotFoundError, SessionTooLargeError, SessionValueError
+} from '../src/index.ts'
+import { visitor } from './helpers/client.ts'
+import type { Visitor } from './helpers/client.ts'
+import { COOKIE, serve } from './http/support.ts'
+import type { Teardown } from './http/support.ts'
+import { SpyStore } from './http/stores.ts'
+
+function greet (): string {
+  return `hello ${session('user.name', 'stranger')}`
+}
+
+async function greetLater (): Promise<string> {
+  await turn()
+  return greet()
+}
+
+t.test('a function runs with the data it is given, and its result comes back as it is', t => {
+  const result: string = runWithSession({ user: { name: 'ada' } }, greet)
+  t.equal(result, 'hello ada')
+  t.end()
+})
+
+t.test('an asynchronous function keeps the session behind its awaits', async t => {
+  const result: Promise<string> = runWithSession({ user: { name: 'ada' } }, greetLater)
+  t.equal(await result, 'hello ada')
+})
+
+t.test('what a function throws comes through', async t => {
+  t.throws(() => runWithSession({}, () => { throw new Error('sorry') }), { message: 'sorry' })
+  await t.rejects(runWithSession({}, async () => { await turn(); throw new Error('sorry') }), { message: 'sorry' })
+})
+
+t.test('the session of a data object does all that sessions do, and is stored nowhere', async t => {
+  const data = { cart: { items: ['pen'] } }
+  await runWithSession(data, async () => {
+    session().increment('visits')
+    session().push('cart.items', 'ink')
+    t.same(session().all(), { cart: { items: ['pen', 'ink'] }, visits: 1 })
+    t.equal(session().name, 'session')
+    await session().save()
+    session().increment('visits')
+    await session().save()
+    t.equal(session('visits'), 2)
+    session().regenerate()
+    session().invalidate()
+    t.same(session().all(), {})
+  })
+  t.same(data, { cart: { items: ['pen'] } }, 'the object itself stays as it is')
+})
+
+t.test('reload() of a session that is stored nowhere forgets what was done', async t => {
+  await runWithSession({}, async () => {
+    session({ a: 1 })
+    await session().reload()
+    t.same(session().all(), {})
+  })
+})
+
+t.test('a data object that holds what a session cannot keep is refused', t => {
+  t.throws(() => runWithSession({ fn: () => {} }, greet), SessionValueError)
+  t.end()
+})
+
+t.test('a data object may have keys called id and app', t => {
+  t.equal(runWithSession({ id: 'a', app: { name: 'shop' } }, () => session('app.name')), 'shop')
+  t.equal(runWithSession({ id: 'a' }, () => session('id')), 'a')
+  t.equal(runWithSession({ id: 'a', app: null }, () => session('app')), null)
+  t.end()
+})
+
+t.test('contexts nest, and the outer one is back when the inner one ends', t => {
+  runWithSession({ user: { name: 'ada' } }, () => {
+    t.equal(runWithSession({ user: { name: 'eve' } }, greet), 'hello eve')
+    t.equal(greet(), 'hello ada')
+  })
+  t.equal(hasSession(), false)
+  t.throws(greet, SessionContextError)
+  t.end()
+})
+
+t.test('two contexts at the same time stay apart', async t => {
+  const names = ['ada', 'eve', 'bob']
+  t.same(await Promise.all(names.map(name => runWithSession({ user: { name } }, greetLater))), names.map(name => `hello ${name}`))
+})
+
+async function served (t: Teardown, store = new SpyStore(), options = {}): Promise<{ app: FastifyInstance, ada: Visitor, id: string }> {
+  const app = await serve(t, app => {
+    app.post('/login', async () => { session({ user: { name: 'ada' } }) })
+    app.get('/all', async () => session().all())
+    app.post('/logout', async () => { session().invalidate() })
+  }, { driver: store, ...options })
+  const ada = visitor(app)
+  await ada.post('/login')
+  return { app, ada, id: ada.cookies.get(COOKIE) ?? '' }
+}
+
+t.test('a stored session is opened by its id and committed when the function has ended', async t => {
+  const { app, ada, id } = await served(t)
+  const result: string = await runWithSession({ app, id }, async () => {
+    session().increment('jobs')
+    return await greetLater()
+  })
+  t.equal(result, 'hello ada')
+  t.same((await ada.get('/all')).json, { user: { name: 'ada' }, jobs: 1 })
+})
+
+t.test('a synchronous function on a stored session gives a promise', async t => {
+  const { app, id } = await served(t)
+  const result: Promise<string> = runWithSession({ app, id }, greet)
+  t.equal(await result, 'hello ada')
+})
+
+t.test('a stored session is committed although the function throws, and the error comes through', async t => {
+  const { app, ada, id } = await served(t)
+  await t.rejects(runWithSession({ app, id }, async () => {
+    session().increment('attempts')
+    throw new Error('sorry')
+  }), { message: 'sorry' })
+  t.match((await ada.get('/all')).json, { attempts: 1 })
+})
+
+t.test('save() commits while the function still runs', async t => {
+  const { app, ada, id } = await served(t)
+  await runWithSession({ app, id }, async () => {
+    session({ progress: 50 })
+    await session().save()
+    t.match((await ada.get('/all')).json, { progress: 50 })
+  })
+})
+
+t.test('reload() brings what a request has committed meanwhile', async t => {
+  const { app, ada, id } = await served(t)
+  await runWithSession({ app, id }, async () => {
+    t.equal(greet(), 'hello ada')
+    await runWithSession({ app, id }, () => { session({ user: { name: 'lady ada' } }) })
+    t.equal(greet(), 'hello ada')
+    await session().reload()
+    t.equal(greet(), 'hello lady ada')
+  })
+  t.match((await ada.get('/all')).json, { user: { name: 'lady ada' } })
+})
+
+t.test('a job and a request that change the same session at the same time both keep their changes', async t => {
+  const { app, ada, id } = await served(t)
+  await runWithSession({ app, id }, async () => {
+    session().increment('count')
+    await runWithSession({ app, id }, () => { session().increment('count') })
+  })
+  t.match((await ada.get('/all')).json, { count: 2 })
+})
+
+t.test('a commit that fails rejects', async t => {
+  const { app, ada, id } = await served(t, new SpyStore(), { maxBytes: 200 })
+  await t.rejects(runWithSession({ app, id }, () => { session({ large: 'x'.repeat(300) }) }), SessionTooLargeError)
+  t.same((await ada.get('/all')).json, { user: { name: 'ada' } })
+})
+
+t.test('a job on a session that ends meanwhile does not bring it back', async t => {
+  const { app, ada, id } = await served(t)
+  await runWithSession({ app, id }, async () => {
+    await ada.copy().post('/logout')
+    session({ late: true })
+  })
+  t.same((await ada.get('/all')).json, {})
+})
+
+t.test('an id that nobody has is rejected', async t => {
+  const { app } = await served(t)
+  const error = await runWithSession({ app, id: 'A'.repeat(43) }, greet).catch((error: unknown) => error)
+  t.ok(error instanceof SessionNotFoundError)
+  t.match(error, { code: 'ERR_SESSION_NOT_FOUND', statusCode: 404 })
+})
+
+t.test('an id that has the wrong form is rejected without asking the store', async t => {
+  const store = new SpyStore()
+  const { app } = await served(t, store)
+  store.takeCalls()
+  await t.rejects(runWithSession({ app, id: 'not an id' }, greet), SessionNotFoundError)
+  t.same(store.takeCalls(), [])
+})
+
+t.test('the id of a session that was ended is rejected', async t => {
+  const { app, ada, id } = await served(t)
+  await ada.post('/logout')
+  await t.rejects(runWithSession({ app, id }, greet), SessionNotFoundError)
+})
+
+t.test('an app that is not ready yet is made ready first', async t => {
+  const store = new SpyStore()
+  const { id } = await served(t, store)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  void app.register((await import('../src/index.ts')).default, { driver: store, sweep: false })
+  t.equal(await runWithSession({ app, id }, greet), 'hello ada')
+})
+
+t.test('an app that has not registered the plugin is a clear error', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await t.rejects(runWithSession({ app, id: 'A'.repeat(43) }, greet), new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, id })'))
+})

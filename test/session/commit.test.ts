@@ -1,0 +1,597 @@
+/** When and how a request's changes are written, and what happens when that does not go as hoped. */
+import t from 'tap'
+import { MemoryStore } from '../../src/index.ts'
+import { application, browserWith, living, once, stored, watched } from './helpers.ts'
+import type { Application, Browser, WatchedStore } from './helpers.ts'
+
+type Tap = Parameters<typeof application>[0]
+
+/** A store that is watched and a browser whose session is in it, with the calls that led there forgotten. */
+async function begun (t: Tap, options = {}): Promise<Application & { store: WatchedStore, visitor: Browser }> {
+  const store = watched()
+  const app = await application(t, { driver: store, ...options })
+  const visitor = app.browser()
+  await visitor.visit(session => { session.put({ begun: true, user: { name: 'Ada' } }) })
+  store.calls.length = 0
+  return { ...app, store, visitor }
+}
+
+function fail (): never {
+  throw new Error('the store is away')
+}
+
+t.test('a request that', async t => {
+  const idle: Record<string, Parameters<Browser['visit']>[0]> = {
+    'only reads': session => session.get('user.name'),
+    'reads objects': session => session.all(),
+    'puts what is there': session => { session.put('user', { name: 'Ada' }) },
+    'forgets what is not there': session => { session.forget(['missing', 'user.missing']) },
+    'puts and forgets again': session => {
+      session.put('a', 1)
+      session.forget('a')
+    },
+    'increments by nothing what is there': session => {
+      session.put('count', 1)
+      session.increment('count', -1)
+      session.forget('count')
+    },
+    'remembers what is there': session => session.remember('user', () => null),
+    'sets something for itself only': session => { session.now('a', 1) }
+  }
+  for (const [what, use] of Object.entries(idle)) {
+    await t.test(`${what} reads once and writes nothing`, async t => {
+      const { store, visitor } = await begun(t)
+      await visitor.visit(use)
+      t.same(store.calls, ['read'])
+      t.same(visitor.setCookie, [])
+    })
+  }
+
+  await t.test('does not use its session does not read it', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(() => {})
+    t.same(store.calls, [])
+  })
+
+  await t.test('changes its session writes once', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => {
+      session.put('a', 1)
+      session.increment('b')
+      session.flash('c')
+    })
+    t.same(store.calls, ['read', 'compareAndSet'])
+  })
+
+  await t.test('changes its session without any other effect sets no cookie', async t => {
+    const { visitor } = await begun(t)
+    await visitor.visit(session => { session.put('a', 1) })
+    t.same(visitor.setCookie, [])
+  })
+
+  await t.test('puts into a new session and takes it out again stores nothing', async t => {
+    const store = watched()
+    const visitor = (await application(t, { driver: store })).browser()
+    await visitor.visit(session => {
+      session.put('a', 1)
+      session.pull('a')
+    })
+    t.same(store.calls, [])
+    t.equal(visitor.cookie, undefined)
+  })
+
+  await t.test('throws is committed all the same', async t => {
+    const { visitor } = await begun(t)
+    await t.rejects(visitor.visit(session => {
+      session.flash('error', 'what went wrong')
+      throw new Error('handled')
+    }), { message: 'handled' })
+    t.match(await stored(visitor), { error: 'what went wrong' })
+  })
+})
+
+t.test('a conflict', async t => {
+  await t.test('is resolved by reading again, as often as it takes', async t => {
+    const { store, visitor, browser } = await begun(t)
+    const tab = browser(visitor.cookie)
+    let conflicts = 5
+    let isInside = false
+    store.before = async method => {
+      if (method !== 'compareAndSet' || isInside || conflicts === 0) return
+      isInside = true
+      conflicts--
+      await tab.visit(session => session.increment('tab'))
+      isInside = false
+    }
+    await visitor.visit(session => session.increment('visitor'))
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' }, tab: 5, visitor: 1 })
+  })
+
+  await t.test('that leaves nothing to change is over without another write', async t => {
+    const { store, visitor, browser } = await begun(t)
+    store.before = once('compareAndSet', async () => { await browser(visitor.cookie).visit(session => { session.put('a', 1) }) })
+    await visitor.visit(session => { session.put('a', 1) })
+    t.same(store.calls, ['read', 'compareAndSet', 'read', 'compareAndSet', 'read'])
+  })
+
+  await t.test('with what cannot be read any more drops the changes, with a warning', async t => {
+    const { store, visitor, warnings } = await begun(t)
+    store.before = once('compareAndSet', async () => { await damage(store) })
+    await visitor.visit(session => { session.put('a', 1) })
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED' }, { code: 'AMBIENT_SESSION_DROPPED', keys: ['a'] }])
+  })
+})
+
+t.test('a conflict with a commit whose session has ended by the time it is read again drops the changes', async t => {
+  const { store, visitor, browser, warnings } = await begun(t)
+  const tab = browser(visitor.cookie)
+  store.before = once('compareAndSet', async () => {
+    await tab.visit(session => { session.put('a', 'tab') })
+    store.after = once('compareAndSet', async () => { await tab.visit(session => { session.invalidate() }) })
+  })
+  await visitor.visit(session => { session.put('a', 'visitor') })
+  t.same(await living(store), [])
+  t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['a'] }])
+})
+
+/** Puts something unreadable in the place of the only session there is, as another process would. */
+async function damage (store: WatchedStore): Promise<void> {
+  const [key] = store.keys
+  const [record] = await living(store)
+  if (key === undefined || record === undefined) throw new Error('there is no session')
+  await store.compareAndSet(key, { ...record, payload: '"not a session"' }, record.version)
+}
+
+t.test('maxBytes', async t => {
+  await t.test('a session beyond it fails the request, and what is stored stays as it is', async t => {
+    const { visitor } = await begun(t, { maxBytes: 200 })
+    await t.rejects(visitor.visit(session => { session.put('large', 'x'.repeat(200)) }), { message: /^500: .*ERR_SESSION_TOO_LARGE/ })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' } })
+  })
+
+  await t.test('counts bytes, not characters', async t => {
+    const text = JSON.stringify({ data: { text: 'ü'.repeat(10) } })
+    const visitor = (await application(t, { maxBytes: Buffer.byteLength(text) })).browser()
+    await visitor.visit(session => { session.put('text', 'ü'.repeat(10)) })
+    await visitor.visit(async session => {
+      session.put('text', 'ü'.repeat(11))
+      await t.rejects(session.save(), { code: 'ERR_SESSION_TOO_LARGE', bytes: Buffer.byteLength(text) + 2, maxBytes: Buffer.byteLength(text) })
+      await session.reload()
+      t.equal(session.get('text'), 'ü'.repeat(10))
+    })
+  })
+
+  await t.test('the rest can be saved after what is too large has been taken out', async t => {
+    const { visitor } = await begun(t, { maxBytes: 200 })
+    await visitor.visit(async session => {
+      session.increment('count')
+      session.put('large', 'x'.repeat(200))
+      await t.rejects(session.save(), { code: 'ERR_SESSION_TOO_LARGE' })
+      session.forget('large')
+      await session.save()
+    })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' }, count: 1 })
+  })
+})
+
+t.test('a store that fails', async t => {
+  await t.test('fails the request', async t => {
+    const { store, visitor } = await begun(t)
+    store.before = fail
+    await t.rejects(visitor.visit(session => { session.put('a', 1) }), { message: /^500: .*the store is away/ })
+  })
+
+  await t.test('is told with the names of what was not saved', async t => {
+    const { store, visitor, warnings } = await begun(t)
+    await visitor.visit(session => { session.flash('status', 'saved') })
+    store.before = fail
+    await t.rejects(visitor.visit(session => { session.regenerate() }))
+    const unsaved = warnings.filter(({ code }) => code === 'AMBIENT_SESSION_UNSAVED')
+    t.match(unsaved, [{ keys: ['(csrf token)', '(flash data)', '(session id)'] }])
+  })
+
+  await t.test('leaves changes uncommitted, and a second save stores them exactly once', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => { session.flash('flashed', 'before') })
+    await visitor.visit(async session => {
+      session.increment('count')
+      session.push('list', 1)
+      ;(session.get('user') as { name: string }).name = 'Grace'
+      store.before = fail
+      await t.rejects(session.save(), { message: 'the store is away' })
+      await t.rejects(session.save(), { message: 'the store is away' })
+      store.before = () => {}
+      session.increment('count')
+      await session.save()
+    })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Grace' }, count: 2, list: [1] })
+  })
+
+  await t.test('is asked once more at the end of the request', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(async session => {
+      session.increment('count')
+      store.before = once('compareAndSet', fail)
+      await t.rejects(session.save(), { message: 'the store is away' })
+    })
+    t.match(await stored(visitor), { count: 1 })
+  })
+
+  await t.test('leaves a new session new until it is stored', async t => {
+    const store = watched()
+    const visitor = (await application(t, { driver: store })).browser()
+    await visitor.visit(async session => {
+      session.increment('count')
+      store.before = once('compareAndSet', fail)
+      await t.rejects(session.save(), { message: 'the store is away' })
+      t.equal(session.isNew, true)
+    })
+    t.same(await stored(visitor), { count: 1 })
+  })
+
+  await t.test('after it has written a new session does not stand in the way of the second save', async t => {
+    const store = watched()
+    const visitor = (await application(t, { driver: store })).browser()
+    await visitor.visit(async session => {
+      session.increment('count')
+      store.after = once('compareAndSet', fail)
+      await t.rejects(session.save(), { message: 'the store is away' })
+    })
+    t.same(await stored(visitor), { count: 1 })
+    t.equal((await living(store)).length, 1)
+  })
+
+  for (const method of ['compareAndSet', 'destroy'] as const) {
+    await t.test(`at ${method} leaves a session that was to move where it is, and a second save moves it`, async t => {
+      const { store, visitor, browser } = await begun(t)
+      const before = visitor.cookie
+      await visitor.visit(async session => {
+        session.regenerate()
+        session.increment('count')
+        store.before = once(method, fail)
+        await t.rejects(session.save(), { message: 'the store is away' })
+        t.same(await stored(browser(before)), { begun: true, user: { name: 'Ada' } })
+        await session.save()
+      })
+      t.not(visitor.cookie, before)
+      t.same(await stored(visitor), { begun: true, user: { name: 'Ada' }, count: 1 })
+      t.equal((await living(store)).length, 1)
+    })
+  }
+
+  await t.test('leaves a session that was to end alive, and a second save ends it', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(async session => {
+      session.invalidate()
+      session.put('after', true)
+      store.before = once('destroy', fail)
+      await t.rejects(session.save(), { message: 'the store is away' })
+      await session.save()
+    })
+    t.same(await stored(visitor), { after: true })
+    t.equal((await living(store)).length, 1)
+  })
+
+  await t.test('between the end of a session and the beginning of the next leaves the beginning to the second save', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(async session => {
+      session.invalidate()
+      session.increment('count')
+      store.before = once('compareAndSet', fail)
+      await t.rejects(session.save(), { message: 'the store is away' })
+      await session.save()
+    })
+    t.same(await stored(visitor), { count: 1 })
+  })
+
+  for (const answer of ['conflict', 'gone'] as const) {
+    await t.test(`by answering '${answer}' to the creation of a session is at fault`, async t => {
+      const inner = new MemoryStore()
+      const driver = Object.assign(watched(inner), { compareAndSet: () => answer })
+      const visitor = (await application(t, { driver })).browser()
+      await t.rejects(visitor.visit(session => { session.put('a', 1) }), { message: /^503: .*ERR_SESSION_STORE.*creation/ })
+    })
+  }
+})
+
+t.test('moving to a new id', async t => {
+  await t.test('writes the new record before it ends the old one', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => { session.regenerate() })
+    t.same(store.calls, ['read', 'compareAndSet', 'destroy'])
+  })
+
+  await t.test('keeps what another request commits in between', async t => {
+    const { store, visitor, browser } = await begun(t)
+    const tab = browser(visitor.cookie)
+    store.before = once('destroy', async () => { await tab.visit(session => { session.put('meanwhile', true) }) })
+    await visitor.visit(session => {
+      session.regenerate()
+      session.increment('count')
+    })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' }, meanwhile: true, count: 1 })
+    t.equal((await living(store)).length, 1)
+  })
+
+  await t.test('of a session that another request ends in between leaves nothing behind', async t => {
+    const { store, visitor, browser, warnings } = await begun(t)
+    const tab = browser(visitor.cookie)
+    store.before = once('destroy', async () => { await tab.visit(session => { session.invalidate() }) })
+    await visitor.visit(session => {
+      session.migrate()
+      session.put('a', 1)
+    })
+    t.same(await living(store), [])
+    t.same(visitor.setCookie, [])
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['a'] }])
+  })
+
+  await t.test('of a session that another request moves in between leaves that one\'s', async t => {
+    const { store, visitor, browser } = await begun(t)
+    const tab = browser(visitor.cookie)
+    store.before = once('destroy', async () => { await tab.visit(session => { session.migrate() }) })
+    await visitor.visit(session => { session.migrate() })
+    t.same(visitor.setCookie, [])
+    t.same(await stored(tab), { begun: true, user: { name: 'Ada' } })
+    t.equal((await living(store)).length, 1)
+  })
+
+  await t.test('of a session that cannot be read any more by then leaves nothing behind', async t => {
+    const { store, visitor, warnings } = await begun(t)
+    store.before = once('destroy', async () => { await damage(store) })
+    await visitor.visit(session => {
+      session.migrate()
+      session.put('a', 1)
+    })
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED' }, { code: 'AMBIENT_SESSION_DROPPED' }])
+    t.match(await living(store), [{ payload: '"not a session"' }])
+  })
+
+  await t.test('twice in one request ends both old ids', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(async session => {
+      session.regenerate()
+      await session.save()
+      session.regenerate()
+    })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' } })
+    t.equal((await living(store)).length, 1)
+  })
+})
+
+t.test('what is done while a commit is under way', async t => {
+  await t.test('is stored by the next one', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(async session => {
+      store.before = once('compareAndSet', () => { session.put('b', 2) })
+      session.put('a', 1)
+      await session.save()
+    })
+    t.same(await stored(visitor), { begun: true, user: { name: 'Ada' }, a: 1, b: 2 })
+  })
+
+  await t.test('is stored in the order it was done, however many saves run at once', async t => {
+    const { visitor } = await begun(t)
+    await visitor.visit(async session => {
+      await Promise.all([1, 2, 3].map(async n => {
+        session.push('list', n)
+        await session.save()
+      }))
+    })
+    t.match(await stored(visitor), { list: [1, 2, 3] })
+  })
+
+  for (const origin of ['a new', 'a stored'] as const) {
+    const begin = async (t: Tap): Promise<{ store: WatchedStore, visitor: Browser }> => {
+      if (origin === 'a stored') return await begun(t)
+      const store = watched()
+      return { store, visitor: (await application(t, { driver: store })).browser() }
+    }
+
+    await t.test(`moves ${origin} session, if it is a new id`, async t => {
+      const { store, visitor } = await begin(t)
+      const id = await visitor.visit(async session => {
+        store.before = once('compareAndSet', () => { session.migrate() })
+        session.put('a', 1)
+        await session.save()
+        return session.id
+      })
+      t.equal(visitor.cookie, id)
+      t.match(await stored(visitor), { a: 1 })
+      t.equal((await living(store)).length, 1)
+    })
+
+    await t.test(`ends ${origin} session, if it is that`, async t => {
+      const { store, visitor } = await begin(t)
+      await visitor.visit(async session => {
+        store.before = once('compareAndSet', () => { session.invalidate() })
+        session.put('a', 1)
+        await session.save()
+      })
+      t.equal(visitor.cookie, undefined)
+      t.same(await living(store), [])
+    })
+  }
+
+  await t.test('moves a session again that is just moving', async t => {
+    const { store, visitor } = await begun(t)
+    const id = await visitor.visit(async session => {
+      store.before = once('compareAndSet', () => { session.migrate() })
+      session.migrate()
+      await session.save()
+      return session.id
+    })
+    t.equal(visitor.cookie, id)
+    t.match(await stored(visitor), { begun: true })
+    t.equal((await living(store)).length, 1)
+  })
+})
+
+t.test('a late request, whose session was ended while it was under way,', async t => {
+  const endings: Record<string, Parameters<Browser['visit']>[0]> = {
+    invalidated: session => { session.invalidate() },
+    regenerated: session => { session.regenerate() }
+  }
+  for (const [ended, end] of Object.entries(endings)) {
+    await t.test(`stores nothing and sets no cookie when it was ${ended}`, async t => {
+      const { store, visitor, browser } = await begun(t)
+      const late = browser(visitor.cookie)
+      await late.visit(async session => {
+        session.put('late', true)
+        await visitor.visit(end)
+      })
+      t.same(late.setCookie, [])
+      t.notMatch((await living(store)).map(({ payload }) => payload).join('\n'), 'late')
+    })
+  }
+
+  await t.test('is reported with the names of what it changed, and the key and not the id', async t => {
+    const { visitor, browser, warnings } = await begun(t)
+    const late = browser(visitor.cookie)
+    const { id, key } = await late.visit(async session => {
+      session.put('user.name', 'Grace')
+      session.increment('count')
+      session.flush()
+      session.token()
+      session.setPreviousUrl('/late')
+      session.flashInput({ secret: 'value' })
+      const cart = { items: 1 }
+      session.put('cart', cart)
+      cart.items = 2
+      await visitor.visit(other => { other.invalidate() })
+      return { id: session.id, key: session.key }
+    })
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', key, keys: ['user.name', 'count', '(all data)', '(csrf token)', '(previous url)', '(old input)', 'cart'] }])
+    t.equal(warnings.length, 1)
+    t.notMatch(JSON.stringify(warnings), id)
+    t.notMatch(JSON.stringify(warnings), 'Grace')
+  })
+
+  await t.test('is not reported when it only read', async t => {
+    const { visitor, browser, warnings } = await begun(t)
+    await visitor.visit(session => { session.flash('status', 'saved') })
+    const late = browser(visitor.cookie)
+    await late.visit(async session => {
+      session.get('status')
+      await visitor.visit(other => { other.invalidate() })
+    })
+    t.same(warnings, [])
+  })
+
+  await t.test('is not brought back by invalidating it again', async t => {
+    const { store, visitor, browser } = await begun(t)
+    const late = browser(visitor.cookie)
+    await late.visit(async session => {
+      session.invalidate()
+      session.put('late', true)
+      await visitor.visit(other => { other.invalidate() })
+    })
+    t.same(late.setCookie, [])
+    t.same(await living(store), [])
+  })
+
+  await t.test('stays detached after saving', async t => {
+    const { store, visitor, browser } = await begun(t)
+    const late = browser(visitor.cookie)
+    await late.visit(async session => {
+      session.put('late', 1)
+      await visitor.visit(other => { other.invalidate() })
+      await session.save()
+      session.put('late', 2)
+      session.regenerate()
+    })
+    t.same(late.setCookie, [])
+    t.same(await living(store), [])
+  })
+})
+
+t.test('a request that comes with the id of a session ended a moment ago', async t => {
+  await t.test('gets an empty session, nothing of which is stored', async t => {
+    const { store, visitor, browser, warnings } = await begun(t)
+    const late = browser(visitor.cookie)
+    await visitor.visit(session => { session.regenerate() })
+    await late.visit(session => {
+      t.same(session.all(), {})
+      session.put('late', true)
+    })
+    t.same(late.setCookie, [])
+    t.equal((await living(store)).length, 1)
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['late'] }])
+  })
+
+  await t.test('begins a new session where grace is 0', async t => {
+    const { store, visitor, browser } = await begun(t, { grace: 0 })
+    const late = browser(visitor.cookie)
+    await visitor.visit(session => { session.invalidate() })
+    await late.visit(session => { session.put('new', true) })
+    t.ok(late.cookie)
+    t.equal((await living(store)).length, 1)
+  })
+})
+
+t.test('a request that is read-only', async t => {
+  const changes: Record<string, Parameters<Browser['visit']>[0]> = {
+    put: session => { session.put('a', 1) },
+    forget: session => { session.forget('begun') },
+    flush: session => { session.flush() },
+    increment: session => session.increment('a'),
+    push: session => { session.push('a', 1) },
+    flash: session => { session.flash('a', 1) },
+    now: session => { session.now('a', 1) },
+    keep: session => { session.keep() },
+    regenerate: session => { session.regenerate() },
+    invalidate: session => { session.invalidate() },
+    'the first token': session => session.token(),
+    'a change in place': session => { (session.get('user') as { name: string }).name = 'Grace' }
+  }
+  for (const [what, change] of Object.entries(changes)) {
+    await t.test(`is refused ${what}`, async t => {
+      const { store, visitor } = await begun(t)
+      await t.rejects(visitor.visit(change, { readonly: true }), what === 'a change in place' ? TypeError : { code: 'ERR_SESSION_READONLY' })
+      t.same(await stored(visitor), { begun: true, user: { name: 'Ada' } })
+      t.notOk(store.calls.includes('compareAndSet'))
+    })
+  }
+
+  await t.test('does not keep the same data from being changed by others', async t => {
+    const { visitor } = await begun(t)
+    await visitor.visit(session => session.all(), { readonly: true })
+    await visitor.visit(session => { (session.get('user') as { name: string }).name = 'Grace' })
+    t.match(await stored(visitor), { user: { name: 'Grace' } })
+  })
+})
+
+t.test('what one request does to what it read is not seen by another before it is committed', async t => {
+  const { visitor, browser } = await begun(t)
+  await visitor.visit(async session => {
+    (session.get('user') as { name: string }).name = 'Grace'
+    session.put('user.age', 36)
+    t.same(await stored(browser(visitor.cookie)), { begun: true, user: { name: 'Ada' } })
+  })
+})
+
+t.test('a stored session that cannot be read', async t => {
+  await t.test('costs the visitor the session, with a warning, and not the request', async t => {
+    const { store, visitor, warnings } = await begun(t)
+    const before = visitor.cookie
+    await damage(store)
+    await visitor.visit(session => {
+      t.same(session.all(), {})
+      session.put('new', true)
+    })
+    t.not(visitor.cookie, before)
+    t.same(await stored(visitor), { new: true })
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED', key: [...store.keys][0] }])
+  })
+})
+
+t.test('the null driver lets applications run and keeps nothing', async t => {
+  const visitor = await browserWith(t, { a: 1 }, { driver: 'null' })
+  t.same(await stored(visitor), {})
+  await visitor.visit(async session => {
+    session.put('b', 2)
+    await session.save()
+    session.put('c', 3)
+  })
+  t.same(await stored(visitor), {})
+})

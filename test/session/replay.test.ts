@@ -1,0 +1,339 @@
+/**
+ * Concurrent requests: another request on the same session begins and commits while the first is held open. For every
+ * kind of change the outcome has what both did.
+ */
+import t from 'tap'
+import type { Session } from '../../src/index.ts'
+import type { Browser } from './helpers.ts'
+import { application, stored } from './helpers.ts'
+
+type Use = (session: Session) => unknown
+
+interface Race {
+  readonly before?: Use
+  /** What the request that is held open does, before the other one begins. */
+  readonly first: Use
+  /** What the other request does; it ends before the first one does. */
+  readonly second: Use
+  /** What the session holds after both. */
+  readonly after: Record<string, unknown>
+}
+
+/** Runs the second request while the first is in its handler, after its changes and before its commit. */
+async function race (visitor: Browser, tab: Browser, first: Use, second: Use): Promise<void> {
+  await visitor.visit(async session => {
+    await first(session)
+    await tab.visit(second)
+  })
+}
+
+async function twoTabs (t: Tap, before: Use): Promise<[Browser, Browser]> {
+  const { browser } = await application(t)
+  const visitor = browser()
+  await visitor.visit(before)
+  return [visitor, browser(visitor.cookie)]
+}
+
+type Tap = Parameters<typeof application>[0]
+
+const races: Record<string, Race> = {
+  'puts of different keys both survive': {
+    first: session => { session.put('a', 1) },
+    second: session => { session.put('b', 2) },
+    after: { begun: true, a: 1, b: 2 }
+  },
+  'of two puts of one key the last to commit wins': {
+    first: session => { session.put('a', 'first') },
+    second: session => { session.put('a', 'second') },
+    after: { begun: true, a: 'first' }
+  },
+  'puts below one object both survive': {
+    before: session => { session.put('user', { name: 'Ada' }) },
+    first: session => { session.put('user.age', 36) },
+    second: session => { session.put('user.city', 'London') },
+    after: { begun: true, user: { name: 'Ada', age: 36, city: 'London' } }
+  },
+  'puts of several keys at once both survive': {
+    first: session => { session.put({ a: 1, b: 1 }) },
+    second: session => { session.put({ b: 2, c: 2 }) },
+    after: { begun: true, a: 1, b: 1, c: 2 }
+  },
+  'a put is passed over where the other request has put something it cannot walk into': {
+    before: session => { session.put('list', ['a']) },
+    first: session => { session.put('list.0', 'A') },
+    second: session => { session.put('list', new Map([[0, 'a']])) },
+    after: { begun: true, list: new Map([[0, 'a']]) }
+  },
+  'increments add up': {
+    before: session => { session.put('count', 10) },
+    first: session => session.increment('count', 5),
+    second: session => session.increment('count', 3),
+    after: { begun: true, count: 18 }
+  },
+  'increments and decrements of a number that was not there add up': {
+    first: session => session.increment('stats.count', 5),
+    second: session => session.decrement('stats.count'),
+    after: { begun: true, stats: { count: 4 } }
+  },
+  'an increment is passed over where the other request has put a text': {
+    before: session => { session.put('count', 10) },
+    first: session => {
+      session.increment('count')
+      session.put('a', 1)
+    },
+    second: session => { session.put('count', 'many') },
+    after: { begun: true, count: 'many', a: 1 }
+  },
+  'pushes to one list all arrive': {
+    before: session => { session.put('list', [0]) },
+    first: session => {
+      session.push('list', 1)
+      session.push('list', 2)
+    },
+    second: session => { session.push('list', 3) },
+    after: { begun: true, list: [0, 3, 1, 2] }
+  },
+  'a push is passed over where the other request has put something else than a list': {
+    before: session => { session.put('list', [0]) },
+    first: session => { session.push('list', 1) },
+    second: session => { session.put('list', { not: 'a list' }) },
+    after: { begun: true, list: { not: 'a list' } }
+  },
+  'forgetting leaves what the other request has put elsewhere': {
+    before: session => { session.put({ a: 1, user: { name: 'Ada', age: 36 } }) },
+    first: session => { session.forget(['a', 'user.age']) },
+    second: session => { session.put('user.city', 'London') },
+    after: { begun: true, user: { name: 'Ada', city: 'London' } }
+  },
+  'forgetting what the other request has forgotten is no fault': {
+    before: session => { session.put({ a: 1, b: 2 }) },
+    first: session => { session.forget('a') },
+    second: session => { session.forget('a') },
+    after: { begun: true, b: 2 }
+  },
+  'pull removes what the other request has changed meanwhile': {
+    before: session => { session.put('a', 1) },
+    first: session => session.pull('a'),
+    second: session => { session.put('a', 2) },
+    after: { begun: true }
+  },
+  'flush removes what the other request has put': {
+    before: session => { session.put('a', 1) },
+    first: session => {
+      session.flush()
+      session.put('c', 3)
+    },
+    second: session => { session.put('b', 2) },
+    after: { c: 3 }
+  },
+  'a put after the other request\'s flush is there, and nothing else': {
+    before: session => { session.put('a', 1) },
+    first: session => { session.put('b', 2) },
+    second: session => { session.flush() },
+    after: { b: 2 }
+  },
+  'replace replaces what the other request has put': {
+    before: session => { session.put('a', 1) },
+    first: session => { session.replace({ 'c.d': 3 }) },
+    second: session => { session.put('b', 2) },
+    after: { 'c.d': 3 }
+  },
+  'remember leaves what the other request has made': {
+    first: session => session.remember('made', () => 'first'),
+    second: session => session.remember('made', () => 'second'),
+    after: { begun: true, made: 'second' }
+  },
+  'remember makes what the other request has forgotten': {
+    before: session => { session.put({ made: null, a: 1 }) },
+    first: session => session.remember('made', () => 'first'),
+    second: session => { session.forget('made') },
+    after: { begun: true, a: 1, made: 'first' }
+  },
+  'what now() set is not stored by either': {
+    before: session => { session.put('a', 1) },
+    first: session => { session.now('a', 'first') },
+    second: session => { session.put('b', 2) },
+    after: { begun: true, a: 1, b: 2 }
+  },
+  'a change in place survives beside changes of other keys': {
+    before: session => { session.put('cart', { items: ['a'] }) },
+    first: session => { (session.get('cart') as { items: string[] }).items.push('b') },
+    second: session => { session.put('b', 2) },
+    after: { begun: true, cart: { items: ['a', 'b'] }, b: 2 }
+  },
+  'a change in place is a put of its key: the last to commit wins': {
+    before: session => { session.put('cart', { items: ['a'] }) },
+    first: session => { (session.get('cart') as { items: string[] }).items.push('b') },
+    second: session => { session.put('cart.coupon', 'free') },
+    after: { begun: true, cart: { items: ['a', 'b'] } }
+  },
+  'reading a value does not undo what the other request has done to it': {
+    before: session => { session.put('cart', { items: ['a'] }) },
+    first: session => {
+      session.get('cart')
+      session.put('a', 1)
+    },
+    second: session => { session.push('cart.items', 'b') },
+    after: { begun: true, cart: { items: ['a', 'b'] }, a: 1 }
+  }
+}
+
+t.test('data', async t => {
+  for (const [sentence, { before = () => {}, first, second, after }] of Object.entries(races)) {
+    await t.test(sentence, async t => {
+      const [visitor, tab] = await twoTabs(t, async session => {
+        session.put('begun', true)
+        await before(session)
+      })
+      await race(visitor, tab, first, second)
+      t.strictSame(await stored(visitor), after)
+    })
+  }
+})
+
+t.test('flash data', async t => {
+  const flashed: Use = session => {
+    session.put('begun', true)
+    session.flash('status', 'old')
+    session.flash('other', 'old')
+  }
+  const read: Use = session => session.get('begun')
+
+  await t.test('ageing forgets the flashes this request saw, and not one flashed since', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, read, session => { session.flash('status', 'new') })
+    t.same(await visitor.visit(session => session.all()), { begun: true, status: 'new' })
+    t.same(await visitor.visit(session => session.all()), { begun: true })
+  })
+
+  await t.test('two requests that saw the same flash age it once', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, session => {
+      t.equal(session.get('status'), 'old')
+    }, session => {
+      t.equal(session.get('status'), 'old')
+    })
+    t.same(await stored(visitor), { begun: true })
+  })
+
+  await t.test('flashes of concurrent requests all live until the next one', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.put('begun', true) })
+    await race(visitor, tab, session => { session.flash('a', 1) }, session => { session.flash('b', 2) })
+    t.same(await visitor.visit(session => session.all()), { begun: true, a: 1, b: 2 })
+    t.same(await visitor.visit(session => session.all()), { begun: true })
+  })
+
+  await t.test('ageing leaves what another request has made lasting', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, read, session => { session.put('status', 'lasting') })
+    await visitor.visit(read)
+    t.same(await stored(visitor), { begun: true, status: 'lasting' })
+  })
+
+  await t.test('what reflash keeps is not there once a concurrent request has seen it as its next', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, session => { session.reflash() }, session => session.get('begun'))
+    t.same(await stored(visitor), { begun: true })
+  })
+
+  await t.test('reflash leaves alone what another request has flashed', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, session => { session.reflash() }, session => {
+      session.reflash()
+      session.flash('status', 'new')
+    })
+    t.same(await visitor.visit(session => session.all()), { begun: true, status: 'new', other: 'old' })
+  })
+
+  await t.test('keep keeps the named ones while another request changes data', async t => {
+    const [visitor, tab] = await twoTabs(t, flashed)
+    await race(visitor, tab, session => { session.keep('status') }, session => {
+      session.reflash()
+      session.put('a', 1)
+    })
+    t.same(await visitor.visit(session => session.all()), { begun: true, a: 1, status: 'old' })
+    t.same(await visitor.visit(session => session.all()), { begun: true, a: 1 })
+  })
+
+  await t.test('keep of what now() set survives another request\'s commit', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.put('begun', true) })
+    await race(visitor, tab, session => {
+      session.now('status', 'working')
+      session.keep('status')
+    }, session => { session.put('a', 1) })
+    t.same(await visitor.visit(session => session.all()), { begun: true, a: 1, status: 'working' })
+    t.same(await stored(visitor), { begun: true, a: 1 })
+  })
+})
+
+t.test('old input', async t => {
+  const begin: Use = session => { session.put('begun', true) }
+
+  await t.test('flashed by the last of two requests is the one there is', async t => {
+    const [visitor, tab] = await twoTabs(t, begin)
+    await race(visitor, tab, session => { session.flashInput({ form: 'first' }) }, session => { session.flashInput({ form: 'second' }) })
+    t.same(await visitor.visit(session => session.old()), { form: 'first' })
+  })
+
+  await t.test('survives another request\'s change of data', async t => {
+    const [visitor, tab] = await twoTabs(t, begin)
+    await race(visitor, tab, session => { session.flashInput({ form: 'first' }) }, session => { session.put('a', 1) })
+    t.same(await visitor.visit(session => [session.old(), session.all()]), [{ form: 'first' }, { begun: true, a: 1 }])
+  })
+
+  await t.test('is aged by the request that saw it, and not when it was flashed since', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.flashInput({ form: 'old' }) })
+    await race(visitor, tab, session => session.old(), session => { session.flashInput({ form: 'new' }) })
+    t.same(await visitor.visit(session => session.old()), { form: 'new' })
+  })
+})
+
+t.test('token and previous URL', async t => {
+  await t.test('the first token made stays', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.put('begun', true) })
+    let second: string | undefined
+    await race(visitor, tab, session => session.token(), session => { second = session.token() })
+    t.equal(await visitor.visit(session => session.token()), second)
+  })
+
+  await t.test('a regenerated token takes the place of another request\'s', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.put('begun', true) })
+    let first: string | undefined
+    await race(visitor, tab, session => {
+      session.regenerateToken()
+      first = session.token()
+    }, session => { session.token() })
+    t.equal(await visitor.visit(session => session.token()), first)
+  })
+
+  await t.test('the previous URL is the one set by the last to commit', async t => {
+    const [visitor, tab] = await twoTabs(t, session => { session.put('begun', true) })
+    await race(visitor, tab, session => { session.setPreviousUrl('/first') }, session => {
+      session.setPreviousUrl('/second')
+      session.put('a', 1)
+    })
+    t.same(await visitor.visit(session => [session.previousUrl(), session.all()]), ['/first', { begun: true, a: 1 }])
+  })
+})
+
+t.test('fifty requests at once, on one session', async t => {
+  await t.test('keep all fifty keys, and count to fifty', async t => {
+    const { browser } = await application(t)
+    const visitor = browser()
+    await visitor.visit(session => { session.put('begun', true) })
+    let arrived = 0
+    let release = (): void => {}
+    const allHere = new Promise<void>(resolve => { release = resolve })
+    await Promise.all(Array.from({ length: 50 }, async (_, index) => {
+      await browser(visitor.cookie).visit(async session => {
+        session.put(`key${index}`, index)
+        session.increment('count')
+        if (++arrived === 50) release()
+        await allHere
+      })
+    }))
+    const data = await stored(visitor)
+    t.equal(data['count'], 50)
+    t.equal(Object.keys(data).length, 52)
+  })
+})
