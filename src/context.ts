@@ -53,8 +53,9 @@ export function hasSession (): boolean {
   return context.getStore()?.hasSession ?? false
 }
 
+/** Runs a function in whose flow {@link session} finds this scope's session. */
 export function runInScope<T> (scope: Scope, fn: () => T): T {
-  return context.run(scope, fn)
+  return context.getStore() === scope ? fn() : context.run(scope, fn)
 }
 
 /** What `session(…)` and `req.session(…)` do with their arguments. */

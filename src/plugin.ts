@@ -62,9 +62,12 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   })
 
   app.addHook('onSend', (request: FastifyRequest, _reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
-    const commitment = request[REQUEST_SESSION]?.finish()
-    if (commitment === undefined) done()
-    else commitment.then(() => { done() }, done)
+    const current = request[REQUEST_SESSION]
+    if (current == null) return done()
+    const commitment = current.finish()
+    // Where the reply was sent from a callback that had lost the flow, the rest of the request finds it again here.
+    if (commitment === undefined) runInScope(current, done)
+    else commitment.then(() => { runInScope(current, done) }, done)
   })
 
   app.addHook('onResponse', (request, _reply, done) => {

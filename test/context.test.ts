@@ -305,6 +305,20 @@ t.test('AsyncResource.bind() takes a callback back to its own request', async t 
   t.equal(await behindPool(t, callback => AsyncResource.bind(callback)), 'ada')
 })
 
+t.test('a reply that is sent from a callback without a session finds the session again in the hooks that follow', async t => {
+  const outside = new AsyncResource('outside of all requests')
+  const app = await serve(t, app => {
+    app.addHook('onSend', async (_req, reply) => { reply.header('x-name', session('name', 'nobody')) })
+    app.get('/', (_req, reply) => {
+      session({ name: 'ada' })
+      outside.runInAsyncScope(() => { reply.send(String(hasSession())) })
+    })
+  })
+  const { text, headers } = await visitor(app).get('/')
+  t.equal(text, 'false')
+  t.equal(headers.get('x-name'), 'ada')
+})
+
 t.test('an event from outside of all requests finds no session, and the right one when its listener is bound', async t => {
   const bus = new EventEmitter()
   const waiting = deferred()

@@ -41,7 +41,7 @@ export const blockSchema = z.union([flag, blockShape], blockFault)
 
 /** RFC 6265, section 4.1.1: the name of a cookie is a token as of RFC 2616, section 2.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
-const COOKIE_PATH = /^\/[\x20-\x3a\x3c-\x7e]*$/
+const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
 /** Such names need no quoting in any SQL dialect; a schema may come before the name. */
 const TABLE_NAME = /^[a-z_]\w*(\.[a-z_]\w*)?$/i
@@ -68,7 +68,7 @@ export const sessionSchema = z.strictObject({
   absoluteLifetime: minutes.optional(),
   expireOnClose: flag.default(false),
   cookie: matching(TOKEN, 'the name of a cookie: letters, digits and any of !#$%&\'*+-.^_`|~').default('ambient_session'),
-  path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon in it').default('/'),
+  path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon or < in it').default('/'),
   domain: matching(HOST_NAME, 'a host name such as example.com').optional(),
   secure: z.union([z.boolean(), z.literal('auto')], expected("true, false or 'auto'")).default('auto'),
   httpOnly: flag.default(true),

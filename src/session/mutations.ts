@@ -49,16 +49,16 @@ export type Mutation =
  * @throws SessionValueError when it does not fit what is there (an increment of a text); nothing is changed then
  */
 export function apply (state: SessionState, mutation: Mutation, value?: unknown): void {
-  const decoded = (): unknown => value ?? ('value' in mutation ? decode(mutation.value) : undefined)
+  const decoded = (encoded: Encoded): unknown => value ?? decode(encoded)
   switch (mutation.op) {
     case 'put':
-      setAt(state.data, mutation.path, decoded())
+      setAt(state.data, mutation.path, decoded(mutation.value))
       return forgetFlashes(state, mutation.path)
     case 'remember':
-      if (valueAt(state.data, mutation.path) == null) setAt(state.data, mutation.path, decoded())
+      if (valueAt(state.data, mutation.path) == null) setAt(state.data, mutation.path, decoded(mutation.value))
       return
     case 'change':
-      state.data[mutation.key] = decoded()
+      state.data[mutation.key] = decoded(mutation.value)
       return
     case 'forget':
       removeAt(state.data, mutation.path)
@@ -67,19 +67,19 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       Object.assign(state, emptyState())
       return
     case 'replace':
-      state.data = { ...decoded() as SessionState['data'] }
+      state.data = { ...decoded(mutation.value) as SessionState['data'] }
       state.flashes = {}
       return
     case 'increment':
       return increment(state, mutation.path, mutation.by)
     case 'push':
-      return push(state, mutation.path, decoded())
+      return push(state, mutation.path, decoded(mutation.value))
     case 'flash':
-      setAt(state.data, mutation.path, decoded())
+      setAt(state.data, mutation.path, decoded(mutation.value))
       state.flashes[mutation.path] = mutation.stamp
       return
     case 'flashInput':
-      state.input = { value: decoded() as SessionState['data'], stamp: mutation.stamp }
+      state.input = { value: decoded(mutation.value) as SessionState['data'], stamp: mutation.stamp }
       return
     case 'age':
       return age(state, mutation.flashes, mutation.input)

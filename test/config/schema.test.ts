@@ -90,7 +90,7 @@ option('cookie', {
   refuses: [['', `${name}, got ""`], ['a;b', `${name}, got "a;b"`], ['é', `${name}, got "é"`], [Symbol('sid'), `${name}, got a symbol`]]
 })
 
-const cookiePath = 'path: expected a path that begins with / and has no semicolon in it'
+const cookiePath = 'path: expected a path that begins with / and has no semicolon or < in it'
 option('path', {
   accepts: [['/', '/'], ['/admin', '/admin']],
   refuses: [['admin', `${cookiePath}, got "admin"`], ['/;x', `${cookiePath}, got "/;x"`], ['/\n', `${cookiePath}, got "/\\n"`]]
