@@ -36,8 +36,8 @@ t.test('init writes a config file and a directory for the sessions that only its
 })
 
 const kinds: Array<[project: string, files: Record<string, string>, file: string]> = [
-  ['with a tsconfig.json', { 'tsconfig.json': '{}' }, 'config/session.ts'],
-  ['that depends on typescript', { 'package.json': '{ "devDependencies": { "typescript": "*" } }' }, 'config/session.ts'],
+  ['with a tsconfig.json', { 'tsconfig.json': '{}', 'package.json': '{ "type": "module" }' }, 'config/session.ts'],
+  ['that depends on typescript', { 'package.json': '{ "type": "module", "devDependencies": { "typescript": "*" } }' }, 'config/session.ts'],
   ['of ES modules', { 'package.json': '{ "type": "module", "dependencies": { "fastify": "*" } }' }, 'config/session.js'],
   ['of CommonJS', { 'package.json': '{ "name": "app" }' }, 'config/session.mjs'],
   ['without a package.json', {}, 'config/session.mjs']
