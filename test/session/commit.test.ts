@@ -1,13 +1,14 @@
 /** When and how a request's changes are written, and what happens when that does not go as hoped. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
+import type { Test } from 'tap'
 import { MemoryStore } from '../../src/index.ts'
+import type { Session } from '../../src/index.ts'
 import { application, browserWith, living, once, stored, watched } from './helpers.ts'
-import type { Application, Browser, WatchedStore } from './helpers.ts'
-
-type Tap = Parameters<typeof application>[0]
+import type { Application, Browser, Warning, WatchedStore } from './helpers.ts'
 
 /** A store that is watched and a browser whose session is in it, with the calls that led there forgotten. */
-async function begun (t: Tap, options = {}): Promise<Application & { store: WatchedStore, visitor: Browser }> {
+async function begun (t: Test, options = {}): Promise<Application & { store: WatchedStore, visitor: Browser }> {
   const store = watched()
   const app = await application(t, { driver: store, ...options })
   const visitor = app.browser()
@@ -359,6 +360,54 @@ t.test('moving to a new id', async t => {
   })
 })
 
+t.test('a session can be ended after the response has begun, for that the browser needs not be told', async t => {
+  const store = watched()
+  const { app, browser } = await application(t, { driver: store })
+  app.get('/stream', async (request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200)
+    request.session().invalidate()
+    await request.session().save()
+    reply.raw.end('ended')
+  })
+  const visitor = browser()
+  await visitor.visit(session => { session.put('a', 1) })
+  const { body } = await app.inject({ url: '/stream', cookies: { ambient_session: visitor.cookie ?? '' } })
+  t.equal(body, 'ended')
+  t.same(await living(store), [])
+})
+
+t.test('what is done after the response', async t => {
+  /** What is warned of after a change to the session of a request that is over. */
+  async function warningsAfter (t: Test, change: (session: Session) => unknown): Promise<Warning[]> {
+    const { visitor, warnings, store } = await begun(t)
+    const session = await visitor.visit(session => {
+      session.get('begun')
+      return session
+    })
+    await nextTurn()
+    await change(session)
+    await nextTurn()
+    await nextTurn()
+    t.match(await living(store), [{ payload: /"begun":true/ }])
+    return warnings
+  }
+
+  await t.test('is told, once and with its names, when it is not saved', async t => {
+    t.match(await warningsAfter(t, session => {
+      session.put('a', 1)
+      session.regenerate()
+    }), [{ code: 'AMBIENT_SESSION_UNSAVED', keys: ['a', '(csrf token)', '(session id)'] }])
+  })
+
+  await t.test('is not told when it is saved', async t => {
+    t.same(await warningsAfter(t, async session => {
+      session.put('a', 1)
+      await session.save()
+    }), [])
+  })
+})
+
 t.test('what is done while a commit is under way', async t => {
   await t.test('is stored by the next one', async t => {
     const { store, visitor } = await begun(t)
@@ -382,7 +431,7 @@ t.test('what is done while a commit is under way', async t => {
   })
 
   for (const origin of ['a new', 'a stored'] as const) {
-    const begin = async (t: Tap): Promise<{ store: WatchedStore, visitor: Browser }> => {
+    const begin = async (t: Test): Promise<{ store: WatchedStore, visitor: Browser }> => {
       if (origin === 'a stored') return await begun(t)
       const store = watched()
       return { store, visitor: (await application(t, { driver: store })).browser() }

@@ -4,6 +4,10 @@
  */
 import t from 'tap'
 import type { Session } from '../../src/index.ts'
+import type { Mutation } from '../../src/session/mutations.ts'
+import { replay } from '../../src/session/mutations.ts'
+import { emptyState } from '../../src/session/state.ts'
+import type { Encoded } from '../../src/session/values.ts'
 import type { Browser } from './helpers.ts'
 import { application, stored } from './helpers.ts'
 
@@ -191,6 +195,17 @@ t.test('data', async t => {
   }
 })
 
+t.test('a change in place that was saved is not written again over what another request has put since', async t => {
+  const [visitor, tab] = await twoTabs(t, session => { session.put('cart', { items: 1 }) })
+  await visitor.visit(async session => {
+    (session.get('cart') as { items: number }).items = 2
+    await session.save()
+    await tab.visit(other => { other.put('cart', { items: 3 }) })
+    session.put('a', 1)
+  })
+  t.same(await stored(visitor), { cart: { items: 3 }, a: 1 })
+})
+
 t.test('flash data', async t => {
   const flashed: Use = session => {
     session.put('begun', true)
@@ -336,4 +351,9 @@ t.test('fifty requests at once, on one session', async t => {
     t.equal(data['count'], 50)
     t.equal(Object.keys(data).length, 52)
   })
+})
+
+t.test('a change that cannot be replayed for another reason than what it finds is not passed over', async t => {
+  const damaged: Mutation = { op: 'put', path: 'a', value: '{' as Encoded }
+  t.throws(() => { replay(emptyState(), [damaged]) }, SyntaxError)
 })

@@ -1,0 +1,138 @@
+/** The file store between processes: real ones, on one directory, some of them killed. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { StoreKey } from '../../src/index.ts'
+import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
+import { wholePayload } from './generations.ts'
+import { fileStore } from './support.ts'
+
+/** Milliseconds after which a lock of a dead process is taken over, and what a busy machine may add to that. */
+const STALE = 3_000
+const LEEWAY = 2_000
+
+interface Child {
+  /** Resolves when the process has said the line. */
+  said (line: string): Promise<void>
+  /** Resolves with all lines when the process has ended. */
+  readonly ended: Promise<string[]>
+  /** Ends it at once, as a crash would. */
+  kill (): Promise<void>
+}
+
+// Each process takes its time to start, and a lock of a dead one some to become stale.
+t.setTimeout(120_000)
+
+/** Starts a process with a file store; see child.ts for what it can do. */
+function start (t: Test, directory: string, command: string, key: StoreKey, count = 0): Child {
+  const args = ['--import', 'tsx', join(import.meta.dirname, 'child.ts'), directory, command, key, String(count)]
+  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
+  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
+  t.teardown(() => child.kill('SIGKILL'))
+  const lines: string[] = []
+  const output = createInterface(child.stdout)
+  output.on('line', line => { lines.push(line) })
+  const ended = once(output, 'close').then(() => lines)
+  return {
+    ended,
+    async said (line) {
+      while (!lines.includes(line)) {
+        const more = once(output, 'line')
+        const isOver = await Promise.race([more.then(() => false), ended.then(() => true)])
+        if (isOver && !lines.includes(line)) throw new Error(`the process ended without saying '${line}': ${lines.join(', ')}`)
+      }
+    },
+    async kill () {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+  }
+}
+
+t.test('four processes that count on one session lose nothing', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, '0')
+  const children = [1, 2, 3, 4].map(() => start(t, directory, 'increment', key, 50))
+  for (const child of children) t.same(await child.ended, ['done'])
+  t.equal((await readLiving(store, key)).payload, '200')
+})
+
+t.test('whoever reads while another process writes always finds a whole generation, and never an older one than before', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, wholePayload(0))
+  const readers = [start(t, directory, 'read', key, 1500), start(t, directory, 'read', key, 1500)]
+  const writer = start(t, directory, 'write', key, 1500)
+  t.same(await writer.ended, ['done'])
+  for (const reader of readers) {
+    const [said, ...others] = await reader.ended
+    t.match(said, /^whole: \d+$/)
+    t.same(others, ['done'])
+  }
+})
+
+t.test('a commit of another process is seen at once', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, '0')
+  t.equal((await readLiving(store, key)).payload, '0')
+  await start(t, directory, 'increment', key, 1).said('done')
+  t.equal((await readLiving(store, key)).payload, '1')
+})
+
+t.test('a process killed in the middle of a commit', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, '0')
+  const { key: another } = await create(store, 'another')
+  await store.close()
+  const child = start(t, directory, 'hang', key)
+  await child.said('inside')
+  await child.kill()
+  t.ok(existsSync(join(directory, '.commit.lock')), 'it has left its lock behind')
+
+  const begin = performance.now()
+  t.equal((await readLiving(store, key)).payload, '0', 'reading does not wait')
+  await increment(store, key)
+  const waited = performance.now() - begin
+  t.ok(waited < STALE + LEEWAY, `the next commit had to wait for ${Math.round(waited)} ms`)
+
+  t.equal((await readLiving(store, key)).payload, '1')
+  const again = performance.now()
+  await store.compareAndSet(another, recordOf('changed'), (await readLiving(store, another)).version)
+  t.ok(performance.now() - again < 1_000, 'those after it do not')
+})
+
+t.test('a session\'s lock is exclusive between processes', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, '0')
+  const children = [1, 2, 3].map(() => start(t, directory, 'blocking', key, 20))
+  for (const child of children) t.same(await child.ended, ['done'])
+  t.equal((await readLiving(store, key)).payload, '60')
+})
+
+t.test('a session\'s lock that another process holds is not to be had, until that one is killed', async t => {
+  const { store, directory } = await fileStore(t)
+  const key = newKey()
+  const child = start(t, directory, 'lock', key)
+  await child.said('locked')
+  await t.rejects(store.lock(key, { lease: 1_000, wait: 50 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
+  await child.kill()
+
+  const begin = performance.now()
+  const unlock = await store.lock(key, { lease: 1_000, wait: 10_000 })
+  const waited = performance.now() - begin
+  t.ok(waited < STALE + LEEWAY, `it was to be had after ${Math.round(waited)} ms`)
+  await unlock()
+})
+
+t.test('several processes that sweep one directory remove each session once', async t => {
+  const { store, directory } = await fileStore(t)
+  for (let n = 0; n < 200; n++) await create(store, 'expired', -1)
+  const children = [1, 2].map(() => start(t, directory, 'sweep', newKey()))
+  const lines = (await Promise.all(children.map(async child => await child.ended))).flat()
+  const swept = lines.flatMap(line => /^swept: (\d+)$/.exec(line)?.[1] ?? []).map(Number)
+  t.equal(swept.reduce((sum, count) => sum + count, await store.sweep(new Date(), 1000)), 200)
+})

@@ -1,0 +1,674 @@
+/** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
+import fs from 'node:fs'
+import {
+  chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
+} from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { dirname, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import { FileStore, SessionStoreError } from '../../src/index.ts'
+import type { StoreKey, Version } from '../../src/index.ts'
+import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
+import { conforms, fileStore } from './support.ts'
+import type { OpenFileStore } from './support.ts'
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+function inFuture (milliseconds = MINUTE): Date {
+  return new Date(Date.now() + milliseconds)
+}
+
+/** The functions of node:fs that tests put others in the place of, as the store calls them. */
+interface FsFunctions {
+  statSync: (path: string, options: { throwIfNoEntry: false }) => fs.Stats | undefined
+  fstatSync: (file: number) => fs.Stats
+  openSync: (path: string, flags: string, mode?: number) => number
+  readSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
+  fsyncSync: (file: number) => void
+  fdatasyncSync: (file: number) => void
+}
+
+/** Puts another function in the place of one of node:fs's, for everybody, until the test has ended. */
+function replaceInFs<Name extends keyof FsFunctions> (t: Test, name: Name, replacement: (original: FsFunctions[Name]) => FsFunctions[Name]): void {
+  const functions = fs as FsFunctions
+  const original = functions[name]
+  functions[name] = replacement(original)
+  syncBuiltinESMExports()
+  t.teardown(() => {
+    functions[name] = original
+    syncBuiltinESMExports()
+  })
+}
+
+/** Does something right after the next read of a file, as another process might. */
+function afterReading (t: Test, act: () => void): void {
+  let isDue = true
+  replaceInFs(t, 'readSync', original => (...args) => {
+    const length = original(...args)
+    if (isDue) act()
+    isDue = false
+    return length
+  })
+}
+
+/** The names of session files: of everything that is not hidden. */
+function sessionFiles (directory: string): string[] {
+  return readdirSync(directory).filter(name => !name.startsWith('.'))
+}
+
+/** Another process's view of the same directory, as far as one process can have two. */
+async function anotherOn (t: Test, directory: string): Promise<OpenFileStore> {
+  return await fileStore(t, { directory })
+}
+
+/** A store with one session in it. */
+async function createIn (t: Test): Promise<OpenFileStore & { key: StoreKey, version: Version }> {
+  const opened = await fileStore(t)
+  return { ...opened, ...await create(opened.store) }
+}
+
+/** A session of two generations, and its file as it was after each. */
+async function twoGenerations (t: Test): Promise<OpenFileStore & { key: StoreKey, path: string, before: Buffer, after: Buffer }> {
+  const opened = await fileStore(t)
+  const { key, version } = await create(opened.store, 'the first generation')
+  const path = join(opened.directory, key)
+  const before = readFileSync(path)
+  await opened.store.compareAndSet(key, recordOf('the second generation'), version)
+  return { ...opened, key, path, before, after: readFileSync(path) }
+}
+
+t.test('the file store keeps the contract', async t => {
+  await conforms(t, async t => (await fileStore(t)).store)
+})
+
+t.test('the durable file store keeps the contract', async t => {
+  await conforms(t, async t => (await fileStore(t, { durable: true })).store)
+})
+
+t.test('the directory', async t => {
+  await t.test('is made for this user only, with those above it as usual', async t => {
+    const directory = join(t.testdir(), 'storage/framework/sessions')
+    await fileStore(t, { directory })
+    t.equal(statSync(directory).mode & 0o777, 0o700)
+    t.equal(statSync(dirname(directory)).mode & 0o777, 0o777 & ~process.umask())
+  })
+
+  await t.test('is left as it is when it exists', async t => {
+    const directory = t.testdir()
+    chmodSync(directory, 0o750)
+    await fileStore(t, { directory })
+    t.equal(statSync(directory).mode & 0o777, 0o750)
+  })
+
+  for (const [what, path] of [['is a file', 'file'], ['lies below a file', 'file/sessions']] as const) {
+    await t.test(`that ${what} is a SessionStoreError that names it, at the start`, async t => {
+      const directory = join(t.testdir({ file: 'not a directory' }), path)
+      const store = new FileStore({ directory, report: () => {} })
+      t.throws(() => { store.open() }, { name: 'SessionStoreError', code: 'ERR_SESSION_STORE', statusCode: 503, message: directory })
+    })
+  }
+
+  await t.test('that this user cannot write is a SessionStoreError that names it', {
+    skip: process.getuid?.() === 0 ? 'permissions do not stop root' : false
+  }, async t => {
+    const directory = t.testdir()
+    chmodSync(directory, 0o500)
+    const store = new FileStore({ directory, report: () => {} })
+    t.throws(() => { store.open() }, { code: 'ERR_SESSION_STORE', message: directory })
+    chmodSync(directory, 0o700)
+  })
+
+  await t.test('removed under a running server is made again by the next commit', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key, version } = await create(store)
+    rmSync(directory, { recursive: true })
+    t.equal(store.read(key), undefined)
+    t.equal(await store.compareAndSet(key, recordOf('late'), version), 'gone')
+    const { key: another } = await create(store, 'another')
+    t.equal((await readLiving(store, another)).payload, 'another')
+  })
+
+  await t.test('removed under a running server is made again by the next lock', async t => {
+    const { store, directory } = await fileStore(t)
+    rmSync(directory, { recursive: true })
+    const unlock = await store.lock(newKey(), { lease: MINUTE, wait: 0 })
+    await unlock()
+    t.ok(existsSync(directory))
+  })
+
+  await t.test('with a file in its place is an error of each call, and works again when that is gone', async t => {
+    const directory = join(t.testdir(), 'sessions')
+    const { store } = await fileStore(t, { directory })
+    const { key, version } = await create(store)
+    await store.close()
+    rmSync(directory, { recursive: true })
+    writeFileSync(directory, 'in the way')
+    t.throws(() => store.read(key), SessionStoreError)
+    await t.rejects(store.compareAndSet(key, recordOf('changed'), version), { code: 'ERR_SESSION_STORE', message: 'ENOTDIR' })
+    await t.rejects(store.lock(key, { lease: MINUTE, wait: 0 }), { code: 'ERR_SESSION_STORE' })
+    rmSync(directory)
+    await create(store)
+  })
+})
+
+t.test('a session\'s file', async t => {
+  await t.test('has the key as its name: 64 hexadecimal digits, and nothing of the id', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store)
+    t.same(sessionFiles(directory), [key])
+    t.match(key, /^[0-9a-f]{64}$/)
+  })
+
+  await t.test('is readable by this user only', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store)
+    t.equal(statSync(join(directory, key)).mode & 0o777, 0o600)
+  })
+
+  await t.test('is readable text: the facts on one line, and the payload on the next', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store, '{"data":{"name":"Ädä"}}')
+    const [heading = '', payload] = readFileSync(join(directory, key), 'utf8').split('\n')
+    t.match(heading, /^[0-9a-f]{8} \{"format":1,.*"version":1,.*\}$/)
+    t.equal(payload, '{"data":{"name":"Ädä"}}')
+  })
+
+  await t.test('holds this generation and the one before', async t => {
+    const { path } = await twoGenerations(t)
+    const text = readFileSync(path, 'utf8')
+    t.match(text, 'the first generation')
+    t.match(text, 'the second generation')
+  })
+
+  await t.test('stays the same file, of the same size, from commit to commit', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store, '0')
+    const { ino, size } = statSync(join(directory, key))
+    for (let n = 0; n < 10; n++) await increment(store, key)
+    t.match(statSync(join(directory, key)), { ino, size })
+  })
+
+  await t.test('is replaced by a larger one when the session outgrows it, as private as before', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key, version } = await create(store, 'small')
+    const { size } = statSync(join(directory, key))
+    await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version)
+    const status = statSync(join(directory, key))
+    t.ok(status.size > size)
+    t.equal(status.mode & 0o777, 0o600)
+    t.same(sessionFiles(directory), [key])
+  })
+
+  await t.test('keeps nothing of the payload once the session was ended', async t => {
+    const { store, path, key } = await twoGenerations(t)
+    await store.destroy(key, inFuture())
+    t.notMatch(readFileSync(path, 'latin1'), 'generation is')
+    t.notMatch(readFileSync(path, 'latin1'), 'the first')
+    t.notMatch(readFileSync(path, 'latin1'), 'the second')
+  })
+
+  await t.test('is gone once the session was ended without a tombstone', async t => {
+    const { store, directory, key } = await twoGenerations(t)
+    await store.destroy(key)
+    t.same(sessionFiles(directory), [])
+  })
+
+  await t.test('is found by a store that is opened later', async t => {
+    const { directory, key } = await twoGenerations(t)
+    const { store } = await anotherOn(t, directory)
+    t.equal((await readLiving(store, key)).payload, 'the second generation')
+  })
+})
+
+t.test('a commit that was torn, by a crash at any byte of it, leaves the generation before', async t => {
+  const { directory, path, key, before, after } = await twoGenerations(t)
+  t.equal(before.length, after.length)
+  const firstChanged = before.findIndex((byte, index) => byte !== after[index])
+  const slot = after.length / 2
+  t.ok(firstChanged >= slot, 'the commit has written into the other half')
+  const found = new Set<string>()
+  for (let written = slot; written < after.length; written++) {
+    writeFileSync(path, Buffer.concat([after.subarray(0, written), before.subarray(written)]))
+    const { store, warnings } = await anotherOn(t, directory)
+    const { payload, version } = await readLiving(store, key)
+    found.add(`${version}: ${payload}`)
+    t.same(warnings, [])
+  }
+  t.same([...found], ['1: the first generation', '2: the second generation'])
+})
+
+t.test('damage', async t => {
+  await t.test('to the current generation leaves the one before, from which commits go on', async t => {
+    const { directory, path, key, after } = await twoGenerations(t)
+    const damaged = Buffer.from(after)
+    damaged.write('DAMAGED', damaged.indexOf('the second'))
+    writeFileSync(path, damaged)
+    const { store, warnings } = await anotherOn(t, directory)
+    const { payload, version } = await readLiving(store, key)
+    t.equal(payload, 'the first generation')
+    t.equal(await store.compareAndSet(key, recordOf('the next generation'), version), 2)
+    t.equal((await readLiving(store, key)).payload, 'the next generation')
+    t.same(warnings, [])
+  })
+
+  const damages: Record<string, (after: Buffer) => Buffer | string> = {
+    'to both generations': after => Buffer.from(after).fill('x', 20, 40).fill('x', after.length / 2 + 20, after.length / 2 + 40),
+    'that leaves nothing': () => '',
+    'that cuts the file short': after => after.subarray(0, 100),
+    'by another format': after => after.toString('latin1').replaceAll('"format":1', '"format":2'),
+    'by text that is none of ours': () => 'hello\nworld\n',
+    'by facts that are no object': () => '00000000 null\n00000000 null\n',
+    'to both payloads': after => after.toString('latin1').replaceAll('generation\n', 'GENERATION\n'),
+    'to both lengths': after => after.toString('latin1').replaceAll(/"bytes":\d+/g, '"bytes":9999')
+  }
+  for (const [what, damage] of Object.entries(damages)) {
+    await t.test(`${what} makes the session missing, with one warning and without an error`, async t => {
+      const { directory, path, key, after } = await twoGenerations(t)
+      writeFileSync(path, damage(after), 'latin1')
+      const { store, warnings } = await anotherOn(t, directory)
+      t.equal(store.read(key), undefined)
+      t.equal(store.read(key), undefined)
+      t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED', key, message: 'swept away in a day' }])
+      t.equal(warnings.length, 1)
+    })
+  }
+
+  await t.test('is noticed and told by a process that has read the session before', async t => {
+    const { store, path, key, warnings } = await twoGenerations(t)
+    await readLiving(store, key)
+    writeFileSync(path, 'damaged')
+    t.equal(store.read(key), undefined)
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED', key }])
+  })
+
+  await t.test('does not keep the session from being touched, ended or written: it is missing', async t => {
+    const { store, path, key } = await twoGenerations(t)
+    writeFileSync(path, 'damaged')
+    t.equal(await store.touch(key, inFuture()), false)
+    t.equal(await store.destroy(key, inFuture()), 'gone')
+    t.equal(await store.compareAndSet(key, recordOf('late'), 2 as Version), 'gone')
+    t.equal(await store.compareAndSet(key, recordOf('new'), undefined), 1)
+    t.equal((await readLiving(store, key)).payload, 'new')
+  })
+})
+
+t.test('two stores on one directory', async t => {
+  await t.test('see each other\'s commits at once, although each keeps what it has read', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key } = await create(store, '0')
+    for (let n = 1; n <= 100; n++) {
+      const [writer, reader] = n % 2 === 0 ? [store, other] : [other, store]
+      await readLiving(reader, key)
+      await increment(writer, key)
+      t.equal((await readLiving(reader, key)).payload, String(n))
+      t.equal((await readLiving(writer, key)).payload, String(n))
+    }
+  })
+
+  await t.test('see each other\'s commits also when all of them happen within one step of the clock', async t => {
+    const now = Date.now()
+    const atThatTime = <T extends fs.Stats | undefined> (status: T): T => {
+      if (status !== undefined) status.ctimeMs = now
+      return status
+    }
+    t.intercept(Date, 'now', { value: () => now })
+    replaceInFs(t, 'statSync', original => (path, options) => atThatTime(original(path, options)))
+    replaceInFs(t, 'fstatSync', original => file => atThatTime(original(file)))
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key } = await create(store, '0')
+    for (let n = 1; n <= 40; n++) {
+      // Twice each, so that a store's own writes are followed by its own as well as by the other's.
+      const [writer, reader] = n % 4 < 2 ? [store, other] : [other, store]
+      await increment(writer, key)
+      t.equal((await readLiving(reader, key)).payload, String(n))
+      t.equal((await readLiving(writer, key)).payload, String(n))
+    }
+  })
+
+  await t.test('see each other\'s growth, ends and touches at once', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key, version } = await create(store, 'small')
+    await readLiving(other, key)
+    await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version)
+    t.equal((await readLiving(other, key)).payload.length, 10_000)
+    const expiresAt = inFuture(7 * MINUTE)
+    await other.touch(key, expiresAt)
+    t.same((await readLiving(store, key)).expiresAt, expiresAt)
+    await other.destroy(key, inFuture())
+    t.equal(store.read(key), 'gone')
+  })
+
+  await t.test('see each other\'s removals, and what is made anew under the same key', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key } = await create(store, 'old')
+    await readLiving(other, key)
+    await store.destroy(key)
+    t.equal(other.read(key), undefined)
+    await store.compareAndSet(key, recordOf('new'), undefined)
+    t.equal((await readLiving(other, key)).payload, 'new')
+  })
+
+  await t.test('see what was written long after the file was read', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key } = await create(store, 'old')
+    // As if the clock had gone on, so that what is read now counts as settled.
+    const now = Date.now()
+    const restore = t.intercept(Date, 'now', { value: () => now + 1000 })
+    t.equal((await readLiving(other, key)).payload, 'old')
+    t.equal((await readLiving(other, key)).payload, 'old')
+    restore.restore()
+    await increment(store, (await create(store, '0')).key)
+    const { version } = await readLiving(store, key)
+    await store.compareAndSet(key, recordOf('new'), version)
+    t.equal((await readLiving(other, key)).payload, 'new')
+  })
+
+  await t.test('take turns when both are busy, and lose nothing', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    const { key } = await create(store, '0')
+    await Promise.all([store, other].flatMap(each => Array.from({ length: 10 }, async () => {
+      for (let n = 0; n < 20; n++) await increment(each, key)
+    })))
+    t.equal((await readLiving(store, key)).payload, '400')
+  })
+})
+
+t.test('a session\'s lock is one for all stores on the directory', async t => {
+  const { store, directory } = await fileStore(t)
+  const { store: other } = await anotherOn(t, directory)
+  const key = newKey()
+  const unlock = await store.lock(key, { lease: MINUTE, wait: 0 })
+  await t.rejects(other.lock(key, { lease: MINUTE, wait: 30 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
+  const waiting = other.lock(key, { lease: MINUTE, wait: 5_000 })
+  await unlock()
+  const unlockOther = await waiting
+  await unlockOther()
+})
+
+t.test('an unchanged session is handed out as the same object', async t => {
+  const { store } = await fileStore(t)
+  const { key } = await create(store)
+  t.equal(store.read(key), store.read(key))
+})
+
+t.test('the commit lock', async t => {
+  await t.test('is let go soon after the last commit', async t => {
+    const { store, directory } = await fileStore(t)
+    await create(store)
+    while (existsSync(join(directory, '.commit.lock'))) await nextTurn()
+    t.pass()
+  })
+
+  await t.test('is let go when the store is closed', async t => {
+    const { store, directory } = await fileStore(t)
+    await create(store)
+    await store.close()
+    t.notOk(existsSync(join(directory, '.commit.lock')))
+  })
+
+  await t.test('left behind by a process that died is taken over', async t => {
+    const { store, directory } = await fileStore(t)
+    const lock = join(directory, '.commit.lock')
+    mkdirSync(lock)
+    utimesSync(lock, inFuture(-4_000), inFuture(-4_000))
+    await create(store)
+    t.pass()
+  })
+
+  await t.test('that somebody holds for more than ten seconds fails the commit', async t => {
+    const { store, directory } = await fileStore(t)
+    const lock = join(directory, '.commit.lock')
+    mkdirSync(lock)
+    utimesSync(lock, inFuture(DAY), inFuture(DAY))
+    let now = Date.now()
+    const record = recordOf('payload')
+    // A second goes by whenever somebody looks at the clock.
+    const clock = t.intercept(Date, 'now', { value: () => { now += 1_000; return now } })
+    await t.rejects(store.compareAndSet(newKey(), record, undefined), { code: 'ERR_SESSION_STORE', message: /\.commit\.lock.*10 s/ })
+    clock.restore()
+    rmSync(lock, { recursive: true })
+    await create(store)
+  })
+
+  await t.test('that was lost is taken again before the next write', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store, '0')
+    rmSync(join(directory, '.commit.lock'), { recursive: true, force: true })
+    await increment(store, key)
+    t.equal((await readLiving(store, key)).payload, '1')
+  })
+})
+
+t.test('a full disk', { skip: existsSync('/dev/full') ? false : 'there is no /dev/full' }, async t => {
+  await t.test('fails the commit that needs room, and leaves the stored session as it was', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key, version } = await create(store, 'small')
+    symlinkSync('/dev/full', join(directory, `${key}.tmp`))
+    await t.rejects(store.compareAndSet(key, recordOf('x'.repeat(10_000)), version), { code: 'ERR_SESSION_STORE', message: 'ENOSPC' })
+    t.match(await readLiving(store, key), { payload: 'small', version })
+    t.same(sessionFiles(directory), [key])
+  })
+
+  await t.test('does not fail the commits after it, once there is room again', async t => {
+    const { store, directory } = await fileStore(t)
+    const key = newKey()
+    symlinkSync('/dev/full', join(directory, `${key}.tmp`))
+    await t.rejects(store.compareAndSet(key, recordOf('payload'), undefined), { code: 'ERR_SESSION_STORE' })
+    t.equal(await store.compareAndSet(key, recordOf('payload'), undefined), 1)
+    t.equal((await readLiving(store, key)).payload, 'payload')
+  })
+
+  await t.test('fails that commit only, and not those that wait behind it', async t => {
+    const { store, directory } = await fileStore(t)
+    const key = newKey()
+    symlinkSync('/dev/full', join(directory, `${key}.tmp`))
+    const [failed, succeeded] = await Promise.allSettled([
+      store.compareAndSet(key, recordOf('payload'), undefined),
+      create(store)
+    ])
+    t.equal(failed.status, 'rejected')
+    t.equal(succeeded.status, 'fulfilled')
+  })
+})
+
+t.test('sweep', async t => {
+  await t.test('removes the files of expired sessions and of tombstones whose time has passed', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key: living } = await create(store, 'living', 10 * MINUTE)
+    await create(store, 'expired')
+    const { key: ended } = await create(store, 'ended', 10 * MINUTE)
+    await store.destroy(ended, inFuture(MINUTE))
+    t.equal(await store.sweep(inFuture(2 * MINUTE), 100), 2)
+    t.same(sessionFiles(directory), [living])
+  })
+
+  await t.test('removes many, with pauses in between', async t => {
+    const { store, directory } = await fileStore(t)
+    for (let n = 0; n < 100; n++) await create(store, 'expired', -1)
+    t.equal(await store.sweep(new Date(), 1000), 100)
+    t.same(sessionFiles(directory), [])
+  })
+
+  await t.test('removes damaged files a day after they were damaged, and not before', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store)
+    writeFileSync(join(directory, key), 'damaged')
+    t.equal(await store.sweep(inFuture(DAY - MINUTE), 100), 0)
+    t.equal(await store.sweep(inFuture(DAY + MINUTE), 100), 1)
+    t.same(sessionFiles(directory), [])
+  })
+
+  await t.test('removes half-written files and session locks that a dead process left', async t => {
+    const { store, directory } = await fileStore(t)
+    const key = newKey()
+    writeFileSync(join(directory, `${key}.tmp`), 'half-writ')
+    mkdirSync(join(directory, `.${key}.lock`))
+    t.equal(await store.sweep(inFuture(4_000), 100), 0)
+    await store.close()
+    t.same(readdirSync(directory), [])
+  })
+
+  await t.test('leaves those that may still be in use', async t => {
+    const { store, directory } = await fileStore(t)
+    const key = newKey()
+    const names = [`.${key}.lock`, `${key}.tmp`]
+    writeFileSync(join(directory, `${key}.tmp`), 'being written')
+    mkdirSync(join(directory, `.${key}.lock`))
+    await store.sweep(inFuture(1_000), 100)
+    await store.close()
+    t.same(readdirSync(directory).sort(), names.sort())
+  })
+
+  await t.test('leaves what is none of ours', async t => {
+    const directory = t.testdir({ '.gitignore': '*', 'README.md': 'hello', deadbeef: 'short', directory: {}, [`${'A'.repeat(64)}`]: 'upper case' })
+    const { store } = await fileStore(t, { directory })
+    t.equal(await store.sweep(inFuture(10 * DAY), 100), 0)
+    await store.close()
+    t.same(readdirSync(directory).sort(), ['.gitignore', 'A'.repeat(64), 'README.md', 'deadbeef', 'directory'])
+  })
+
+  await t.test('leaves everything to another process that is sweeping already', async t => {
+    const { store, directory } = await fileStore(t)
+    await create(store, 'expired', -1)
+    mkdirSync(join(directory, '.sweep.lock'))
+    t.equal(await store.sweep(new Date(), 100), 0)
+    rmSync(join(directory, '.sweep.lock'), { recursive: true })
+    t.equal(await store.sweep(new Date(), 100), 1)
+  })
+
+  await t.test('two at a time: one does it', async t => {
+    const { store, directory } = await fileStore(t)
+    const { store: other } = await anotherOn(t, directory)
+    for (let n = 0; n < 10; n++) await create(store, 'expired', -1)
+    t.same((await Promise.all([store.sweep(new Date(), 100), other.sweep(new Date(), 100)])).sort((a, b) => a - b), [0, 10])
+  })
+
+  await t.test('does not count what has gone before it could be removed', async t => {
+    const { store, directory } = await fileStore(t)
+    const { key } = await create(store, 'expired', -1)
+    afterReading(t, () => { rmSync(join(directory, key)) })
+    t.equal(await store.sweep(new Date(), 100), 0)
+  })
+
+  await t.test('passes over leftovers that have gone, or cannot be removed', async t => {
+    const { store, directory } = await fileStore(t)
+    symlinkSync('nowhere', join(directory, `${newKey()}.tmp`))
+    mkdirSync(join(directory, `.${newKey()}.lock`, 'not empty'), { recursive: true })
+    t.equal(await store.sweep(inFuture(4_000), 100), 0)
+  })
+
+  await t.test('is an error where there is no directory any more', async t => {
+    const { store, directory } = await fileStore(t)
+    rmSync(directory, { recursive: true })
+    await t.rejects(store.sweep(new Date(), 100), { code: 'ENOENT' })
+  })
+})
+
+t.test('durable', async t => {
+  await t.test('flushes each commit to the disk, and the directory when a file is new', async t => {
+    const flushed: string[] = []
+    replaceInFs(t, 'fdatasyncSync', original => file => { flushed.push('file'); original(file) })
+    replaceInFs(t, 'fsyncSync', original => file => { flushed.push('directory'); original(file) })
+    const { store } = await fileStore(t, { durable: true })
+    const { key, version } = await create(store)
+    t.same(flushed, ['file', 'directory'])
+    await store.compareAndSet(key, recordOf('changed'), version)
+    t.same(flushed, ['file', 'directory', 'file'])
+  })
+
+  await t.test('is not so unless it was asked for', async t => {
+    replaceInFs(t, 'fdatasyncSync', () => () => { throw new Error('flushed') })
+    replaceInFs(t, 'fsyncSync', () => () => { throw new Error('flushed') })
+    const { key, version, store } = await createIn(t)
+    t.equal(await store.compareAndSet(key, recordOf('changed'), version), 2)
+  })
+})
+
+t.test('opening a session\'s file', async t => {
+  /** Makes the next attempts to open a session's file fail. */
+  function failToOpen (t: Test, ...codes: string[]): void {
+    replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+      const code = flags === 'r+' ? codes.shift() : undefined
+      if (code !== undefined) throw Object.assign(new Error(code), { code })
+      return original(path, flags, mode)
+    })
+  }
+
+  await t.test('when descriptors have run out gives up those that were kept open, and tries again', async t => {
+    const { directory, key } = await createIn(t)
+    const { store } = await anotherOn(t, directory)
+    failToOpen(t, 'EMFILE')
+    t.equal((await readLiving(store, key)).payload, 'payload')
+  })
+
+  await t.test('is a SessionStoreError when that does not help', async t => {
+    const { directory, key } = await createIn(t)
+    const { store } = await anotherOn(t, directory)
+    failToOpen(t, 'EMFILE', 'EMFILE')
+    t.throws(() => store.read(key), { code: 'ERR_SESSION_STORE', message: 'EMFILE' })
+    t.equal((await readLiving(store, key)).payload, 'payload')
+  })
+
+  await t.test('that has gone a moment ago finds the session missing', async t => {
+    const { directory, key } = await createIn(t)
+    const { store } = await anotherOn(t, directory)
+    failToOpen(t, 'ENOENT')
+    t.equal(store.read(key), undefined)
+  })
+})
+
+t.test('an error of the file system that has no code is told as it is', async t => {
+  const { directory, key } = await createIn(t)
+  const { store } = await anotherOn(t, directory)
+  replaceInFs(t, 'readSync', () => () => { throw new Error('a strange one') })
+  t.throws(() => store.read(key), { code: 'ERR_SESSION_STORE', message: 'a strange one' })
+})
+
+t.test('a damaged file that goes away while it is being read is a missing session', async t => {
+  const { directory, key } = await createIn(t)
+  const path = join(directory, key)
+  writeFileSync(path, 'damaged')
+  const { store, warnings } = await anotherOn(t, directory)
+  afterReading(t, () => { rmSync(path) })
+  t.equal(store.read(key), undefined)
+  t.same(warnings, [])
+})
+
+t.test('a session that grows while it is being read is read whole', async t => {
+  const { directory, key } = await createIn(t)
+  const { store, warnings } = await anotherOn(t, directory)
+  const { store: elsewhere, directory: anotherDirectory } = await fileStore(t, { directory: join(directory, 'elsewhere') })
+  await elsewhere.compareAndSet(key, recordOf('x'.repeat(10_000)), undefined)
+  let isDue = true
+  // Between the look at the file and its being opened, as another process would.
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    if (flags === 'r+' && isDue) {
+      isDue = false
+      renameSync(join(anotherDirectory, key), join(directory, key))
+    }
+    return original(path, flags, mode)
+  })
+  t.equal((await readLiving(store, key)).payload.length, 10_000)
+  t.same(warnings, [])
+})
+
+t.test('nothing is ever left behind but sessions', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key, version } = await create(store)
+  await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version)
+  const unlock = await store.lock(key, { lease: MINUTE, wait: 0 })
+  await unlock()
+  await store.sweep(new Date(), 100)
+  await store.close()
+  t.same(readdirSync(directory), [key])
+  t.ok(lstatSync(join(directory, key)).isFile())
+})

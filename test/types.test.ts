@@ -1,0 +1,227 @@
+/**
+ * What declaring session data gives to those who write TypeScript. Every case is a module of one program, which is compiled
+ * once; a case fails with the compiler's messages about it, `@ts-expect-error` without an error among them.
+ */
+import { join } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+
+const root = join(import.meta.dirname, '..')
+
+const declarations = `
+  import type {} from 'ambient-session'
+
+  declare module 'ambient-session' {
+    interface SessionData {
+      userId: string
+      user: { name: string, age?: number, roles: string[], address: { city: string } | null }
+      cart: { items: Array<{ id: number, title: string }> }
+      tags: readonly string[]
+      visits: number
+      nothing: null
+    }
+  }
+`
+
+const prelude = `
+  import Fastify from 'fastify'
+  import ambientSession, { defineConfig, hasSession, runWithSession, session, Session } from 'ambient-session'
+  import type { SessionData, SessionHelper, SessionKey, SessionStore, ValueAt } from 'ambient-session'
+  import 'ambient-session/global'
+
+  type Equal<A, B> = (<T> () => T extends A ? 1 : 2) extends (<T> () => T extends B ? 1 : 2) ? true : false
+  type Item = SessionData['cart']['items'][number]
+  declare function typeOf<Expected> (): <Actual> (value: Actual, isExpected: Equal<Actual, Expected>) => void
+  const app = Fastify()
+`
+
+const cases: Record<string, string> = {
+  'get gives the declared type, or undefined': `
+    typeOf<string | undefined>()(session().get('userId'), true)
+    typeOf<number | undefined>()(session().get('visits'), true)
+    // @ts-expect-error it may be missing
+    session().get('userId').length
+  `,
+  'get with a default gives the declared type or the default\'s, and never undefined': `
+    typeOf<string>()(session().get('userId', 'nobody'), true)
+    typeOf<string | null>()(session().get('userId', null), true)
+    typeOf<number>()(session().get('visits', () => 0), true)
+  `,
+  'dots walk into declared objects': `
+    typeOf<string | undefined>()(session().get('user.name'), true)
+    typeOf<number | undefined>()(session().get('user.age'), true)
+    typeOf<string | undefined>()(session().get('user.address.city'), true)
+    typeOf<string>()(session().get('user.name', 'nobody'), true)
+  `,
+  'dots walk into declared lists': `
+    typeOf<Item | undefined>()(session().get('cart.items.0'), true)
+    typeOf<string | undefined>()(session().get('cart.items.0.title'), true)
+    typeOf<string | undefined>()(session().get('user.roles.0'), true)
+  `,
+  'undeclared keys and paths stay usable, and are unknown': `
+    typeOf<unknown>()(session().get('anything'), true)
+    typeOf<unknown>()(session().get('user.unknown'), true)
+    typeOf<unknown>()(session().get('anything.at.all'), true)
+    typeOf<number>()(session().get('anything', 0), true)
+    session().put('anything', { at: 'all' })
+    session().forget(['anything', 'userId'])
+    const key: string = String(Math.random())
+    typeOf<unknown>()(session().get(key), true)
+  `,
+  'pull and remove give the declared type': `
+    typeOf<string | undefined>()(session().pull('userId'), true)
+    typeOf<string>()(session().pull('userId', 'nobody'), true)
+    typeOf<string | undefined>()(session().remove('user.name'), true)
+  `,
+  'put takes the declared type': `
+    session().put('userId', 'ada')
+    session().put('user.name', 'Ada')
+    session().put('user.address', null)
+    session().put('userId', undefined)
+  `,
+  'put of another type is an error': `
+    // @ts-expect-error a number for a text
+    session().put('userId', 1)
+    // @ts-expect-error null for a text
+    session().put('userId', null)
+    // @ts-expect-error a text for a number, along dots
+    session().put('user.age', 'thirty-six')
+    // @ts-expect-error an object that lacks a member
+    session().put('cart', {})
+  `,
+  'put of several values takes declared types and undeclared keys': `
+    session().put({ userId: 'ada', anything: true })
+    session({ visits: 1, anything: true })
+    // @ts-expect-error a number for a text
+    session().put({ userId: 1 })
+    // @ts-expect-error a number for a text
+    session({ userId: 1 })
+    // @ts-expect-error a text for a number
+    session().replace({ visits: 'many' })
+  `,
+  'push takes the elements of a declared list': `
+    session().push('tags', 'new')
+    session().push('cart.items', { id: 1, title: 'Notes' })
+    session().push('anything', 1)
+    // @ts-expect-error a number for a text
+    session().push('tags', 1)
+    // @ts-expect-error an object that lacks a member
+    session().push('cart.items', { id: 1 })
+  `,
+  'remember makes the declared type, at once or later': `
+    typeOf<string>()(session().remember('userId', () => 'ada'), true)
+    const later: string | Promise<string> = session().remember('userId', async () => 'ada')
+    void later
+    // @ts-expect-error a number for a text
+    session().remember('userId', () => 1)
+  `,
+  'increment and decrement give numbers': `
+    typeOf<number>()(session().increment('visits'), true)
+    typeOf<number>()(session().decrement('anything', 2), true)
+  `,
+  'session(key) reads and session(key, default) does, typed': `
+    typeOf<Session>()(session(), true)
+    typeOf<string | undefined>()(session('userId'), true)
+    typeOf<string | undefined>()(session('user.name'), true)
+    typeOf<string>()(session('user.name', 'stranger'), true)
+    typeOf<number>()(session('visits', () => 0), true)
+    typeOf<boolean>()(hasSession(), true)
+  `,
+  'req.session takes the same forms': `
+    app.get('/', async req => {
+      typeOf<Session>()(req.session(), true)
+      typeOf<string | undefined>()(req.session('userId'), true)
+      typeOf<string>()(req.session('user.name', 'stranger'), true)
+      req.session({ visits: 1 })
+      // @ts-expect-error a number for a text
+      req.session({ userId: 1 })
+      return req.session().all()
+    })
+  `,
+  'the global session is the same helper': `
+    typeOf<SessionHelper>()(globalThis.session, true)
+    typeOf<string | undefined>()(globalThis.session('userId'), true)
+  `,
+  'all, only and except give declared types': `
+    typeOf<string | undefined>()(session().all().userId, true)
+    typeOf<unknown>()(session().only(['userId']).anything, true)
+    typeOf<number | undefined>()(session().except(['userId']).visits, true)
+  `,
+  'routes are configured with checked options': `
+    const handler = async () => 'done'
+    app.get('/block', { config: { session: { block: true } } }, handler)
+    app.get('/wait', { config: { session: { block: { lock: 10, wait: 3 } } } }, handler)
+    app.get('/readonly', { config: { session: { readonly: true } } }, handler)
+    app.get('/none', { config: { session: false } }, handler)
+    // @ts-expect-error yes or no
+    app.get('/maybe', { config: { session: { readonly: 'maybe' } } }, handler)
+    // @ts-expect-error seconds are numbers
+    app.get('/text', { config: { session: { block: { lock: '10s' } } } }, handler)
+  `,
+  'the plugin and defineConfig take checked options': `
+    void app.register(ambientSession, { lifetime: 120, driver: 'memory', same_site: 'Lax' })
+    export default defineConfig({ files: 'sessions', secure: 'auto', block: { lock: 5 } })
+    // @ts-expect-error no such driver
+    defineConfig({ driver: 'files' })
+    // @ts-expect-error no such option
+    defineConfig({ lifeTime: 120 })
+  `,
+  'a store of one\'s own is a driver': `
+    declare const store: SessionStore
+    void app.register(ambientSession, { driver: store })
+    // @ts-expect-error it cannot write
+    void app.register(ambientSession, { driver: { read: () => undefined } })
+  `,
+  'runWithSession gives what the function gives': `
+    typeOf<number>()(runWithSession({ userId: 'ada' }, () => 1), true)
+    typeOf<Promise<number>>()(runWithSession({ app, id: 'id' }, async () => 1), true)
+  `,
+  'keys and values have types of their own': `
+    const key: SessionKey = 'userId'
+    typeOf<ValueAt<'userId'>>()('' as string, true)
+    void key
+  `
+}
+
+function fileOf (name: string): string {
+  return `${name.replace(/\W+/g, '-')}.ts`
+}
+
+const directory = t.testdir({
+  'package.json': '{ "type": "module" }',
+  'declarations.ts': declarations,
+  ...Object.fromEntries(Object.entries(cases).map(([name, text]) => [fileOf(name), prelude + text]))
+})
+
+function compile (): readonly ts.Diagnostic[] {
+  const { options } = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), path => ts.sys.readFile(path)).config, ts.sys, root)
+  const files = ['declarations.ts', ...Object.keys(cases).map(fileOf)].map(name => join(directory, name))
+  const program = ts.createProgram(files, {
+    ...options,
+    noEmit: true,
+    noUnusedLocals: false,
+    paths: { 'ambient-session': [join(root, 'src/index.ts')], 'ambient-session/global': [join(root, 'src/global.ts')] }
+  })
+  return ts.getPreEmitDiagnostics(program)
+}
+
+const diagnostics = compile()
+
+/** What the compiler says about a file, with the line it says it about. */
+function problemsIn (name: string): string[] {
+  return diagnostics.filter(({ file }) => file?.fileName.endsWith(`/${fileOf(name)}`)).map(({ file, start = 0, messageText }) => {
+    const line = file?.text.slice(0, start).split('\n').length ?? 0
+    return `${file?.text.split('\n')[line - 1]?.trim()}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
+  })
+}
+
+for (const name of Object.keys(cases)) {
+  t.test(name, async t => {
+    t.same(problemsIn(name), [])
+  })
+}
+
+t.test('the compiler has nothing else to say', async t => {
+  const others = diagnostics.filter(({ file }) => !Object.keys(cases).some(name => file?.fileName.endsWith(`/${fileOf(name)}`)))
+  t.same(others.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')), [])
+})
