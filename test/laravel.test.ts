@@ -795,6 +795,13 @@ t.test('regenerate, migrate and invalidate', async t => {
     t.same(await stored(visitor), { status: 'signed out' })
   })
 
+  await t.test('regenerate of a session in which nothing was put stores nothing and sets no cookie', async t => {
+    const visitor = (await application(t)).browser()
+    await visitor.visit(session => { session.regenerate() })
+    t.equal(visitor.cookie, undefined)
+    t.strictSame(visitor.setCookie, [])
+  })
+
   await t.test('invalidate wins over regenerate in the same request', async t => {
     const visitor = await browserWith(t, { user: 'Ada' })
     await visitor.visit(session => {
@@ -939,6 +946,20 @@ t.test('save and reload', async t => {
     })
     t.same(late.setCookie, [])
   })
+})
+
+t.test('a change in place that cannot be stored is refused with the path at which it stands', async t => {
+  const { app, browser } = await application(t)
+  app.get('/bad', async request => {
+    (request.session().get('user') as { tags: unknown[] }).tags.push(() => {})
+    return 'never'
+  })
+  const visitor = browser()
+  await visitor.visit(session => { session.put('user', { tags: ['a'] }) })
+  const { statusCode, body } = await app.inject({ url: '/bad', cookies: { ambient_session: String(visitor.cookie) } })
+  t.equal(statusCode, 500)
+  t.match(JSON.parse(body), { code: 'ERR_SESSION_VALUE', message: /^session value 'user\.tags\.1' is a function/ })
+  t.strictSame(await visitor.visit(session => session.get('user')), { tags: ['a'] })
 })
 
 t.test('changes in place', async t => {

@@ -240,8 +240,10 @@ export class Session {
 
   /** Gives the session a new id and a new CSRF token and keeps its data: to be called whenever somebody signs in. */
   regenerate (): void {
+    const isStored = !this.isNew
     this.migrate()
-    this.regenerateToken()
+    // A session in which nothing was put gets its token when somebody asks for it, and is not stored for it before.
+    if (isStored || this.#work.state.token !== undefined) this.regenerateToken()
   }
 
   /** Gives the session a new id and keeps everything. The old id is dead once the response leaves. */

@@ -292,7 +292,12 @@ export class UnitOfWork {
 
   #outcome (): Batch['outcome'] {
     if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || this.#transient.size > 0) return undefined
-    return { before: this.#departure === 'end' ? undefined : this.#found, after: encodeState(this.state) }
+    try {
+      return { before: this.#departure === 'end' ? undefined : this.#found, after: encodeState(this.state) }
+    } catch {
+      // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
+      return undefined
+    }
   }
 
   #changesInPlace (): Mutation[] {

@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { lock as takeLock } from 'proper-lockfile'
 
 /**
- * Milliseconds after which a lock counts as left behind by a process that died. The longest that a killed process can
- * delay the others. A living holder renews its lock long before.
+ * Milliseconds after which a lock that is not renewed counts as left behind by a process that died. As proper-lockfile dates
+ * a new lock up to a second ahead, a killed process delays the others by four seconds at the most.
  */
 export const STALE = 3_000
 const RENEW = 1_000

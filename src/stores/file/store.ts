@@ -141,7 +141,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Exclusive between processes. A killed process lets go after {@link STALE} milliseconds. */
+  /** Exclusive between processes. A killed process lets go within four seconds. */
   async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
     const until = Date.now() + options.wait
     const unlockHere = await this.#locks.acquire(key, options)
