@@ -2,27 +2,13 @@
  * A request's changes, as data. The same list is applied to what the request sees, to what it loaded and, when another
  * request has committed meanwhile, to what is stored by then: that is all replay is.
  */
-import { randomBytes } from 'node:crypto'
 import { SessionValueError } from '../errors.ts'
 import { removeAt, setAt, valueAt } from './paths.ts'
+import type { Stamp } from './stamp.ts'
 import type { SessionState } from './state.ts'
 import { emptyState } from './state.ts'
 import type { Encoded } from './values.ts'
 import { decode } from './values.ts'
-
-/** Tells one flash of a key from the next flash of it. */
-export type Stamp = string & { readonly brand: 'Stamp' }
-
-export function newStamp (): Stamp {
-  return randomBytes(6).toString('base64url') as Stamp
-}
-
-const TOKEN_BYTES = 30
-
-/** @returns a CSRF token of 40 characters */
-export function newToken (): string {
-  return randomBytes(TOKEN_BYTES).toString('base64url')
-}
 
 export type Mutation =
   | { readonly op: 'put', readonly path: string, readonly value: Encoded }

@@ -1,5 +1,5 @@
-import type { Stamp } from './mutations.ts'
 import type { Tree } from './paths.ts'
+import type { Stamp } from './stamp.ts'
 import { decode, encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 /** Everything a session holds. */

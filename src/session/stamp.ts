@@ -1,0 +1,10 @@
+import { randomBytes } from 'node:crypto'
+
+/** Tells one flash of a key from the next flash of it. */
+export type Stamp = string & { readonly brand: 'Stamp' }
+
+const BYTES = 6
+
+export function newStamp (): Stamp {
+  return randomBytes(BYTES).toString('base64url') as Stamp
+}
