@@ -1,0 +1,18 @@
+/** Nothing is left behind, however the benchmark ends: by itself, by an error or by Ctrl-C. */
+
+const jobs = []
+
+/** @param {() => void} job done when this process ends; the last one given is done first */
+export function onExit (job) {
+  jobs.push(job)
+}
+
+process.once('exit', () => {
+  for (const job of jobs.reverse()) job()
+})
+
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }
+
+for (const [signal, number] of Object.entries(signals)) {
+  process.once(signal, () => process.exit(128 + number))
+}

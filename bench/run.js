@@ -1,0 +1,114 @@
+/**
+ * `npm run bench`: the same HTTP work for all stacks, in turn, within one run.
+ *
+ * Flags: --seconds of one visit, --rounds, --only stack,stack and --workloads name,name for a part of it, --json file for
+ * everything that was measured, --no-docs to leave docs/performance.md as it is.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Child } from './lib/child.js'
+import { findCores } from './lib/cores.js'
+import { choose, positive, readFlags } from './lib/flags.js'
+import { describeMachine, sentenceOf, versionsOf } from './lib/machine.js'
+import { CONNECTIONS, interleave, Server } from './lib/measure.js'
+import { docs, writePart } from './lib/page.js'
+import { drawPicture } from './lib/picture.js'
+import { pageOf, tableOfWorkload } from './lib/report.js'
+import { SATURATED, summarize } from './lib/results.js'
+import { checkBodies, checkSessions, createSessions } from './lib/sessions.js'
+import { createWorkspace } from './lib/workspace.js'
+import { baseline, peerPackages, stacks as allStacks } from './stacks.js'
+import { workloads as allWorkloads } from './workloads.js'
+
+const SESSIONS = 500
+
+const flags = readFlags({
+  seconds: { type: 'string', default: '2' },
+  rounds: { type: 'string', default: '5' },
+  only: { type: 'string' },
+  workloads: { type: 'string' },
+  json: { type: 'string' },
+  'no-docs': { type: 'boolean', default: false }
+})
+const seconds = positive('seconds', flags.seconds)
+const rounds = Math.ceil(positive('rounds', flags.rounds))
+const chosen = choose('only', allStacks, flags.only)
+// Without it there would be nothing to hold the others against.
+const stacks = chosen.includes(baseline) ? chosen : [baseline, ...chosen]
+const workloads = choose('workloads', allWorkloads, flags.workloads)
+
+const workspace = createWorkspace()
+const machine = describeMachine(workspace)
+const cores = findCores()
+const load = await Child.start('load.js', [], cores.load)
+
+console.log(sentenceOf(machine))
+console.log(cores.server === undefined
+  ? 'Server and load cannot be pinned to different cores here (that takes taskset and two cores); they get in each other\'s way.'
+  : `Servers run on core ${cores.server}, the load on core ${cores.load}.`)
+
+const results = []
+for (const workload of workloads) {
+  const { name, label } = workload
+  console.log(`\n${label}`)
+  const measured = await measure(workload)
+  const baselineVisits = measured.get(baseline)
+  const result = { name, label, stacks: stacks.map(stack => summarize(stack, measured.get(stack), baselineVisits)) }
+  console.log(tableOfWorkload(result))
+  warnOfSaturation(result)
+  results.push(result)
+}
+
+const settings = { seconds, rounds, sessions: SESSIONS, connections: CONNECTIONS, pinned: cores.server !== undefined }
+const everything = { machine, versions: versionsOf(['fastify', ...peerPackages]), settings, workloads: results }
+if (flags.json !== undefined) writeFileSync(flags.json, JSON.stringify(everything, null, 2))
+if (flags['no-docs']) console.log('\ndocs/performance.md was left as it is.')
+else if (stacks.length < allStacks.length || workloads.length < allWorkloads.length) console.log('\ndocs/performance.md was left as it is, since this was a part of the benchmark only.')
+else writeDocs()
+process.exit()
+
+/** All stacks on one workload, from servers that have done nothing else before. */
+async function measure ({ name, path, sendsCookie }) {
+  const running = new Map()
+  for (const stack of stacks) {
+    const server = await start(stack, join(workspace, name, stack.name))
+    const cookies = await prepare(stack, server)
+    running.set(stack, { server, work: { path, cookies: sendsCookie ? cookies : [], duration: seconds * 1000 } })
+  }
+  const visit = async stack => {
+    const { server, work } = running.get(stack)
+    return await server.visit(load, work)
+  }
+  // Until the code of server and load has been optimized.
+  await interleave(stacks, 1, visit)
+  const visits = await interleave(stacks, rounds, visit)
+  for (const { server } of running.values()) await server.end()
+  return visits
+}
+
+async function start ({ server, args }, directory) {
+  mkdirSync(directory, { recursive: true })
+  return await Server.start(server, [...args, directory], cores.server)
+}
+
+async function prepare (stack, { port }) {
+  // Bare Fastify gets a cookie as well, and ignores it.
+  if (stack === baseline) {
+    await checkBodies(port)
+    return Array.from({ length: SESSIONS }, (_, index) => `sessionId=${String(index).padStart(43, '0')}`)
+  }
+  await checkSessions(port)
+  return await createSessions(port, SESSIONS)
+}
+
+function warnOfSaturation ({ stacks }) {
+  const saturated = stacks.filter(({ isLoadSaturated }) => isLoadSaturated).map(({ label }) => label)
+  if (saturated.length === 0) return
+  console.log(`The load used more than ${SATURATED * 100} % of its core with ${saturated.join(', ')}: go by the CPU time there.`)
+}
+
+function writeDocs () {
+  writeFileSync(join(docs, 'performance.svg'), drawPicture(results))
+  writePart('figures', pageOf(everything))
+  console.log('\nWritten: docs/performance.md and docs/performance.svg.')
+}
