@@ -1,13 +1,13 @@
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 
-/** Expired sessions removed in one go, so that a sweep ends before the next is due even after a long pause. */
+/** Expired sessions removed in one sweep. Where there are more, the next one follows at once. */
 const LIMIT = 10_000
 
 /**
  * Sweeps a store now and then, in the background.
  *
- * @param interval milliseconds between the end of one sweep and the beginning of the next
+ * @param interval milliseconds between the end of one sweep and the beginning of the next, unless there is more to do
  * @returns how to stop; resolves when a sweep under way has ended
  */
 export function startSweeping (store: SessionStore, interval: number, report: Report): () => Promise<void> {
@@ -16,8 +16,8 @@ export function startSweeping (store: SessionStore, interval: number, report: Re
   let isStopped = false
 
   function sweep (): void {
-    underWay = sweepOnce(store, report).then(() => {
-      if (!isStopped) timer = setTimeout(sweep, interval).unref()
+    underWay = sweepOnce(store, report).then(removed => {
+      if (!isStopped) timer = setTimeout(sweep, removed < LIMIT ? interval : 0).unref()
     })
   }
 
@@ -28,10 +28,12 @@ export function startSweeping (store: SessionStore, interval: number, report: Re
   }
 }
 
-async function sweepOnce (store: SessionStore, report: Report): Promise<void> {
+/** @returns how many were removed */
+async function sweepOnce (store: SessionStore, report: Report): Promise<number> {
   try {
-    await store.sweep?.(new Date(), LIMIT)
+    return await store.sweep?.(new Date(), LIMIT) ?? 0
   } catch (cause) {
     report({ code: 'AMBIENT_SESSION_STORE', message: 'expired sessions could not be swept away; the next sweep tries again', cause })
+    return 0
   }
 }

@@ -6,6 +6,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { BARE_ENVIRONMENT } from './helpers/environment.ts'
 import type { Test } from 'tap'
 
 const root = join(import.meta.dirname, '..')
@@ -28,10 +29,9 @@ class Shop {
   }
 
   async start (): Promise<void> {
-    const { PATH } = process.env
     const server = spawn(process.execPath, ['--import', 'tsx', 'demo/server.ts'], {
       cwd: root,
-      env: { PATH, HOST: '127.0.0.1', PORT: this.#port, SESSION_FILES: this.files },
+      env: { ...BARE_ENVIRONMENT, HOST: '127.0.0.1', PORT: this.#port, SESSION_FILES: this.files },
       stdio: ['ignore', 'pipe', 'inherit']
     })
     this.#process = server

@@ -199,11 +199,15 @@ class SweptStore extends SpyStore {
   readonly sweeps: [now: Date, limit: number][] = []
   /** What a sweep does; counted before. */
   onSweep: () => unknown = () => {}
+  /** How much there is to sweep away. */
+  expired = 0
 
   async sweep (now: Date, limit: number): Promise<number> {
     this.sweeps.push([now, limit])
     await this.onSweep()
-    return 0
+    const removed = Math.min(this.expired, limit)
+    this.expired -= removed
+    return removed
   }
 
   /** Resolves at the beginning of the next so many sweeps. */
@@ -225,6 +229,16 @@ t.test('expired sessions are swept away again and again, in the background', asy
     t.ok(now >= begun && now <= new Date())
     t.ok(limit >= 1000)
   }
+})
+
+t.test('where more has expired than one sweep removes, the next follows without waiting', async t => {
+  const driver = new SweptStore()
+  driver.expired = 25_000
+  await serve(t, () => {}, { driver, sweep: 3 })
+  await driver.swept(3)
+  t.equal(driver.expired, 5_000)
+  const [[first], , [third]] = driver.sweeps as [[Date], [Date], [Date]]
+  t.ok(third.getTime() - first.getTime() < 3_000)
 })
 
 t.test('with sweep: false nothing is swept', async t => {

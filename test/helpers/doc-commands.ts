@@ -7,7 +7,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Place } from './doc-blocks.ts'
-import { BARE_ENVIRONMENT } from './doc-environment.ts'
+import { BARE_ENVIRONMENT } from './environment.ts'
 
 interface Manifest {
   readonly name: string
