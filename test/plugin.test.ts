@@ -234,11 +234,11 @@ t.test('expired sessions are swept away again and again, in the background', asy
 t.test('where more has expired than one sweep removes, the next follows without waiting', async t => {
   const driver = new SweptStore()
   driver.expired = 25_000
-  await serve(t, () => {}, { driver, sweep: 3 })
+  await serve(t, () => {}, { driver, sweep: 0.5 })
   await driver.swept(3)
-  t.equal(driver.expired, 5_000)
-  const [[first], , [third]] = driver.sweeps as [[Date], [Date], [Date]]
-  t.ok(third.getTime() - first.getTime() < 3_000)
+  const times = driver.sweeps.map(([now]) => now.getTime())
+  t.equal(times.length, 3)
+  t.ok(Math.max(...times) - Math.min(...times) < 500)
 })
 
 t.test('with sweep: false nothing is swept', async t => {
