@@ -13,7 +13,9 @@ import { RequestSession } from './http/request-session.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
+import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
+import type { SweptStore } from './sweeper.ts'
 import { startSweeping } from './sweeper.ts'
 
 declare module 'fastify' {
@@ -58,7 +60,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     request[REQUEST_SESSION] = current
     const preparation = current.prepare()
     if (preparation === undefined) return runInScope(current, done)
-    preparation.then(() => { runInScope(current, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
+    preparation.then(() => { proceed(current, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
   })
 
   app.addHook('onSend', (request: FastifyRequest, _reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
@@ -67,7 +69,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     const commitment = current.finish()
     // Where the reply was sent from a callback that had lost the flow, the rest of the request finds it again here.
     if (commitment === undefined) runInScope(current, done)
-    else commitment.then(() => { runInScope(current, done) }, done)
+    else commitment.then(() => { proceed(current, done) }, done)
   })
 
   app.addHook('onResponse', (request, _reply, done) => {
@@ -78,11 +80,29 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     runInScope(current, done)
   })
 
-  const stopSweeping = config.sweep === false || store.sweep === undefined ? undefined : startSweeping(store, config.sweep * 1000, report)
+  const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
   app.addHook('onClose', async () => {
     await stopSweeping?.()
     await store.close?.()
   })
+}
+
+/**
+ * Goes on with a request after something asynchronous. What goes on may throw: a response that cannot be sent, for example.
+ * That is for Fastify to answer, which cannot see it from within a promise of ours.
+ */
+function proceed (scope: RequestSession, done: (error?: Error) => void): void {
+  runInScope(scope, () => {
+    try {
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+}
+
+function isSwept (store: SessionStore): store is SweptStore {
+  return store.sweep !== undefined
 }
 
 function requestSessionOf (request: FastifyRequest): RequestSession {

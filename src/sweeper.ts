@@ -1,6 +1,9 @@
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 
+/** A store that wants to be swept. */
+export type SweptStore = SessionStore & Required<Pick<SessionStore, 'sweep'>>
+
 /** Expired sessions removed in one sweep. Where there are more, the next one follows at once. */
 const LIMIT = 10_000
 
@@ -10,7 +13,7 @@ const LIMIT = 10_000
  * @param interval milliseconds between the end of one sweep and the beginning of the next, unless there is more to do
  * @returns how to stop; resolves when a sweep under way has ended
  */
-export function startSweeping (store: SessionStore, interval: number, report: Report): () => Promise<void> {
+export function startSweeping (store: SweptStore, interval: number, report: Report): () => Promise<void> {
   let underWay: Promise<void> = Promise.resolve()
   let timer = setTimeout(sweep, interval).unref()
   let isStopped = false
@@ -29,9 +32,9 @@ export function startSweeping (store: SessionStore, interval: number, report: Re
 }
 
 /** @returns how many were removed */
-async function sweepOnce (store: SessionStore, report: Report): Promise<number> {
+async function sweepOnce (store: SweptStore, report: Report): Promise<number> {
   try {
-    return await store.sweep?.(new Date(), LIMIT) ?? 0
+    return await store.sweep(new Date(), LIMIT)
   } catch (cause) {
     report({ code: 'AMBIENT_SESSION_STORE', message: 'expired sessions could not be swept away; the next sweep tries again', cause })
     return 0

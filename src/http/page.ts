@@ -9,7 +9,8 @@ export function isPage ({ method, headers, is404 }: FastifyRequest, { statusCode
     !String(headers['sec-purpose'] ?? headers['purpose'] ?? '').includes('prefetch')
 }
 
-/** @returns the whole URL of the request, as the browser knows it */
-export function urlOf ({ protocol, host, originalUrl }: FastifyRequest): string {
-  return `${protocol}://${host}${originalUrl}`
+/** @returns the whole URL of the request, or `undefined` where its Host header or its target make no URL of this server */
+export function urlOf ({ protocol, host, originalUrl }: FastifyRequest): string | undefined {
+  const base = `${protocol}://${host}`
+  return originalUrl.startsWith('/') && URL.canParse(base) ? new URL(base).origin + originalUrl : undefined
 }

@@ -72,7 +72,8 @@ export class RequestSession implements Scope, Lifecycle {
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return undefined
     const recordsPage = this.#host.config.previousUrl && this.#rules.enabled && !this.#rules.readonly && isPage(this.#request, this.#reply)
-    if (recordsPage) this.session.setPreviousUrl(urlOf(this.#request))
+    const page = recordsPage ? urlOf(this.#request) : undefined
+    if (page !== undefined) this.session.setPreviousUrl(page)
     if (this.#work?.isOpen !== true) return undefined
     markAsPersonal(this.#reply)
     try {

@@ -15,6 +15,18 @@ function routes (app: FastifyInstance): void {
   app.get('/all', async () => session().all())
 }
 
+for (const isSynchronous of [true, false]) {
+  t.test(`a response that cannot be sent is answered with an error, on a store that answers ${isSynchronous ? 'at once' : 'later'}`, async t => {
+    const app = await serve(t, app => {
+      app.get('/', async (_req, reply) => {
+        session({ a: 1 })
+        return await reply.header('x-name', 'a\nb').send('never')
+      })
+    }, { driver: new SpyStore(isSynchronous) })
+    t.equal((await visitor(app).get('/')).status, 500)
+  })
+}
+
 t.test('what a client can see is already stored: nothing leaves before the commit', async t => {
   const driver = new SpyStore(false)
   let response: ServerResponse | undefined

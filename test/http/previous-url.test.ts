@@ -23,6 +23,14 @@ t.test('the URL of a page is recorded, with its query', async t => {
   t.equal((await ada.get('/previous')).text, `${originOf(app)}/page?tab=2`)
 })
 
+t.test('a Host header or a target that makes no URL of this server is not recorded', async t => {
+  const app = await serve(t, routes, { previousUrl: true })
+  const cookies = { ambient_session: String((await app.inject('/page')).cookies[0]?.value) }
+  const { body: recorded } = await app.inject({ url: '/previous', cookies })
+  await app.inject({ url: '/page?n=2', cookies, headers: { host: 'x"><script>' } })
+  t.equal((await app.inject({ url: '/previous', cookies })).body, recorded)
+})
+
 t.test('a page sees the URL of the page before it', async t => {
   const app = await serve(t, app => {
     app.get('/page', async () => session().previousUrl() ?? 'none')

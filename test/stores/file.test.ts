@@ -131,6 +131,19 @@ t.test('the directory', async t => {
     t.equal((await readLiving(store, another)).payload, 'another')
   })
 
+  await t.test('that becomes unusable while the commit lock is held takes nothing else with it', async t => {
+    const { store, directory, key, version } = await createIn(t)
+    await store.compareAndSet(key, recordOf('changed'), version)
+    renameSync(directory, `${directory}.away`)
+    writeFileSync(directory, 'not a directory')
+    // Lets go of the lock, which cannot even be looked at.
+    await t.resolves(store.close())
+    t.throws(() => store.read(key), { code: 'ERR_SESSION_STORE' })
+    rmSync(directory)
+    renameSync(`${directory}.away`, directory)
+    t.equal((await readLiving(store, key)).payload, 'changed')
+  })
+
   await t.test('removed under a running server is made again by the next lock', async t => {
     const { store, directory } = await fileStore(t)
     rmSync(directory, { recursive: true })
@@ -491,6 +504,14 @@ t.test('sweep', async t => {
     t.same(sessionFiles(directory), [living])
   })
 
+  await t.test('is not held up by an entry that cannot be read', async t => {
+    const { store, directory } = await fileStore(t)
+    mkdirSync(join(directory, '0'.repeat(64)))
+    await create(store, 'expired')
+    t.equal(await store.sweep(inFuture(2 * MINUTE), 100), 1)
+    t.same(sessionFiles(directory), ['0'.repeat(64)])
+  })
+
   await t.test('removes many, with pauses in between', async t => {
     const { store, directory } = await fileStore(t)
     for (let n = 0; n < 100; n++) await create(store, 'expired', -1)
@@ -608,6 +629,13 @@ t.test('opening a session\'s file', async t => {
     const { store } = await anotherOn(t, directory)
     failToOpen(t, 'EMFILE')
     t.equal((await readLiving(store, key)).payload, 'payload')
+  })
+
+  await t.test('is not needed to end a session, so that it works on a full disk', async t => {
+    const { store, key } = await createIn(t)
+    replaceInFs(t, 'openSync', () => () => { throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }) })
+    t.equal(await store.destroy(key, inFuture(MINUTE)), 'destroyed')
+    t.equal(store.read(key), 'gone')
   })
 
   await t.test('is a SessionStoreError when that does not help', async t => {

@@ -22,7 +22,7 @@ export class Descriptors {
   get (path: string, ino: number): number {
     const known = this.#open.get(path)
     if (known?.ino === ino) return known.file
-    const file = this.#openFile(path)
+    const file = this.#openFile(path, 'r+')
     this.#open.set(path, { file, ino })
     return file
   }
@@ -40,14 +40,19 @@ export class Descriptors {
     this.#open.clear()
   }
 
-  #openFile (path: string): number {
+  /** @returns a descriptor for writing and reading a new, empty file; not kept yet */
+  make (path: string, mode: number): number {
+    return this.#openFile(path, 'w+', mode)
+  }
+
+  #openFile (path: string, flags: string, mode?: number): number {
     try {
-      return openSync(path, 'r+')
+      return openSync(path, flags, mode)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error
       // What is kept open for speed is the first thing to give up when descriptors run out.
       this.closeAll()
-      return openSync(path, 'r+')
+      return openSync(path, flags, mode)
     }
   }
 }

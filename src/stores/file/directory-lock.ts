@@ -32,7 +32,7 @@ export async function tryLock (path: string): Promise<HeldLock | undefined> {
     return {
       isOurs,
       // What is not ours any more is noticed and dropped by proper-lockfile itself, when it next renews the lock.
-      release: async () => { if (isOurs()) await release().catch(() => {}) }
+      release: async () => { if (mayBe(isOurs)) await release().catch(() => {}) }
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ELOCKED') return undefined
@@ -52,6 +52,15 @@ export async function waitForLock (path: string, between: number, until: number,
     if (lock !== undefined || Date.now() >= until) return lock
     whileHeld()
     await delay(between * (0.5 + Math.random()))
+  }
+}
+
+/** Where it cannot be found out, it has to be taken for ours: a lock that is not released would be renewed for ever. */
+function mayBe (isOurs: () => boolean): boolean {
+  try {
+    return isOurs()
+  } catch {
+    return true
   }
 }
 

@@ -2,7 +2,7 @@
  * Reading and writing one session's file. All calls are synchronous: each moves a few kilobytes of the page cache and
  * takes microseconds, where a trip through the thread pool takes ten times as long.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, fstatSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import type { Descriptors } from './descriptors.ts'
 import type { Content, Entry, Slot } from './format.ts'
 import { capacityFor, decodeFile, encodeEntry } from './format.ts'
@@ -62,14 +62,15 @@ export function writeSessionFile (path: string, entry: Entry, current: Found | u
   const slot = current?.slot
   const generation = (slot?.generation ?? 0) + 1
   const content = encodeEntry(entry, generation)
-  // A tombstone gets a new file, too: what the session held is not to be found on the disk any more.
-  if (current === undefined || slot === undefined || content.length > slot.capacity || entry.payload === undefined) {
+  if (current === undefined || slot === undefined || content.length > slot.capacity) {
     return replaceFile(path, entry, generation, content, descriptors, durable)
   }
   const { capacity } = slot
   const index = slot.index === 0 ? 1 : 0
   const file = descriptors.get(path, current.identity.ino)
   write(file, content.fill(capacity), index * capacity, durable)
+  // What an ended session held is not to be found on the disk any more. That needs no room, so it works on a full one.
+  if (entry.payload === undefined) write(file, Buffer.alloc(capacity, '\n'), slot.index * capacity, durable)
   return { identity: pick(fstatSync(file)), slot: { entry, generation, index, capacity } }
 }
 
@@ -80,7 +81,7 @@ export function isSame (one: Identity, other: Identity): boolean {
 function replaceFile (path: string, entry: Entry, generation: number, content: Content, descriptors: Descriptors, durable: boolean): Found {
   const temporary = `${path}.tmp`
   const capacity = capacityFor(content)
-  const file = openSync(temporary, 'w+', FILE_MODE)
+  const file = descriptors.make(temporary, FILE_MODE)
   try {
     write(file, content.fill(capacity * 2), 0, durable)
     renameSync(temporary, path)

@@ -44,7 +44,7 @@ async function sweepAll (directory: string, { now, limit, isDead, remove }: Swee
   for await (const { name } of await opendir(directory, { bufferSize: 256 })) {
     if (removed + dead.length >= limit) break
     if (!SESSION_NAME.test(name)) await removeLeftover(directory, name, now)
-    else if (isDead(join(directory, name))) dead.push(name as StoreKey)
+    else if (isSurelyDead(join(directory, name), isDead)) dead.push(name as StoreKey)
     if (dead.length === BATCH) {
       removed += await remove(dead)
       dead = []
@@ -55,6 +55,15 @@ async function sweepAll (directory: string, { now, limit, isDead, remove }: Swee
     }
   }
   return removed + await remove(dead)
+}
+
+/** One entry that cannot be read (a directory, a loop of links) does not keep the others from being swept. */
+function isSurelyDead (path: string, isDead: (path: string) => boolean): boolean {
+  try {
+    return isDead(path)
+  } catch {
+    return false
+  }
 }
 
 /** What a killed process left: a half-written file, or a lock on a session. */
