@@ -57,8 +57,7 @@ function written ({ data, flashes, input, token, previousUrl }: SessionState): P
 }
 
 export function hasMembers (object: object): boolean {
-  for (const _ in object) return true
-  return false
+  return Object.keys(object).length > 0
 }
 
 function isObject (value: unknown): value is Tree {
