@@ -161,7 +161,7 @@ export class RequestSession implements Scope, Lifecycle {
     const report = (): void => { this.#reportUnsaved() }
     const { raw } = this.#reply
     // Time for a save() right behind the change.
-    if (raw.closed) setImmediate(report)
+    if (raw.writableEnded || raw.destroyed) setImmediate(report)
     else raw.once('close', report)
   }
 
