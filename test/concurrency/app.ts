@@ -83,6 +83,14 @@ async function perform (steps: readonly Step[]): Promise<unknown[]> {
   return results
 }
 
+/** Counts requests at a gate, before anything else happens to them. */
+export function countArrivals (app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ headers }) => {
+    const name = headers['x-arrives-at']
+    if (typeof name === 'string') gates.arrive(name)
+  })
+}
+
 /** Routes of the application, and those by which a test guides it; these have no session. */
 export function routes (app: FastifyInstance, { store, warnings }: Surroundings): void {
   app.post<{ Body: Step[] }>('/do', async ({ body }) => await perform(body))
@@ -106,10 +114,4 @@ export function routes (app: FastifyInstance, { store, warnings }: Surroundings)
       return typeof found === 'object' ? 'a living session' : found ?? 'nothing'
     })
   }, { prefix: '/control' })
-
-  // Before anything else of a request, the session's lock included.
-  app.addHook('onRequest', async ({ headers }) => {
-    const name = headers['x-arrives-at']
-    if (typeof name === 'string') gates.arrive(name)
-  })
 }

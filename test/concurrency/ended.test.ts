@@ -201,8 +201,9 @@ async function beginning (server: Server): Promise<[Visitor, string]> {
 }
 
 /** How many sessions, or tombstones of them, a directory has. */
-function countSessions (directory: string | undefined): number {
-  return directory === undefined ? 0 : readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(name => /[0-9a-f]{64}$/.test(name)).length
+function countSessions (directory: SessionOptions['files']): number {
+  if (directory == null) return 0
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(name => /[0-9a-f]{64}$/.test(name)).length
 }
 
 /** Sends sixty requests, ten at a time, spread over the servers. */

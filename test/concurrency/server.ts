@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import Fastify from 'fastify'
 import ambientSession, { FileStore, MemoryStore } from '../../src/index.ts'
 import type { SessionOptions, SessionStore } from '../../src/index.ts'
-import { routes } from './app.ts'
+import { countArrivals, routes } from './app.ts'
 import { installClock } from './clock.ts'
 
 installClock()
@@ -19,6 +19,7 @@ const store: SessionStore = options.driver === 'memory'
   ? new MemoryStore()
   : new FileStore({ directory: options.files ?? '', report: () => {} })
 
+countArrivals(app)
 await app.register(ambientSession, { sweep: false, ...options, ...options.driver === 'memory' && { driver: store } })
 routes(app, { store, warnings })
 await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' })
