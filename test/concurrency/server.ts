@@ -5,8 +5,10 @@ import ambientSession, { FileStore, MemoryStore } from '../../src/index.ts'
 import type { SessionOptions, SessionStore } from '../../src/index.ts'
 import { countArrivals, routes } from './app.ts'
 import { installClock } from './clock.ts'
+import { endWithParent } from './orphan.ts'
 
 installClock()
+endWithParent()
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SessionOptions
 const warnings: object[] = []

@@ -88,7 +88,7 @@ export async function startProgram (t: Test, name: string, args: readonly string
   const [command = '', ...others] = [...under, ...program]
   // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
   const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-  const child = spawn(command, others, { ...how, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(command, others, { ...how, env, stdio: ['pipe', 'pipe', 'inherit'] })
   const server = once(createInterface(child.stdout), 'line').then(([port]) => new Server(child, String(port)))
   const exit = once(child, 'exit').then(([code]) => { throw new Error(`the server ended with ${code} before it listened`) })
   t.teardown(async () => {

@@ -93,7 +93,7 @@ function startWriter (
 ): Writer {
   const program = [process.execPath, '--import', 'tsx', join(import.meta.dirname, 'writer.ts'), directory, key, String(count), ...how]
   const [command = '', ...args] = [...under, ...program]
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' } })
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' } })
   t.teardown(() => child.kill('SIGKILL'))
   const lines: string[] = []
   const output = createInterface(child.stdout)

@@ -6,6 +6,9 @@ import { writeSync } from 'node:fs'
 import { FileStore } from '../../src/index.ts'
 import type { NewRecord, StoredRecord, StoreKey } from '../../src/index.ts'
 import { append } from './append.ts'
+import { endWithParent } from './orphan.ts'
+
+endWithParent()
 
 const [directory = '', key = '', count = '0', how] = process.argv.slice(2)
 const store = new FileStore({ directory, report: ({ message }) => { say(message) } })
