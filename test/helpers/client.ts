@@ -110,7 +110,10 @@ export class Connection {
     for (;;) {
       const answer = this.#next()
       if (answer !== undefined) return answer
-      const [piece] = await Promise.race([once(this.socket, 'data'), this.#closing()]) as [string]
+      const over = new AbortController()
+      const { signal } = over
+      const [piece] = await Promise.race([once(this.socket, 'data', { signal }), this.#closing(signal)]) as [string]
+      over.abort()
       this.#received += piece
     }
   }
@@ -131,8 +134,8 @@ export class Connection {
     return { status: Number(head.split(' ', 2)[1]), head, body }
   }
 
-  async #closing (): Promise<never> {
-    await once(this.socket, 'close')
+  async #closing (signal: AbortSignal): Promise<never> {
+    await once(this.socket, 'close', { signal })
     throw new Error(`the connection was closed; received so far: ${JSON.stringify(this.#received)}`)
   }
 }
