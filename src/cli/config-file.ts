@@ -15,6 +15,9 @@ export default defineConfig({
   // Wait for the disk on every commit, so that a power failure loses none.
   // durable: false,
 
+  // Read the files through the thread pool: for directories on slow storage, such as a network file system.
+  // asyncReads: false,
+
   // URL or client of the drivers 'redis' and 'database', which are planned.
   // connection: null,
 

@@ -24,6 +24,11 @@ export interface CamelCaseOptions {
   files?: Optional<string>
   /** File store: wait for the disk on every commit, so that a power failure loses none. Default: `false`. */
   durable?: Optional<boolean>
+  /**
+   * File store: read through the thread pool, before the handler runs, so that slow storage (a network file system) does
+   * not hold up the event loop. On a local disk it costs more than it saves. Default: `false`.
+   */
+  asyncReads?: Optional<boolean>
   /** Database of the drivers `redis` and `database`, which this version does not have yet: URL or client. Default: none. */
   connection?: Optional<string | object>
   /** Table of the driver `database`, which this version does not have yet. Default: `'sessions'`. */
@@ -93,6 +98,7 @@ export interface SessionConfig {
   /** An absolute path. */
   readonly files: string
   readonly durable: boolean
+  readonly asyncReads: boolean
   readonly connection?: string | object | undefined
   readonly table: string
   readonly createTable: boolean

@@ -6,10 +6,10 @@ import { nullStore } from './null.ts'
 import type { SessionStore } from './store.ts'
 
 /** @returns the store that the configuration asks for, not yet opened */
-export function createStore ({ driver, files, durable }: SessionConfig, report: Report): SessionStore {
+export function createStore ({ driver, files, durable, asyncReads }: SessionConfig, report: Report): SessionStore {
   switch (driver) {
     case 'file':
-      return new FileStore({ directory: files, durable, report })
+      return new FileStore({ directory: files, durable, asyncReads, report })
     case 'memory':
       return new MemoryStore()
     case 'null':
