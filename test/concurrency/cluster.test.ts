@@ -8,6 +8,8 @@ import { dataOf, result, startProgram } from './servers.ts'
 
 const WORKERS = Math.max(2, availableParallelism())
 const REQUESTS = 200
+/** Milliseconds after which a connection counts as forgotten. */
+const PATIENCE = 3_000
 
 t.setTimeout(60_000)
 
@@ -56,13 +58,22 @@ t.test('a cluster loses nothing', async t => {
   })
 })
 
-/** A request with a connection of its own, for it is connections that are shared out to workers. @returns what its last step gave */
+/**
+ * A request with a connection of its own, for it is connections that are shared out to workers.
+ *
+ * @returns what its last step gave
+ * @throws Error when there is no answer: Node.js forgets a connection that it is just handing to a worker that dies
+ */
 async function alone (server: Server, ada: Visitor, ...steps: Step[]): Promise<unknown> {
   const connection = await Connection.open(server.origin)
   const body = JSON.stringify(steps)
   const length = String(Buffer.byteLength(body))
   connection.request('POST /do', { cookie: ada.cookieHeader, 'content-type': 'application/json', 'content-length': length }, body)
-  const answer = await connection.answer().finally(() => { connection.hangUp() })
+  const patience = setTimeout(() => { connection.hangUp() }, PATIENCE)
+  const answer = await connection.answer().finally(() => {
+    clearTimeout(patience)
+    connection.hangUp()
+  })
   if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.body}`)
   return (JSON.parse(answer.body) as unknown[]).at(-1)
 }
