@@ -233,6 +233,11 @@ export class OpenFiles {
   }
 }
 
+/** Whether a file still has a name, which need not be its own any more: cheaper to find out than {@link isAtItsPath}. */
+export function hasName ({ descriptor }: SessionFile): boolean {
+  return descriptor !== undefined && fstatSync(descriptor).nlink > 0
+}
+
 /** Whether a file is the one at its path. */
 export function isAtItsPath ({ path, ino }: SessionFile): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === ino

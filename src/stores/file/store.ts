@@ -6,7 +6,7 @@
  * which is what makes compare-and-set true.
  */
 import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
@@ -16,7 +16,7 @@ import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
 import { FileLock } from './file-lock.ts'
 import type { Entry } from './format.ts'
-import { isAtItsPath, OpenFiles } from './open-files.ts'
+import { hasName, isAtItsPath, OpenFiles } from './open-files.ts'
 import { Owner } from './owner.ts'
 import type { Inspected } from './read-file.ts'
 import { inspectFile, inspectFileSync } from './read-file.ts'
@@ -186,17 +186,19 @@ export class FileStore implements SessionStore {
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
     const wasDamaged = known.slot === undefined
-    if (!this.#isStillThere(known, isDecisive)) return this.#find(key, known, turn, wasDamaged)
     // As long as this process has had the commit lock, nobody else has written.
-    if (turn !== undefined && known.turn === turn) known.isUsed = true
+    const isVouchedFor = turn !== undefined && known.turn === turn
+    if (!this.#isStillThere(known, isVouchedFor, isDecisive)) return this.#find(key, known, turn, wasDamaged)
+    if (isVouchedFor) known.isUsed = true
     else if (!this.#files.refresh(known)) return this.#find(key, known, turn, wasDamaged)
     known.turn = turn
     return known
   }
 
-  #isStillThere (file: SessionFile, isDecisive: boolean): boolean {
+  /** Whether a file is the one at its path. Nothing is to be written into one that somebody has removed by hand. */
+  #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
     const now = performance.now()
-    if (!isDecisive && now - file.seenAt < TRUST) return true
+    if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return !isDecisive || hasName(file)
     file.seenAt = now
     return isAtItsPath(file)
   }
@@ -292,7 +294,7 @@ export class FileStore implements SessionStore {
   }
 
   #pathOf (key: StoreKey): string {
-    return join(this.#directory, key)
+    return this.#directory + sep + key
   }
 
   #reportDamage (key: StoreKey): void {
