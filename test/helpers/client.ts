@@ -22,13 +22,16 @@ export interface Answer {
 
 type Extra = Record<string, string>
 
+/** Who is visited: an application that listens, or the origin of a server that is another process. */
+export type Host = FastifyInstance | string
+
 /** A browser, as far as cookies are concerned: it keeps what it is sent and sends what it keeps. */
 export class Visitor {
   readonly cookies = new Map<string, string>()
-  readonly #app: FastifyInstance
+  readonly #host: Host
 
-  constructor (app: FastifyInstance) {
-    this.#app = app
+  constructor (host: Host) {
+    this.#host = host
   }
 
   get (path: string, headers: Extra = {}): Promise<Answer> {
@@ -46,7 +49,7 @@ export class Visitor {
   async send (path: string, init: RequestInit): Promise<Answer> {
     const headers = new Headers(init.headers)
     if (this.cookies.size > 0 && !headers.has('cookie')) headers.set('cookie', this.cookieHeader)
-    const response = await fetch(new URL(path, originOf(this.#app)), { redirect: 'manual', ...init, headers })
+    const response = await fetch(new URL(path, originOf(this.#host)), { redirect: 'manual', ...init, headers })
     const text = await response.text()
     const setCookies = response.headers.getSetCookie().map(parseSetCookie)
     for (const cookie of setCookies) this.#keep(cookie)
@@ -58,9 +61,9 @@ export class Visitor {
     return [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   }
 
-  /** @returns another browser with the same cookies */
-  copy (): Visitor {
-    const other = new Visitor(this.#app)
+  /** @returns another browser with the same cookies, by default of the same server */
+  copy (host = this.#host): Visitor {
+    const other = new Visitor(host)
     for (const [name, value] of this.cookies) other.cookies.set(name, value)
     return other
   }
@@ -71,9 +74,8 @@ export class Visitor {
   }
 }
 
-/** @param app one that listens */
-export function visitor (app: FastifyInstance): Visitor {
-  return new Visitor(app)
+export function visitor (host: Host): Visitor {
+  return new Visitor(host)
 }
 
 export interface RawAnswer {
@@ -91,8 +93,8 @@ export class Connection {
     this.socket = socket.setEncoding('latin1')
   }
 
-  static async open (app: FastifyInstance): Promise<Connection> {
-    const socket = connect(portOf(app), '127.0.0.1')
+  static async open (host: Host): Promise<Connection> {
+    const socket = connect(Number(new URL(originOf(host)).port), '127.0.0.1')
     await once(socket, 'connect')
     return new Connection(socket)
   }
@@ -108,7 +110,10 @@ export class Connection {
     for (;;) {
       const answer = this.#next()
       if (answer !== undefined) return answer
-      const [piece] = await Promise.race([once(this.socket, 'data'), this.#closing()]) as [string]
+      const over = new AbortController()
+      const { signal } = over
+      const [piece] = await Promise.race([once(this.socket, 'data', { signal }), this.#closing(signal)]) as [string]
+      over.abort()
       this.#received += piece
     }
   }
@@ -129,8 +134,8 @@ export class Connection {
     return { status: Number(head.split(' ', 2)[1]), head, body }
   }
 
-  async #closing (): Promise<never> {
-    await once(this.socket, 'close')
+  async #closing (signal: AbortSignal): Promise<never> {
+    await once(this.socket, 'close', { signal })
     throw new Error(`the connection was closed; received so far: ${JSON.stringify(this.#received)}`)
   }
 }
@@ -139,8 +144,8 @@ export function portOf (app: FastifyInstance): number {
   return (app.server.address() as AddressInfo).port
 }
 
-export function originOf (app: FastifyInstance): string {
-  return `http://127.0.0.1:${portOf(app)}`
+export function originOf (host: Host): string {
+  return typeof host === 'string' ? host : `http://127.0.0.1:${portOf(host)}`
 }
 
 export function parseSetCookie (line: string): SentCookie {

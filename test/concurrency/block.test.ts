@@ -1,0 +1,188 @@
+/** Routes that hold their session exclusively, when several processes serve them. */
+import { once } from 'node:events'
+import t from 'tap'
+import type { Test } from 'tap'
+import { Connection } from '../helpers/client.ts'
+import type { Answer, Visitor } from '../helpers/client.ts'
+import type { Server, Step } from './servers.ts'
+import { dataOf, result, start, startSeveral } from './servers.ts'
+
+/** Milliseconds within which a waiter gets its turn. */
+const TURN = 100
+/** Tries of which the median counts: on a busy machine any single one may be late. */
+const TRIES = 5
+
+t.setTimeout(90_000)
+
+t.test('reading, thinking and writing is serial across processes', async t => {
+  const servers = await startSeveral(t, 3, { files: t.testdir() })
+  const ada = await beginning(servers)
+  const answers = await Promise.all(Array.from({ length: 60 }, async (_, n) => {
+    return await block(ada.copy(servers[n % servers.length]?.origin), ['think', 'count'])
+  }))
+  t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
+  t.equal((await dataOf(ada)).count, 60)
+})
+
+t.test('visitors do not wait for one another, in whichever process', async t => {
+  const [one, other] = await two(t)
+  const [ada, eve] = [await beginning([one]), await beginning([one])]
+  const held = block(ada, ['gate', 'hold'])
+  await one.reached('hold')
+  t.equal((await block(eve, ['increment', 'count'])).status, 200)
+  t.equal((await block(eve.copy(other.origin), ['increment', 'count'])).status, 200)
+  await one.open('hold')
+  await held
+})
+
+t.test('waiting too long for another process is answered with 423 and Retry-After, and changes nothing', async t => {
+  const [one, other] = await two(t)
+  const ada = await beginning([one])
+  const held = block(ada, ['gate', 'hold'], ['put', 'held', true])
+  await one.reached('hold')
+  const answer = await ada.copy(other.origin).post('/block-briefly', [['increment', 'count']])
+  t.match(answer.json, { statusCode: 423, code: 'ERR_SESSION_LOCK_TIMEOUT' })
+  t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/)
+  t.same(answer.setCookies, [])
+  await one.open('hold')
+  await held
+  t.equal((await ada.copy(other.origin).post('/block-briefly', [['increment', 'count']])).status, 200)
+  t.same(await dataOf(ada), { begun: true, held: true, count: 1 })
+})
+
+/** How somebody lets go of a session: does it, and tells when that was. */
+const releases: Record<string, (holder: Holder) => Promise<number>> = {
+  async 'the handler returns' ({ server, gate, held }) {
+    await server.open(gate)
+    await held
+    return now()
+  },
+  async 'the handler throws' ({ server, gate, held }) {
+    await server.open(gate)
+    await held
+    return now()
+  },
+  async 'the client leaves' ({ connection }) {
+    const at = now()
+    connection.hangUp()
+    return at
+  }
+}
+
+interface Holder {
+  readonly server: Server
+  readonly gate: string
+  readonly connection: Connection
+  /** Resolves with the response. */
+  readonly held: Promise<unknown>
+}
+
+t.test(`a waiter gets its turn within ${TURN} ms`, async t => {
+  const [one, other] = await two(t)
+  for (const [what, letGo] of Object.entries(releases)) {
+    for (const [where, server] of Object.entries({ 'the same process': one, 'another process': other })) {
+      await t.test(`in ${where}, after ${what}`, async t => {
+        const ada = await beginning([one])
+        const delays: number[] = []
+        for (let n = 0; n < TRIES; n++) {
+          const holder = await hold(one, ada, `${what} ${where} ${n}`, what === 'the handler throws')
+          const { turn } = await waiting(server, ada, `wait for ${what} ${where} ${n}`)
+          const released = await letGo(holder)
+          delays.push(await turn - released)
+        }
+        t.ok(median(delays) < TURN, `after ${delays.map(Math.round).join(', ')} ms`)
+      })
+    }
+  }
+})
+
+t.test(`a waiter gets its turn within ${TURN} ms after the process of the holder was killed`, async t => {
+  const directory = t.testdir()
+  const other = await start(t, { files: directory })
+  const ada = await beginning([other])
+  const delays: number[] = []
+  for (let n = 0; n < 3; n++) delays.push(await turnAfterCrash(t, directory, other, ada, n))
+  t.ok(median(delays) < TURN, `after ${delays.map(Math.round).join(', ')} ms`)
+  t.equal((await block(ada, ['increment', 'count'])).status, 200, 'and so does the next one')
+})
+
+t.test('a waiter whose client has left does not keep the others from their turn', async t => {
+  const [one, other] = await two(t)
+  const ada = await beginning([one])
+  const holder = await hold(one, ada, 'hold', false)
+  for (const server of [one, other]) (await ask(server, ada, 'leaves')).hangUp()
+  const { turn } = await waiting(other, ada, 'stays')
+  await one.open('hold')
+  await holder.held
+  t.ok(await turn)
+  t.equal((await block(ada, ['increment', 'count'])).status, 200)
+})
+
+async function two (t: Test): Promise<[Server, Server]> {
+  const [one, other] = await startSeveral(t, 2, { files: t.testdir() })
+  if (one === undefined || other === undefined) throw new Error('two servers were to be started')
+  return [one, other]
+}
+
+async function beginning ([server]: readonly Server[]): Promise<Visitor> {
+  if (server === undefined) throw new Error('there is no server')
+  const ada = server.visitor()
+  await result(ada, ['put', 'begun', true])
+  return ada
+}
+
+/** One request to a route that blocks. */
+async function block (visitor: Visitor, ...steps: Step[]): Promise<Answer> {
+  return await visitor.post('/block', steps)
+}
+
+/** A request that has the session, and keeps it until the gate is opened. */
+async function hold (server: Server, ada: Visitor, gate: string, fails: boolean): Promise<Holder> {
+  const connection = await Connection.open(server.origin)
+  write(connection, ada, undefined, [['gate', gate], ...fails ? [['fail'] as const] : []])
+  await server.reached(gate)
+  return { server, gate, connection, held: connection.answer().catch(() => {}) }
+}
+
+/** A request that waits for the session. @returns when it has begun to wait, a promise of when it gets its turn */
+async function waiting (server: Server, ada: Visitor, name: string): Promise<{ turn: Promise<number> }> {
+  const connection = await ask(server, ada, name)
+  return { turn: connection.answer().then(({ body }) => (JSON.parse(body) as [number])[0]) }
+}
+
+/** Sends a request to a route that blocks, and waits until the server has it. */
+async function ask (server: Server, ada: Visitor, name: string): Promise<Connection> {
+  const connection = await Connection.open(server.origin)
+  write(connection, ada, name, [['clock']])
+  await server.reached(name)
+  return connection
+}
+
+function write (connection: Connection, ada: Visitor, arrivesAt: string | undefined, steps: readonly Step[]): void {
+  const body = JSON.stringify(steps)
+  connection.request('POST /block', {
+    ...{ cookie: ada.cookieHeader, 'content-type': 'application/json', 'content-length': String(body.length) },
+    ...arrivesAt !== undefined && { 'x-arrives-at': arrivesAt }
+  }, body)
+}
+
+/** @returns milliseconds from the death of a process that held the session to the turn of a request in another one */
+async function turnAfterCrash (t: Test, directory: string, other: Server, ada: Visitor, n: number): Promise<number> {
+  const victim = await start(t, { files: directory })
+  await hold(victim, ada, 'hold', false)
+  const { turn } = await waiting(other, ada, `wait ${n}`)
+  const exit = once(victim.process, 'exit')
+  const killed = now()
+  victim.process.kill('SIGKILL')
+  await exit
+  return await turn - killed
+}
+
+/** Milliseconds on a clock that all processes of this machine share. */
+function now (): number {
+  return performance.timeOrigin + performance.now()
+}
+
+function median (numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Infinity
+}

@@ -1,0 +1,31 @@
+/** A server as a process of its own: `server.ts OPTIONS`, the options of the plugin as JSON. Says its port when it listens. */
+import { writeSync } from 'node:fs'
+import Fastify from 'fastify'
+import ambientSession, { FileStore, MemoryStore } from '../../src/index.ts'
+import type { SessionOptions, SessionStore } from '../../src/index.ts'
+import { countArrivals, routes } from './app.ts'
+import { installClock } from './clock.ts'
+import { endWithParent } from './orphan.ts'
+
+installClock()
+endWithParent()
+
+const options = JSON.parse(process.argv[2] ?? '{}') as SessionOptions
+const warnings: object[] = []
+const stream = { write (line: string): void { warnings.push(JSON.parse(line) as object) } }
+// An idle connection that is closed by the server may be just the one that the next request of the test takes.
+const app = Fastify({ logger: { level: 'warn', stream }, forceCloseConnections: true, keepAliveTimeout: 60_000 })
+
+// The same store where sessions are in memory, and otherwise another one on the same directory.
+const store: SessionStore = options.driver === 'memory'
+  ? new MemoryStore()
+  : new FileStore({ directory: options.files ?? '', report: () => {} })
+
+countArrivals(app)
+await app.register(ambientSession, { sweep: false, ...options, ...options.driver === 'memory' && { driver: store } })
+routes(app, { store, warnings })
+await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' })
+const address = app.server.address()
+writeSync(1, `${typeof address === 'object' ? address?.port : ''}\n`)
+
+process.once('SIGTERM', () => { void app.close() })
