@@ -2,7 +2,7 @@
  * Who holds a lock: a process, said so that others on the same machine can find out whether it still runs. A process that
  * is only stopped still runs, and keeps its locks; one that was killed has lost them the moment it died.
  */
-import { linkSync, readFileSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, readlinkSync, rmSync, statSync, utimes, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
@@ -32,76 +32,94 @@ const here: Claim = { pid: process.pid, startedAt: startOf(process.pid), place: 
 export class Owner {
   readonly #file: string
   #ino: number | undefined
-  #held = 0
+  readonly #held = new Set<string>()
+  /** Locks that were not there to be let go, with the inode they had: a directory that was moved away may come back. */
+  readonly #lost = new Map<string, number>()
   #beat: NodeJS.Timeout | undefined
 
   constructor (directory: string) {
     this.#file = join(directory, `.owner-${process.pid}-${randomText(9)}`)
   }
 
-  /** @returns whether there was nothing at the path yet */
+  /** @returns whether there was nothing at the path yet, or only what this owner had lost */
   linkTo (path: string): boolean {
     const isNew = this.#ino === undefined
-    if (isNew) this.#write()
+    this.#ino ??= this.#write()
     try {
       linkSync(this.#file, path)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (code === 'EEXIST') return false
+      if (code === 'EEXIST') return this.#removeLost(path) && this.linkTo(path)
       if (code !== 'ENOENT' || isNew) throw error
       // Somebody has emptied the directory.
       this.#ino = undefined
       return this.linkTo(path)
     }
-    this.#held++
+    this.#held.add(path)
     this.#beat ??= setInterval(() => { this.#signOfLife() }, BEAT).unref()
     return true
   }
 
   /** Whether what is at the path is linked to this owner. */
   isAt (path: string): boolean {
-    return this.#ino !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === this.#ino
+    return this.#ino !== undefined && inodeAt(path) === this.#ino
   }
 
   /** Undoes {@link linkTo}. What somebody else has put there meanwhile stays. */
   unlinkFrom (path: string): void {
-    this.#held--
-    if (this.#held === 0) this.#rest()
-    try {
-      if (this.isAt(path)) rmSync(path, { force: true })
-    } catch {
-      // Where the directory cannot be used any more, nothing of the lock is left to undo.
-    }
+    this.#held.delete(path)
+    if (this.#ino !== undefined) this.#lost.set(path, this.#ino)
+    this.#tryToRemoveLost(path)
+    this.#rest()
   }
 
   close (): void {
+    this.#lost.clear()
     this.#rest()
     this.#ino = undefined
     try {
       rmSync(this.#file, { force: true })
     } catch {
-      // As above; and a sweep removes what a process leaves that has ended.
+      // A sweep removes what a process leaves that has ended.
     }
   }
 
-  #write (): void {
+  #write (): number {
     writeFileSync(this.#file, JSON.stringify(here), { mode: 0o600 })
-    this.#ino = statSync(this.#file).ino
+    return statSync(this.#file).ino
+  }
+
+  #removeLost (path: string): boolean {
+    if (!this.#lost.has(path) || inodeAt(path) !== this.#lost.get(path)) return false
+    rmSync(path, { force: true })
+    return this.#lost.delete(path)
+  }
+
+  #tryToRemoveLost (path: string): void {
+    try {
+      this.#removeLost(path)
+    } catch {
+      // Where the directory cannot be used at the moment, it is tried again.
+    }
   }
 
   #rest (): void {
+    if (this.#held.size > 0 || this.#lost.size > 0) return
     clearInterval(this.#beat)
     this.#beat = undefined
   }
 
   #signOfLife (): void {
-    try {
-      const now = new Date()
-      utimesSync(this.#file, now, now)
-    } catch {
-      // Without it there is nothing to say; whoever holds a lock looks whether it is still there before it is used.
-    }
+    for (const path of this.#lost.keys()) this.#tryToRemoveLost(path)
+    const now = new Date()
+    // Without it there is nothing to say; whoever holds a lock looks whether it is still there before it is used.
+    if (this.#held.size > 0) utimes(this.#file, now, now, () => {})
+    this.#rest()
   }
+}
+
+function inodeAt (path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
 }
 
 /** Another owner's file as it was found, and since when it has been the same. */

@@ -18,6 +18,7 @@ import { FileLock } from './file-lock.ts'
 import type { Entry } from './format.ts'
 import { hasName, isAtItsPath, OpenFiles } from './open-files.ts'
 import { Owner } from './owner.ts'
+import { Place } from './place.ts'
 import type { Inspected } from './read-file.ts'
 import { inspectFile, inspectFileSync } from './read-file.ts'
 import type { SessionFile } from './session-file.ts'
@@ -57,6 +58,7 @@ export class FileStore implements SessionStore {
     noDisposeOnSet: true
   })
 
+  readonly #place: Place
   readonly #files: OpenFiles
   readonly #owner: Owner
   readonly #lock: CommitLock
@@ -68,6 +70,7 @@ export class FileStore implements SessionStore {
     this.readsSynchronously = !asyncReads
     this.#directory = directory
     this.#report = report
+    this.#place = new Place(directory)
     this.#files = new OpenFiles(durable)
     this.#owner = new Owner(directory)
     this.#lock = new CommitLock(directory, this.#owner)
@@ -182,6 +185,7 @@ export class FileStore implements SessionStore {
    * @param isDecisive whether something is written next that depends on it
    */
   #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
+    if (!this.#place.isSame()) this.#forgetAll()
     const known = this.#known.get(key)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
@@ -231,6 +235,12 @@ export class FileStore implements SessionStore {
       this.#known.delete(key)
       throw error
     }
+  }
+
+  /** The directory is another one by now, or none. */
+  #forgetAll (): void {
+    this.#lock.release()
+    this.#known.clear()
   }
 
   #remove (file: SessionFile): void {
