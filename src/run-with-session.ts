@@ -80,7 +80,7 @@ function scopeOf (start: Start, keeper: Keeper, name: string): { scope: Scope, c
 }
 
 function startWith (data: SessionValues): Start {
-  return { ...nothing(), state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree } }
+  return { ...nothing(), state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree }, isPlain: false }
 }
 
 function isStored (target: StoredSession | SessionValues): target is StoredSession {

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../context.ts'
 import { SessionContextError, SessionHeadersSentError, SessionLockTimeoutError } from '../errors.ts'
+import { keyOf } from '../session/id.ts'
 import type { Found } from '../session/keeper.ts'
 import { nothing, startFrom } from '../session/keeper.ts'
 import { CommitSequence } from '../session/sequence.ts'
@@ -107,7 +108,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   async #lockAndLoad (presented: Presented, isLazy: boolean): Promise<void> {
     const { store, known } = this.#host.keeper
-    const key = known.keyOf(presented.id)
+    const key = known.get(presented.id)?.key ?? keyOf(presented.id)
     try {
       await this.#takeLock(key)
       if (isLazy) return
@@ -148,10 +149,11 @@ export class RequestSession implements Scope, Lifecycle {
     const { keeper, cookie } = this.#host
     const presented = this.#presented ??= cookie.read(this.#request)
     if (presented === undefined) return nothing()
-    const key = keeper.known.keyOf(presented.id)
+    const known = keeper.known.get(presented.id)
+    const key = known?.key ?? keyOf(presented.id)
     // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
     const found = this.#answer === undefined ? keeper.store.read(key) as Found : this.#answer()
-    return startFrom(keeper, presented.id, key, found)
+    return startFrom(keeper, presented.id, key, found, known)
   }
 
   /** What was changed has to be stored by the time the response has left, or soon after. */
@@ -162,7 +164,7 @@ export class RequestSession implements Scope, Lifecycle {
     const { raw } = this.#reply
     // Time for a save() right behind the change.
     if (raw.writableEnded || raw.destroyed) setImmediate(report)
-    else raw.once('close', report)
+    else raw.on('close', report)
   }
 
   #reportUnsaved (): void {

@@ -13,6 +13,7 @@ import { andThen } from './maybe-promise.ts'
 import { replay, subjectOf } from './mutations.ts'
 import type { SessionState } from './state.ts'
 import { emptyState, encodeState } from './state.ts'
+import { isPlainText } from './values.ts'
 import type { Batch, Change, StoredOrigin, UnitOfWork } from './unit-of-work.ts'
 
 /** A session in which nothing is, and which is not stored for that. */
@@ -72,7 +73,7 @@ function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Ou
   }
   const now = Date.now()
   const key = keyOf(batch.id)
-  const record = sealed(keeper, key, change.after, now, expiryFrom(now, now, keeper.lifetime))
+  const record = sealed(keeper, key, change.after, new Date(now), new Date(expiryFrom(now, now, keeper.lifetime)))
   return andThen(writeNew(keeper, key, record, undefined), version => {
     settleStored(work, batch, keeper, change, key, record, version)
     return 'renewed'
@@ -104,12 +105,11 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
   const change = changeOf(keeper, key, current, current === origin.record, batch)
   if (change === undefined) return drop(work, batch, keeper)
   const now = Date.now()
-  const createdAt = current.createdAt.getTime()
-  const expiresAt = current.expiresAt.getTime()
-  const isDue = isRenewalDue(now, createdAt, expiresAt, keeper.lifetime)
+  const { createdAt, expiresAt } = current
+  const latest = expiryFrom(now, createdAt.getTime(), keeper.lifetime)
+  const isDue = isRenewalDue(now, createdAt.getTime(), expiresAt.getTime(), keeper.lifetime)
   if (change.before === change.after && !isDue) return 'same'
-  const latest = expiryFrom(now, createdAt, keeper.lifetime)
-  const next = sealed(keeper, key, change.after, createdAt, isDue ? latest : Math.min(expiresAt, latest))
+  const next = sealed(keeper, key, change.after, createdAt, isDue || latest < expiresAt.getTime() ? new Date(latest) : expiresAt)
   return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
     if (answer === 'gone') return drop(work, batch, keeper)
     if (answer === 'conflict') return updateAgain(work, origin, batch, keeper)
@@ -135,8 +135,8 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
   while (current !== undefined) {
     const change = changeOf(keeper, oldKey, current, current === record, batch)
     if (change === undefined) break
-    const createdAt = current.createdAt.getTime()
-    const next = sealed(keeper, key, change.after, createdAt, expiryFrom(Date.now(), createdAt, keeper.lifetime))
+    const { createdAt } = current
+    const next = sealed(keeper, key, change.after, createdAt, new Date(expiryFrom(Date.now(), createdAt.getTime(), keeper.lifetime)))
     version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
@@ -172,15 +172,16 @@ function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound:
 /** @param state to be changed: of nobody else */
 function replayOn (before: string | undefined, state: SessionState, { mutations }: Batch): Change {
   replay(state, mutations)
-  return { before, after: encodeState(state), state }
+  const after = encodeState(state)
+  return { before, after, state, isPlain: isPlainText(after) }
 }
 
 /** Notes what has been stored, and what it says, so that the next request need not decode it. */
-function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { after: text, state }: Change, key: StoreKey, record: NewRecord, version: Version): void {
+function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { after: text, state, isPlain }: Change, key: StoreKey, record: NewRecord, version: Version): void {
   const { payload, createdAt, expiresAt } = record
   const { id } = batch
   work.settle({ kind: 'stored', id, key, record: { payload, createdAt, expiresAt, version } }, batch)
-  if (state !== undefined) known.remember(id, key, payload, { text, state })
+  if (state !== undefined) known.remember(id, key, payload, { text, state, isPlain })
 }
 
 /** A late request: its session was ended while it was under way, or just before. */
@@ -203,11 +204,11 @@ async function living ({ store }: Keeper, key: StoreKey): Promise<StoredRecord |
   return found === 'gone' ? undefined : found
 }
 
-function sealed ({ format, maxBytes }: Keeper, key: StoreKey, text: string, createdAt: number, expiresAt: number): NewRecord {
+function sealed ({ format, maxBytes }: Keeper, key: StoreKey, text: string, createdAt: Date, expiresAt: Date): NewRecord {
   const payload = format.seal(text, key)
   const bytes = Buffer.byteLength(payload)
   if (bytes > maxBytes) throw new SessionTooLargeError(bytes, maxBytes)
-  return { payload, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
+  return { payload, createdAt, expiresAt }
 }
 
 function tombstone ({ grace }: Keeper): Date | undefined {

@@ -3,11 +3,12 @@ import type { Report } from '../report.ts'
 import type { SessionStore, StoredRecord } from '../stores/store.ts'
 import type { Lifetime } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
-import type { KnownSessions } from './known.ts'
+import type { Known, KnownSessions, Opened } from './known.ts'
 import type { PayloadFormat } from './payload.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState } from './state.ts'
 import type { Start } from './unit-of-work.ts'
+import { isPlainText } from './values.ts'
 
 export interface Keeper {
   readonly store: SessionStore
@@ -24,7 +25,7 @@ export interface Keeper {
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | 'gone' | undefined
 
-const NOTHING: Start = { origin: { kind: 'none' }, text: undefined, state: emptyState() }
+const NOTHING: Start = { origin: { kind: 'none' }, text: undefined, state: emptyState(), isPlain: true }
 const GONE: Start = { ...NOTHING, origin: { kind: 'gone' } }
 
 /** What a unit of work starts from where no session was presented. */
@@ -32,23 +33,27 @@ export function nothing (): Start {
   return NOTHING
 }
 
-/** @returns what a unit of work starts from, given what the store has under the presented id */
-export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: Found): Start {
+/**
+ * @param known what is remembered of the session
+ * @returns what a unit of work starts from, given what the store has under the presented id
+ */
+export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: Found, known?: Known): Start {
   if (found === 'gone') return GONE
   const { absolute = Infinity } = keeper.lifetime
   if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return NOTHING
-  const known = keeper.known.opened(id, found.payload)
-  const opened = known ?? openRecord(keeper, key, found)
+  const isOpen = known?.opened !== undefined && known.payload === found.payload
+  const opened = isOpen ? known.opened : openRecord(keeper, key, found)
   if (opened === undefined) return NOTHING
-  if (known === undefined) keeper.known.remember(id, key, found.payload, opened)
-  return { origin: { kind: 'stored', id, key, record: found }, text: opened.text, state: opened.state }
+  if (!isOpen) keeper.known.remember(id, key, found.payload, opened)
+  const { text, state, isPlain } = opened
+  return { origin: { kind: 'stored', id, key, record: found }, text, state, isPlain }
 }
 
 /** @returns what is in a record, or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
+export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): Opened & { state: SessionState } | undefined {
   const text = format.open(payload, key)
   try {
-    if (text !== undefined) return { text, state: decodeState(text) }
+    if (text !== undefined) return { text, state: decodeState(text), isPlain: isPlainText(text) }
   } catch {
     // Reported below, like a payload that does not open.
   }

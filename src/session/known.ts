@@ -1,12 +1,19 @@
-import { LRUCache } from 'lru-cache'
 import type { SessionId, StoreKey } from './id.ts'
-import { keyOf } from './id.ts'
 import type { SessionState } from './state.ts'
 
 /** What is in a record: the opened payload, and what it says. Shared by all requests, so nobody may change it. */
 export interface Opened {
   readonly text: string
   readonly state: Readonly<SessionState>
+  /** Whether JSON alone can say the state. */
+  readonly isPlain: boolean
+}
+
+/** What is remembered of a session: its key, which takes a hash to find, and what is in its payload, which takes decoding. */
+export interface Known {
+  readonly key: StoreKey
+  payload: string | undefined
+  opened: Opened | undefined
 }
 
 const SESSIONS = 4096
@@ -14,37 +21,37 @@ const SESSIONS = 4096
 const LONGEST = 16 * 1024
 
 /**
- * What this process remembers of the sessions that it has met lately: their keys, which take a hash to find, and what is in
- * their payloads, which takes decoding. What is remembered of a payload counts for that payload only, so it can never be
- * out of date.
+ * The sessions that this process has met lately. What is remembered of a payload counts for that payload only, so it can
+ * never be out of date.
+ *
+ * There are two generations, of which the older one is forgotten as a whole when the younger one is full: one look-up for a
+ * session that is in use, where a list in order of use has to be changed each time.
  */
 export class KnownSessions {
-  readonly #sessions = new LRUCache<SessionId, Known>({ max: SESSIONS })
+  #young = new Map<SessionId, Known>()
+  #old = new Map<SessionId, Known>()
 
-  keyOf (id: SessionId): StoreKey {
-    return this.#sessions.get(id)?.key ?? keyOf(id)
-  }
-
-  /** @returns what is in the payload, if that is remembered */
-  opened (id: SessionId, payload: string): Opened | undefined {
-    const known = this.#sessions.get(id)
-    return known?.payload === payload ? known.opened : undefined
+  get (id: SessionId): Known | undefined {
+    const young = this.#young.get(id)
+    if (young !== undefined) return young
+    const old = this.#old.get(id)
+    if (old !== undefined) this.#add(id, old)
+    return old
   }
 
   remember (id: SessionId, key: StoreKey, payload: string, opened: Opened): void {
-    const known = this.#sessions.get(id)
-    const isTooLong = opened.text.length > LONGEST
-    if (known === undefined) {
-      this.#sessions.set(id, isTooLong ? { key, payload: undefined, opened: undefined } : { key, payload, opened })
-    } else {
-      known.payload = isTooLong ? undefined : payload
-      known.opened = isTooLong ? undefined : opened
-    }
+    const known = this.get(id) ?? this.#add(id, { key, payload: undefined, opened: undefined })
+    const isKept = opened.text.length <= LONGEST
+    known.payload = isKept ? payload : undefined
+    known.opened = isKept ? opened : undefined
   }
-}
 
-interface Known {
-  readonly key: StoreKey
-  payload: string | undefined
-  opened: Opened | undefined
+  #add (id: SessionId, known: Known): Known {
+    if (this.#young.size >= SESSIONS / 2) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(id, known)
+    return known
+  }
 }

@@ -38,6 +38,8 @@ export interface Start {
   readonly state: Readonly<SessionState>
   /** The state as text, where there is a stored one. */
   readonly text: string | undefined
+  /** Whether JSON alone can say the state. */
+  readonly isPlain: boolean
 }
 
 /** How a request leaves the session it came with: to a new id with its data, or for good. */
@@ -63,6 +65,8 @@ export interface Change {
   readonly after: string
   /** What `after` says, unless the application holds a part of it and could change it. Shared: never changed. */
   readonly state: Readonly<SessionState> | undefined
+  /** Whether JSON alone can say it. */
+  readonly isPlain: boolean
 }
 
 /** Paths of this length or more may lead so deep that the depth has to be looked at. */
@@ -278,10 +282,10 @@ export class UnitOfWork {
   }
 
   #open (start: Start): OwnState {
-    const { origin, state, text } = start
+    const { origin, state, isPlain } = start
     this.#found = start
     this.#origin = origin
-    this.#isPlain = text === undefined || isPlainText(text)
+    this.#isPlain = isPlain
     this.#flashes = state.flashes
     this.#input = state.input?.stamp
     this.#state = new OwnState(state)
@@ -325,13 +329,13 @@ export class UnitOfWork {
     const state = this.#ensureOpen()
     const found = this.#found as Start
     const before = this.#departure === 'end' ? undefined : found.text
-    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state }
+    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state, isPlain: found.isPlain }
     if (this.#handedOut === undefined) {
       const shared = state.share()
-      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared }
+      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared, isPlain: this.#isPlain }
     }
     try {
-      return { before, after: encodeState(state.current), state: undefined }
+      return { before, after: encodeState(state.current), state: undefined, isPlain: false }
     } catch {
       // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
       return undefined

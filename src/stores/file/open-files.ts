@@ -30,8 +30,8 @@ const scratchWords = new Int32Array(scratch.buffer, 0, scratch.length / WORD)
 export class OpenFiles {
   readonly #isDurable: boolean
   readonly #most = mostOpen()
-  /** In the order in which they were opened. */
-  readonly #open = new Set<SessionFile>()
+  /** In the order in which they were opened, but for those that were given another chance. */
+  readonly #open = new Map<StoreKey, SessionFile>()
   /** What has been written and not yet reached the disk. */
   readonly #unflushed = new Set<SessionFile>()
   #unflushedDirectory: string | undefined
@@ -39,6 +39,11 @@ export class OpenFiles {
   /** @param isDurable whether what is written has to survive a loss of power, once it has been flushed */
   constructor (isDurable: boolean) {
     this.#isDurable = isDurable
+  }
+
+  /** @returns the file of a key as far as it is known */
+  get (key: StoreKey): SessionFile | undefined {
+    return this.#open.get(key)
   }
 
   /**
@@ -114,14 +119,14 @@ export class OpenFiles {
 
   close (file: SessionFile): void {
     if (file.descriptor === undefined) return
-    this.#open.delete(file)
+    this.#open.delete(file.key)
     this.#unflushed.delete(file)
     closeSync(file.descriptor)
     file.descriptor = undefined
   }
 
   closeAll (): void {
-    for (const file of this.#open) this.close(file)
+    for (const file of this.#open.values()) if (!file.isPinned) this.close(file)
   }
 
   /** Resolves when all that has been written is on the disk. */
@@ -199,16 +204,18 @@ export class OpenFiles {
   #keep (file: SessionFile, descriptor: number): void {
     if (this.#open.size >= this.#most) this.#closeOne()
     file.descriptor = descriptor
-    this.#open.add(file)
+    this.#open.set(file.key, file)
   }
 
   /** Closes the one that was opened first, unless it has been used since it was last its turn. */
   #closeOne (): void {
-    for (const file of [...this.#open, ...this.#open]) {
+    let looks = 2 * this.#open.size
+    for (const file of this.#open.values()) {
       if (!file.isUsed && !file.isPinned) return this.close(file)
+      if (looks-- === 0) return
       file.isUsed = false
-      this.#open.delete(file)
-      this.#open.add(file)
+      this.#open.delete(file.key)
+      this.#open.set(file.key, file)
     }
   }
 
@@ -227,15 +234,10 @@ export class OpenFiles {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error
       // What is kept open for speed is the first thing to give up when descriptors run out.
-      for (const file of this.#open) if (!file.isPinned) this.close(file)
+      this.closeAll()
       return openSync(path, flags, FILE_MODE)
     }
   }
-}
-
-/** Whether a file still has a name, which need not be its own any more: cheaper to find out than {@link isAtItsPath}. */
-export function hasName ({ descriptor }: SessionFile): boolean {
-  return descriptor !== undefined && fstatSync(descriptor).nlink > 0
 }
 
 /** Whether a file is the one at its path. */

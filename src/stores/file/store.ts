@@ -7,7 +7,6 @@
  */
 import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
-import { LRUCache } from 'lru-cache'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
@@ -16,7 +15,7 @@ import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
 import { FileLock } from './file-lock.ts'
 import type { Entry } from './format.ts'
-import { hasName, isAtItsPath, OpenFiles } from './open-files.ts'
+import { isAtItsPath, OpenFiles } from './open-files.ts'
 import { Owner } from './owner.ts'
 import { Place } from './place.ts'
 import type { Inspected } from './read-file.ts'
@@ -40,24 +39,14 @@ const DIRECTORY_MODE = 0o700
 /** Milliseconds between two attempts to take a session's exclusive lock. */
 const SESSION_LOCK_POLL = 25
 /** Milliseconds until it is noticed that somebody has removed a file by hand. This store's own removals are seen at once. */
-const TRUST = 250
+const TRUST = 1_000
 /** Milliseconds for which a file that cannot be read is left for somebody to look at. */
 const DAMAGED_FOR = 24 * 60 * 60_000
-const CACHED_SESSIONS = 10_000
-const CACHED_BYTES = 64 * 2 ** 20
 
 export class FileStore implements SessionStore {
   readonly readsSynchronously: boolean
   readonly #directory: string
   readonly #report: Report
-  readonly #known = new LRUCache<StoreKey, SessionFile>({
-    max: CACHED_SESSIONS,
-    maxSize: CACHED_BYTES,
-    sizeCalculation: ({ size }) => size + 1,
-    dispose: file => { this.#files.close(file) },
-    noDisposeOnSet: true
-  })
-
   readonly #place: Place
   readonly #files: OpenFiles
   readonly #owner: Owner
@@ -126,7 +115,7 @@ export class FileStore implements SessionStore {
       if (current === undefined || current === 'gone' || file === undefined) return 'gone'
       const { version, createdAt } = current
       if (expected !== undefined && version !== expected) return 'conflict'
-      if (tombstoneUntil === undefined) this.#remove(file)
+      if (tombstoneUntil === undefined) this.#files.remove(file)
       else this.#write(key, { version, payload: undefined, createdAt: createdAt.getTime(), expiresAt: tombstoneUntil.getTime() }, file)
       return 'destroyed'
     })
@@ -175,7 +164,6 @@ export class FileStore implements SessionStore {
   async close (): Promise<void> {
     await this.#commits.close()
     this.#owner.close()
-    this.#known.clear()
     this.#files.closeAll()
   }
 
@@ -186,7 +174,7 @@ export class FileStore implements SessionStore {
    */
   #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
     if (!this.#place.isSame()) this.#forgetAll()
-    const known = this.#known.get(key)
+    const known = this.#files.get(key)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
     const wasDamaged = known.slot === undefined
@@ -199,40 +187,31 @@ export class FileStore implements SessionStore {
     return known
   }
 
-  /** Whether a file is the one at its path. Nothing is to be written into one that somebody has removed by hand. */
+  /** Whether a file is the one at its path. Other processes may have replaced it while it was not this one's turn. */
   #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
     const now = performance.now()
-    if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return !isDecisive || hasName(file)
+    if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return true
     file.seenAt = now
     return isAtItsPath(file)
   }
 
   #find (key: StoreKey, known: SessionFile | undefined, turn: number | undefined, wasDamaged = false): SessionFile | undefined {
     const file = this.#files.find(key, this.#pathOf(key), known)
-    if (file === undefined) {
-      this.#known.delete(key)
-      return undefined
-    }
+    if (file === undefined) return undefined
     if (file.slot === undefined && !wasDamaged) this.#reportDamage(key)
-    this.#remember(file, turn)
-    return file
-  }
-
-  #remember (file: SessionFile, turn: number | undefined): void {
     file.turn = turn
-    const known = this.#known.peek(file.key)
-    if (known === file) return
-    if (known !== undefined) this.#files.close(known)
     file.seenAt = performance.now()
-    this.#known.set(file.key, file)
+    return file
   }
 
   #write (key: StoreKey, entry: Entry, file: SessionFile | undefined): void {
     try {
-      this.#remember(this.#files.write(key, this.#pathOf(key), entry, file), this.#lock.turn)
+      const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file)
+      written.turn = this.#lock.turn
+      if (written !== file) written.seenAt = performance.now()
     } catch (error) {
       // What is in the file now has to be looked at.
-      this.#known.delete(key)
+      if (file !== undefined) this.#files.close(file)
       throw error
     }
   }
@@ -240,12 +219,7 @@ export class FileStore implements SessionStore {
   /** The directory is another one by now, or none. */
   #forgetAll (): void {
     this.#lock.release()
-    this.#known.clear()
-  }
-
-  #remove (file: SessionFile): void {
-    this.#files.remove(file)
-    this.#known.delete(file.key)
+    this.#files.closeAll()
   }
 
   async #readLater (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
@@ -264,7 +238,8 @@ export class FileStore implements SessionStore {
       for (const key of keys) {
         if (!isOver(inspectFileSync(this.#pathOf(key)), now)) continue
         rmSync(this.#pathOf(key), { force: true })
-        this.#known.delete(key)
+        const known = this.#files.get(key)
+        if (known !== undefined) this.#files.close(known)
         removed++
       }
       return removed
