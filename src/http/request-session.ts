@@ -15,9 +15,11 @@ import type { Presented } from './cookie.ts'
 import type { Host } from './host.ts'
 import { isPage, urlOf } from './page.ts'
 import type { RouteRules } from './route.ts'
+import type { Unfinished } from './unfinished.ts'
+import { unwatch, watch } from './unfinished.ts'
 
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle {
+export class RequestSession implements Scope, Lifecycle, Unfinished {
   readonly #host: Host
   readonly #rules: RouteRules
   readonly #request: FastifyRequest
@@ -30,6 +32,8 @@ export class RequestSession implements Scope, Lifecycle {
   #answer: (() => Found) | undefined
   #unlock: Unlock | undefined
   #hasFailed = false
+  /** Whether the commit before the response has been begun. */
+  #hasFinished = false
   /** Whether what is unsaved when the response has left is going to be reported. */
   #isWatched = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
@@ -44,6 +48,12 @@ export class RequestSession implements Scope, Lifecycle {
 
   get name (): string {
     return this.#host.cookie.name
+  }
+
+  /** Whether the response has left, or never will. */
+  get isOver (): boolean {
+    const { raw } = this.#reply
+    return raw.writableEnded || raw.destroyed
   }
 
   get hasSession (): boolean {
@@ -78,6 +88,7 @@ export class RequestSession implements Scope, Lifecycle {
     if (page !== undefined) this.session.setPreviousUrl(page)
     if (this.#work?.isOpen !== true) return undefined
     varyByCookie(this.#reply)
+    this.#unwatch()
     try {
       const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
       if (committed !== undefined) return committed.then(() => { this.#tellBrowser() }, (error: unknown) => this.#fail(error))
@@ -160,14 +171,14 @@ export class RequestSession implements Scope, Lifecycle {
   #watch (): void {
     if (this.#isWatched) return
     this.#isWatched = true
-    const report = (): void => { this.#reportUnsaved() }
-    const { raw } = this.#reply
     // Time for a save() right behind the change.
-    if (raw.writableEnded || raw.destroyed) setImmediate(report)
-    else raw.on('close', report)
+    if (this.isOver) setImmediate(() => { this.lookBack() })
+    else if (this.#hasFinished) this.#reply.raw.on('close', () => { this.lookBack() })
+    else watch(this)
   }
 
-  #reportUnsaved (): void {
+  /** Reports what was changed and not stored. */
+  lookBack (): void {
     this.#isWatched = false
     const work = this.#work
     const keys = work?.unsaved ?? []
@@ -183,8 +194,15 @@ export class RequestSession implements Scope, Lifecycle {
     })
   }
 
+  #unwatch (): void {
+    if (this.#isWatched) unwatch(this)
+    this.#isWatched = false
+    this.#hasFinished = true
+  }
+
   #fail (error: unknown): never {
     this.#hasFailed = true
+    this.#watch()
     throw error
   }
 
