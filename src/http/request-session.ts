@@ -27,7 +27,6 @@ export class RequestSession implements Scope, Lifecycle {
   #presented: Presented | undefined
   /** Gives what an asynchronous store answered before the handler ran, or throws what it threw. */
   #answer: (() => Found) | undefined
-  #unlock: Unlock | undefined
   #hasFailed = false
   /** Whether what is unsaved when the response has left is going to be reported. */
   #isWatched = false
@@ -87,10 +86,7 @@ export class RequestSession implements Scope, Lifecycle {
     return undefined
   }
 
-  #release (): void {
-    const unlock = this.#unlock
-    this.#unlock = undefined
-    if (unlock === undefined) return
+  #release (unlock: Unlock): void {
     void Promise.resolve(unlock()).catch(cause => { this.#reportStore(cause) })
   }
 
@@ -123,25 +119,27 @@ export class RequestSession implements Scope, Lifecycle {
     const { block } = this.#rules
     const { lock } = this.#host
     if (block === false) return
+    let unlock: Unlock
     try {
-      this.#unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
+      unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error
     }
     // The client may have left while the request waited for its turn.
-    if (this.#reply.raw.destroyed) this.#release()
-    else this.#reply.raw.once('close', () => { this.#release() })
+    if (this.#reply.raw.destroyed) this.#release(unlock)
+    else this.#reply.raw.once('close', () => { this.#release(unlock) })
   }
 
   #begin (): Session {
     if (!this.#rules.enabled) {
       throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
     }
-    this.#work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
-    this.#work.onChange = () => { this.#watch() }
-    this.#commits = new CommitSequence(this.#work, this.#host.keeper)
-    return new Session(this.#work, this)
+    const work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
+    work.onChange = () => { this.#watch(work) }
+    this.#work = work
+    this.#commits = new CommitSequence(work, this.#host.keeper)
+    return new Session(work, this)
   }
 
   #find (): Start {
@@ -155,21 +153,20 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   /** What was changed has to be stored by the time the response has left, or soon after. */
-  #watch (): void {
+  #watch (work: UnitOfWork): void {
     if (this.#isWatched) return
     this.#isWatched = true
-    const report = (): void => { this.#reportUnsaved() }
+    const report = (): void => { this.#reportUnsaved(work) }
     const { raw } = this.#reply
     // Time for a save() right behind the change.
     if (raw.writableEnded || raw.destroyed) setImmediate(report)
     else raw.once('close', report)
   }
 
-  #reportUnsaved (): void {
+  #reportUnsaved (work: UnitOfWork): void {
     this.#isWatched = false
-    const work = this.#work
-    const keys = work?.unsaved ?? []
-    if (work === undefined || keys.length === 0) return
+    const keys = work.unsaved
+    if (keys.length === 0) return
     this.#host.keeper.report({
       code: 'AMBIENT_SESSION_UNSAVED',
       message: this.#hasFailed
