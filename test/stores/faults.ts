@@ -12,6 +12,7 @@ interface FsFunctions {
   fsyncSync: (file: number) => void
   fdatasync: (file: number, callback: (error: Error | null) => void) => void
   fdatasyncSync: (file: number) => void
+  readlinkSync: (path: string) => string
   linkSync: (existing: string, path: string) => void
   rmSync: (path: string, options?: object) => void
   statSync: (path: string, options?: object) => fs.Stats | undefined

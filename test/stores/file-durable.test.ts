@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { create, increment, readLiving, recordOf } from './conformance.ts'
-import { fault, replaceInFs } from './faults.ts'
+import { failToWriteOnce, fault, replaceInFs } from './faults.ts'
 import { fileStore } from './support.ts'
 
 /** Makes the next flush fail, as a disk with a bad block does. */
@@ -45,6 +45,16 @@ t.test('a flush that fails', async t => {
     await t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: /EIO/ })
     await create(store)
   })
+})
+
+t.test('a commit that cannot be written is refused alone, and not those of its group', async t => {
+  const { store } = await fileStore(t, { durable: true })
+  // Writes, too, who the process is.
+  await create(store)
+  failToWriteOnce(t)
+  const [failed, succeeded] = await Promise.allSettled([create(store), create(store)])
+  t.match(failed, { status: 'rejected', reason: { code: 'ERR_SESSION_STORE', message: /ENOSPC/ } })
+  t.equal(succeeded.status, 'fulfilled')
 })
 
 t.test('no generation is overwritten before the next one has reached the disk', async t => {

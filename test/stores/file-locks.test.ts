@@ -1,7 +1,6 @@
 /** Who holds a lock of the file store, whether they live, and what becomes of it when they do not. */
 import { once } from 'node:events'
 import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -191,39 +190,6 @@ t.test('a store in a worker thread keeps its locks, also for ten seconds after i
   clock.jump(10_001)
   const unlock = await waiting
   await unlock()
-})
-
-t.test('where there is no /proc', async t => {
-  const withoutProc = t.createMock(fs, {
-    readFileSync: (path: string, encoding: BufferEncoding) => {
-      if (path.startsWith('/proc/')) throw fault('ENOENT')
-      return fs.readFileSync(path, encoding)
-    },
-    readlinkSync: () => { throw fault('ENOENT') }
-  })
-  const { FileStore } = await t.mockImport<typeof import('../../src/stores/file/store.ts')>('../../src/stores/file/store.ts', { 'node:fs': withoutProc })
-  const directory = t.testdir()
-  const store = new FileStore({ directory, report: () => {} })
-  t.teardown(async () => { await store.close() })
-  store.open()
-
-  await t.test('sessions are kept as elsewhere', async t => {
-    const { key } = await create(store, '0')
-    await increment(store, key)
-    t.equal((await readLiving(store, key)).payload, '1')
-  })
-
-  await t.test('a lock counts as that of a dead process after ten seconds without a sign of life', async t => {
-    const lock = join(directory, '.commit.lock')
-    await until(() => !existsSync(lock))
-    writeFileSync(lock, JSON.stringify(await claimOf(store, directory)))
-    const clock = fastClock(t)
-    const waiting = create(store)
-    await until(() => clock.looks > 10)
-    t.ok(existsSync(lock))
-    clock.jump(10_001)
-    await waiting
-  })
 })
 
 t.test('the commit lock', async t => {
