@@ -30,7 +30,6 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
   #presented: Presented | undefined
   /** Gives what an asynchronous store answered before the handler ran, or throws what it threw. */
   #answer: (() => Found) | undefined
-  #unlock: Unlock | undefined
   #hasFailed = false
   /** Whether the commit before the response has been begun. */
   #hasFinished = false
@@ -99,10 +98,7 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
     return undefined
   }
 
-  #release (): void {
-    const unlock = this.#unlock
-    this.#unlock = undefined
-    if (unlock === undefined) return
+  #release (unlock: Unlock): void {
     void Promise.resolve(unlock()).catch(cause => { this.#reportStore(cause) })
   }
 
@@ -135,25 +131,27 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
     const { block } = this.#rules
     const { lock } = this.#host
     if (block === false) return
+    let unlock: Unlock
     try {
-      this.#unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
+      unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error
     }
     // The client may have left while the request waited for its turn.
-    if (this.#reply.raw.destroyed) this.#release()
-    else this.#reply.raw.once('close', () => { this.#release() })
+    if (this.#reply.raw.destroyed) this.#release(unlock)
+    else this.#reply.raw.once('close', () => { this.#release(unlock) })
   }
 
   #begin (): Session {
     if (!this.#rules.enabled) {
       throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
     }
-    this.#work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
-    this.#work.onChange = () => { this.#watch() }
-    this.#commits = new CommitSequence(this.#work, this.#host.keeper)
-    return new Session(this.#work, this)
+    const work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
+    work.onChange = () => { this.#watch() }
+    this.#work = work
+    this.#commits = new CommitSequence(work, this.#host.keeper)
+    return new Session(work, this)
   }
 
   #find (): Start {
@@ -180,9 +178,10 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
   /** Reports what was changed and not stored. */
   lookBack (): void {
     this.#isWatched = false
-    const work = this.#work
-    const keys = work?.unsaved ?? []
-    if (work === undefined || keys.length === 0) return
+    // Nothing is looked back on but what somebody has used.
+    const work = this.#work as UnitOfWork
+    const keys = work.unsaved
+    if (keys.length === 0) return
     this.#host.keeper.report({
       code: 'AMBIENT_SESSION_UNSAVED',
       message: this.#hasFailed

@@ -12,9 +12,8 @@ import type { Server } from './servers.ts'
 import { dataOf, result, start } from './servers.ts'
 
 const CRASHES = Number(process.env['CRASHES'] ?? 5)
-/** Milliseconds for which a dead process may delay the others, and what a busy machine may add to that. */
-const DELAY = 4_000
-const LEEWAY = 1_000
+/** Milliseconds in which the first commit after a crash has to be done: the lock of a dead process is taken over at once. */
+const AT_ONCE = 1_000
 
 t.setTimeout(60_000 + CRASHES * 10_000)
 
@@ -98,7 +97,7 @@ t.test(`a server that is killed under load, ${CRASHES} times, has lost nothing t
   }
 
   t.comment(`the first commits took ${delays.map(Math.round).join(', ')} ms`)
-  t.ok(Math.max(...delays) < DELAY + LEEWAY, `the first commits took ${delays.map(Math.round).join(', ')} ms`)
+  t.ok(Math.max(...delays) < AT_ONCE, `the first commits took ${delays.map(Math.round).join(', ')} ms`)
   t.same((await Promise.all(loads.map(async load => await load.faults(server)))).flat(), [], 'what earlier crashes left is still there')
 
   const damages: string[] = []

@@ -644,3 +644,57 @@ t.test('the null driver lets applications run and keeps nothing', async t => {
   })
   t.same(await stored(visitor), {})
 })
+
+t.test('what JSON has no word for and was handed out', async t => {
+  const kinds: Record<string, { value: () => unknown, change: (value: never) => void, after: unknown }> = {
+    'a Date': { value: () => new Date(0), change: (date: Date) => { date.setTime(1) }, after: new Date(1) },
+    'a Map': { value: () => new Map([['a', 1]]), change: (map: Map<string, number>) => { map.set('b', 2) }, after: new Map([['a', 1], ['b', 2]]) },
+    'a Set': { value: () => new Set(['a']), change: (set: Set<string>) => { set.add('b') }, after: new Set(['a', 'b']) },
+    'a Buffer': { value: () => Buffer.from('ada'), change: (buffer: Buffer) => { buffer[0] = 65 }, after: Buffer.from('Ada') },
+    'a URL': { value: () => new URL('http://a.example/'), change: (url: URL) => { url.pathname = '/b' }, after: new URL('http://a.example/b') }
+  }
+  for (const [what, { value, change, after }] of Object.entries(kinds)) {
+    await t.test(`${what}: is not written where it is unchanged, and stored where it was changed in place`, async t => {
+      const { store, visitor } = await begun(t)
+      await visitor.visit(session => { session.put('held', value()) })
+      store.calls.length = 0
+      await visitor.visit(session => session.get('held'))
+      t.same(store.calls, ['read'])
+      await visitor.visit(session => { change(session.get('held') as never) })
+      t.same(store.calls, ['read', 'read', 'compareAndSet'])
+      t.same(await visitor.visit(session => session.get('held')), after)
+    })
+  }
+
+  await t.test('is refused where it was changed to something that cannot be stored, with its path', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => { session.put('held', new Map([['a', 1]])) })
+    store.calls.length = 0
+    await t.rejects(visitor.visit(session => { (session.get('held') as Map<string, unknown>).set('b', () => {}) }), /500.*held.*function/)
+    t.same(store.calls, ['read'])
+    t.same(await visitor.visit(session => session.get('held')), new Map([['a', 1]]))
+  })
+})
+
+t.test('a session of more text than is remembered is kept as any other, while it grows and when it has shrunk again', async t => {
+  const { visitor } = await begun(t)
+  for (const length of [100, 20_000, 30_000, 100, 20_000]) {
+    const text = 'x'.repeat(length)
+    await visitor.visit(session => { session.put('text', text) })
+    t.equal(await visitor.visit(session => session.get('text')), text)
+    await visitor.visit(session => session.increment('count'))
+  }
+  t.equal(await visitor.visit(session => session.get('count')), 5)
+
+  const another = await browserWith(t, { text: 'y'.repeat(20_000) })
+  t.same(await stored(another), { text: 'y'.repeat(20_000) }, 'and so is one that is long from the beginning')
+})
+
+t.test('a path of a hundred names is a path as any other', async t => {
+  const { visitor } = await begun(t)
+  const path = Array.from({ length: 100 }, (_, n) => `n${n}`).join('.')
+  await visitor.visit(session => { session.put(path, 'deep') })
+  t.equal(await visitor.visit(session => session.get(path)), 'deep')
+  await visitor.visit(session => { session.forget(path) })
+  t.equal(await visitor.visit(session => session.has(path)), false)
+})

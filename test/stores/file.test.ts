@@ -1,16 +1,17 @@
 /** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
-import fs from 'node:fs'
 import {
   chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
 } from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { FileStore, SessionStoreError } from '../../src/index.ts'
 import type { StoreKey, Version } from '../../src/index.ts'
+import { claimOf } from './claims.ts'
+import { fastClock, until } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
+import { afterReading, failToWriteOnce, replaceInFs } from './faults.ts'
 import { conforms, fileStore } from './support.ts'
 import type { OpenFileStore } from './support.ts'
 
@@ -19,61 +20,6 @@ const DAY = 24 * 60 * MINUTE
 
 function inFuture (milliseconds = MINUTE): Date {
   return new Date(Date.now() + milliseconds)
-}
-
-/** The functions of node:fs that tests put others in the place of, as the store calls them. */
-interface FsFunctions {
-  openSync: (path: string, flags: string, mode?: number) => number
-  readSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
-  fsyncSync: (file: number) => void
-  fdatasync: (file: number, callback: (error: Error | null) => void) => void
-  writeSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
-}
-
-/** Puts another function in the place of one of node:fs's, for everybody, until the test has ended. */
-function replaceInFs<Name extends keyof FsFunctions> (t: Test, name: Name, replacement: (original: FsFunctions[Name]) => FsFunctions[Name]): void {
-  const functions = fs as FsFunctions
-  const original = functions[name]
-  functions[name] = replacement(original)
-  syncBuiltinESMExports()
-  t.teardown(() => {
-    functions[name] = original
-    syncBuiltinESMExports()
-  })
-}
-
-/** Does something right after the next read of a file, as another process might. */
-function afterReading (t: Test, act: () => void): void {
-  let isDue = true
-  replaceInFs(t, 'readSync', original => (...args) => {
-    const length = original(...args)
-    if (isDue) act()
-    isDue = false
-    return length
-  })
-}
-
-/** Makes the next write fail as on a disk without room. */
-function failToWriteOnce (t: Test): void {
-  let isDue = true
-  replaceInFs(t, 'writeSync', original => (...args) => {
-    if (!isDue) return original(...args)
-    isDue = false
-    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
-  })
-}
-
-/** A clock that goes on by itself and can be put forward; says how often the time was asked for. */
-function fastClock (t: Test): { jump: (milliseconds: number) => void, readonly looks: number } {
-  const original = performance.now.bind(performance)
-  let ahead = 0
-  const clock = { looks: 0, jump: (milliseconds: number) => { ahead += milliseconds; clock.looks = 0 } }
-  t.intercept(performance, 'now', { value: () => { clock.looks++; return original() + ahead } })
-  return clock
-}
-
-async function until (isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await nextTurn()
 }
 
 /** The names of session files: of everything that is not hidden. */
@@ -569,6 +515,21 @@ t.test('sweep', async t => {
     t.same(readdirSync(directory), [])
   })
 
+  await t.test('removes what dead processes say of themselves, and their locks on sessions', {
+    skip: existsSync('/proc/self/stat') ? false : 'there is no /proc'
+  }, async t => {
+    const { store, directory } = await fileStore(t)
+    const { pid, place } = await claimOf(store, directory)
+    // Another process has that number by now: this one.
+    const dead = JSON.stringify({ pid, startedAt: '1', place })
+    for (const name of [`.owner-${pid}-abcdefghijkl`, `.${newKey()}.lock`, `.${newKey()}.lock.takeover`]) writeFileSync(join(directory, name), dead)
+    const elsewhere = `.owner-${pid}-somewhereels`
+    writeFileSync(join(directory, elsewhere), JSON.stringify({ pid, startedAt: '1', place: 'another machine' }))
+    await store.sweep(new Date(), 100)
+    await store.close()
+    t.same(readdirSync(directory), [elsewhere], 'of those elsewhere it cannot be told')
+  })
+
   await t.test('leaves those that may still be in use', async t => {
     const { store, directory } = await fileStore(t)
     const key = newKey()
@@ -616,6 +577,17 @@ t.test('sweep', async t => {
     symlinkSync('nowhere', join(directory, `${newKey()}.tmp`))
     mkdirSync(join(directory, `.${newKey()}.lock`, 'not empty'), { recursive: true })
     t.equal(await store.sweep(new Date(), 100), 0)
+  })
+
+  await t.test('is not held up by a file of a session that is none, nor by a leftover that may not be removed', async t => {
+    const { store, directory } = await fileStore(t)
+    symlinkSync('0'.repeat(64), join(directory, '0'.repeat(64)))
+    const half = join(directory, `${newKey()}.tmp`)
+    mkdirSync(half)
+    utimesSync(half, inFuture(-11_000), inFuture(-11_000))
+    await create(store, 'expired', -1)
+    t.equal(await store.sweep(new Date(), 100), 1)
+    t.ok(existsSync(half))
   })
 
   await t.test('is an error where there is no directory any more', async t => {

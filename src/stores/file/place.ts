@@ -8,23 +8,29 @@ export class Place {
   readonly #path: string
   #ino: number | undefined
   #wasAsked = false
-  readonly #forget = (): void => { this.#wasAsked = false }
+  readonly #lookAgain = (): void => { this.#wasAsked = false }
 
   constructor (path: string) {
     this.#path = path
   }
 
   /**
-   * @returns whether it is still the directory that was there when this was asked last
+   * @returns false when there was a directory when this was asked last, and this is not it any more
    * @throws the file system's error when that cannot be found out
    */
   isSame (): boolean {
     if (this.#wasAsked) return true
     const ino = statSync(this.#path, { throwIfNoEntry: false })?.ino
-    const isSame = ino === this.#ino
+    const isSame = this.#ino === undefined || ino === this.#ino
     this.#ino = ino
     this.#wasAsked = true
-    setImmediate(this.#forget)
+    setImmediate(this.#lookAgain)
     return isSame
+  }
+
+  /** Whatever is there next is the directory. */
+  forget (): void {
+    this.#ino = undefined
+    this.#wasAsked = false
   }
 }

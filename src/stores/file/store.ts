@@ -249,7 +249,12 @@ export class FileStore implements SessionStore {
 
   /** Runs a job on a key's file while nobody else can write: at once where possible, and otherwise when it is its turn. */
   #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
-    const run = (): T => job(this.#load(key, true))
+    const run = (): T => {
+      const file = this.#load(key, true)
+      // The directory is another one by now, in which nobody holds the lock yet.
+      if (this.#lock.turn === undefined) throw new MovedError()
+      return job(file)
+    }
     try {
       const result = this.#commits.run(key, run)
       return result instanceof Promise ? result.catch((error: unknown) => this.#commitAgain(error, key, run)) : result
@@ -258,11 +263,12 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Where somebody has removed the directory under the running application: sessions can begin anew. */
+  /** Where somebody has removed or replaced the directory under the running application: sessions can begin anew. */
   async #commitAgain<T> (error: unknown, key: StoreKey, run: () => T): Promise<T> {
     if (codeOf(error) !== 'ENOENT') return asStoreError(error)
     try {
-      this.#lock.release()
+      this.#forgetAll()
+      this.#place.forget()
       this.open()
       return await this.#commits.run(key, run)
     } catch (error) {
@@ -289,6 +295,11 @@ export class FileStore implements SessionStore {
       key
     })
   }
+}
+
+/** To be told as what it is if it happens again and again. */
+class MovedError extends Error {
+  readonly code = 'ENOENT'
 }
 
 /** What the file of a key says. */

@@ -1,0 +1,118 @@
+/** How many session files stay open, and what happens to the others. */
+import { readFileSync, readdirSync, readlinkSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { FileStore, FileStoreOptions, StoreKey } from '../../src/index.ts'
+import { fastClock } from './clock.ts'
+import { create, increment, readLiving, recordOf } from './conformance.ts'
+import { fault, replaceInFs } from './faults.ts'
+import { fileStore } from './support.ts'
+
+const hasProc = existsSync('/proc/self/fd')
+
+/** Paths of the files of a directory that this process has open. */
+function openIn (directory: string): string[] {
+  const paths = readdirSync('/proc/self/fd').map(descriptor => {
+    try {
+      return readlinkSync(join('/proc/self/fd', descriptor))
+    } catch {
+      // The one by which the list was read.
+      return ''
+    }
+  })
+  return paths.filter(path => path.startsWith(`${directory}/`))
+}
+
+/** Has the system say that a process may have so many files open. */
+function limitTo (t: Test, limit: string | undefined): void {
+  replaceInFs(t, 'readFileSync', original => (path, encoding) => {
+    if (path !== '/proc/self/limits') return original(path, encoding)
+    if (limit === undefined) throw fault('ENOENT')
+    return `Limit                     Soft Limit           Hard Limit           Units\nMax open files            ${limit}                 ${limit}                 files\n`
+  })
+}
+
+async function storeWith (
+  t: Test, limit: string | undefined, sessions: number, options: Partial<FileStoreOptions> = {}
+): Promise<{ store: FileStore, directory: string, keys: StoreKey[] }> {
+  limitTo(t, limit)
+  const { store, directory } = await fileStore(t, options)
+  const created = await Promise.all(Array.from({ length: sessions }, async () => await create(store, '0')))
+  return { store, directory, keys: created.map(({ key }) => key) }
+}
+
+t.test('of the files that a process may have open', { skip: hasProc ? false : 'there is no /proc' }, async t => {
+  for (const [what, limit, most] of [
+    ['a quarter are kept open', '40', 10],
+    ['eight are kept open where there are very few', '16', 8],
+    ['all are kept open where there is no limit', 'unlimited', 200],
+    ['128 are kept open where nobody says how many there may be', undefined, 128]
+  ] as const) {
+    await t.test(what, async t => {
+      const { directory } = await storeWith(t, limit, 200)
+      t.equal(openIn(directory).length, most)
+    })
+  }
+
+  await t.test('those that are used stay open, and those that are not are closed first', async t => {
+    const { store, directory, keys: [used, unused] } = await storeWith(t, '16', 8)
+    if (used === undefined || unused === undefined) throw new Error('there are to be two')
+    // The first one more makes the round in which it is found out who is used from then on.
+    await create(store)
+    for (let n = 0; n < 6; n++) {
+      await increment(store, used)
+      await create(store)
+    }
+    t.ok(openIn(directory).includes(join(directory, used)))
+    t.notOk(openIn(directory).includes(join(directory, unused)))
+  })
+
+  await t.test('none are left when the store has been closed', async t => {
+    const { store, directory } = await storeWith(t, '40', 20)
+    await store.close()
+    t.same(openIn(directory), [])
+  })
+})
+
+t.test('sessions whose files are not open any more are read and written as the others', async t => {
+  const { store, keys } = await storeWith(t, '16', 30)
+  for (let round = 1; round <= 3; round++) {
+    for (const key of keys) await increment(store, key)
+    for (const key of keys) t.equal((await readLiving(store, key)).payload, String(round))
+  }
+})
+
+t.test('sessions that wait to be flushed stay open, however many there are', async t => {
+  const { store, directory, keys } = await storeWith(t, '16', 30, { durable: true })
+  await Promise.all(keys.map(async key => { await increment(store, key) }))
+  for (const key of keys) t.equal((await readLiving(store, key)).payload, '1')
+  if (hasProc) t.ok(openIn(directory).length <= 30)
+})
+
+t.test('a session whose file was closed while this process kept the commit lock is written where it is', async t => {
+  const { store, directory, keys } = await storeWith(t, '16', 1)
+  const [key] = keys
+  if (key === undefined) throw new Error('there is to be one')
+  const clock = fastClock(t)
+  for (let n = 0; n < 20; n++) await create(store, '0')
+  clock.jump(300)
+  await increment(store, key)
+  await store.destroy(key)
+  t.notOk(existsSync(join(directory, key)))
+  t.equal(await store.compareAndSet(key, recordOf('new'), undefined), 1)
+})
+
+t.test('when descriptors run out, those kept open are given up for one that is needed', async t => {
+  const { store, directory, keys } = await storeWith(t, '400', 5)
+  const codes = ['EMFILE']
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    const code = flags === 'wx+' ? codes.shift() : undefined
+    if (code !== undefined) throw fault(code)
+    return original(path, flags, mode)
+  })
+  const { key } = await create(store, '0')
+  if (hasProc) t.equal(openIn(directory).length, 1)
+  for (const each of [...keys, key]) await increment(store, each)
+  t.match(readFileSync(join(directory, key), 'latin1'), /\n1\n/)
+})
