@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import type { Case } from './case.ts'
-import { atOnce, create, inFuture, newKey, readLiving, recordOf, until, versionIn } from './records.ts'
+import { atOnce, create, inEitherOrder, inFuture, newKey, readLiving, recordOf, ROUNDS, until, versionIn } from './records.ts'
 
 export const destroying: readonly Case[] = [
   {
@@ -40,7 +41,7 @@ export const destroying: readonly Case[] = [
     name: 'a tombstone stands until its time has come, and then the key is free',
     async run ({ store }) {
       const { key } = await create(store)
-      const tombstoneUntil = inFuture(50)
+      const tombstoneUntil = inFuture(200)
       assert.equal(await store.destroy(key, tombstoneUntil), 'destroyed')
       await until(async () => await store.read(key) === undefined, 'it still stands')
       assert.ok(new Date() >= tombstoneUntil, 'it has gone early')
@@ -89,12 +90,11 @@ export const destroying: readonly Case[] = [
   {
     name: 'of a write and the destruction of one version at the same time one succeeds',
     async run ({ store, other }) {
-      for (let round = 0; round < 10; round++) {
+      for (let round = 0; round < ROUNDS; round++) {
         const { key, version } = await create(store)
-        const [written, destroyed] = await Promise.all([
-          store.compareAndSet(key, recordOf('changed'), version),
-          other.destroy(key, inFuture(), version)
-        ])
+        const write = () => store.compareAndSet(key, recordOf('changed'), version)
+        const destroy = () => other.destroy(key, inFuture(), version)
+        const [written, destroyed] = await inEitherOrder(round, write, destroy)
         assert.ok(
           typeof written === 'number' ? destroyed === 'conflict' : written === 'gone' && destroyed === 'destroyed',
           `the write answered ${written} and the destruction ${destroyed}`
@@ -113,14 +113,25 @@ export const destroying: readonly Case[] = [
   {
     name: 'writes under way while a session is ended do not bring it back',
     async run ({ store, other }) {
-      const { key } = await create(store, '0')
-      const writing = atOnce(20, async () => {
-        const record = await other.read(key)
-        if (typeof record === 'object') await other.compareAndSet(key, recordOf(`${record.payload}+`), record.version)
-      })
-      await store.destroy(key, inFuture())
-      await writing
-      for (const each of [store, other]) assert.equal(await each.read(key), 'gone')
+      for (let round = 0; round < ROUNDS; round++) {
+        const { key } = await create(store, '0')
+        const ended = new AbortController()
+        const end = async (): Promise<void> => {
+          await delay(round % 4)
+          await store.destroy(key, inFuture())
+        }
+        await Promise.all([
+          end().finally(() => { ended.abort() }),
+          atOnce(5, async () => {
+            while (!ended.signal.aborted) {
+              const record = await other.read(key)
+              if (typeof record === 'object') await other.compareAndSet(key, recordOf(`${record.payload}+`), record.version)
+              await nextTurn()
+            }
+          })
+        ])
+        for (const each of [store, other]) assert.equal(await each.read(key), 'gone')
+      }
     }
   }
 ]

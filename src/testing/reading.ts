@@ -62,7 +62,7 @@ export const reading: readonly Case[] = [
   {
     name: 'a record is missing from the moment on at which it expires',
     async run ({ store }) {
-      const record = recordOf('payload', 50)
+      const record = recordOf('payload', 200)
       const { key } = await createRecord(store, record)
       await until(async () => await store.read(key) === undefined, 'it is still there')
       assert.ok(new Date() >= record.expiresAt, 'it has expired early')

@@ -9,6 +9,11 @@ export const MINUTE = 60_000
 export const PATIENCE = 5_000
 /** Milliseconds between two looks at something that has to come. */
 const PAUSE = 5
+/** Conflicts after which a loop of compare-and-set is not getting anywhere: many times as many as it can have rivals. */
+const MOST_CONFLICTS = 1_000
+
+/** How often two things are tried at the same time. */
+export const ROUNDS = 20
 
 export interface Created {
   readonly key: StoreKey
@@ -62,13 +67,14 @@ export function essence ({ payload, createdAt, expiresAt, version }: StoredRecor
 
 /** Adds 1 to a number, as a commit would: compare-and-set until there is no conflict. */
 export async function increment (store: SessionStore, key: StoreKey): Promise<void> {
-  for (;;) {
+  for (let conflicts = 0; conflicts < MOST_CONFLICTS; conflicts++) {
     const { payload, version, ...rest } = await readLiving(store, key)
     const answer = await store.compareAndSet(key, { ...rest, payload: String(Number(payload) + 1) }, version)
     if (answer === 'conflict') continue
     versionIn(answer)
     return
   }
+  throw new assert.AssertionError({ message: `${MOST_CONFLICTS} writes in a row, each with the version just read, were conflicts` })
 }
 
 /** Waits for what has to become true, looking again and again. */
@@ -83,4 +89,11 @@ export async function until (isSo: () => MaybePromise<boolean>, otherwise: strin
 /** @returns the outcomes of so many calls that are all under way at the same time */
 export async function atOnce<T> (count: number, call: (n: number) => MaybePromise<T>): Promise<T[]> {
   return await Promise.all(Array.from({ length: count }, async (_, n) => await call(n)))
+}
+
+/** Calls both, so that both are under way at the same time, and the second one before the first in every other round. */
+export async function inEitherOrder<A, B> (round: number, first: () => MaybePromise<A>, second: () => MaybePromise<B>): Promise<[A, B]> {
+  if (round % 2 === 0) return await Promise.all([first(), second()])
+  const [b, a] = await Promise.all([second(), first()])
+  return [a, b]
 }

@@ -3,9 +3,15 @@ import { caseOf } from './case.ts'
 import type { StoreWith } from './case.ts'
 import { create, inFuture, MINUTE, readLiving } from './records.ts'
 
+/** Sweeps after which there should be nothing left. */
+const MOST_SWEEPS = 1_000
+
 /** Sweeps away what earlier cases have left. */
 async function emptied (store: StoreWith<'sweep'>, now: Date): Promise<void> {
-  while (await store.sweep(now, 1000) > 0);
+  for (let sweeps = 0; sweeps < MOST_SWEEPS; sweeps++) {
+    if (await store.sweep(now, 1000) === 0) return
+  }
+  throw new assert.AssertionError({ message: `${MOST_SWEEPS} sweeps in a row removed something each` })
 }
 
 export const sweeping = [
