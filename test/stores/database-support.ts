@@ -91,7 +91,8 @@ export async function databaseStore (t: Test, service: Service, options: Partial
 /** The same, before it is opened. */
 export function newDatabaseStore (t: Test, service: Service, options: Partial<DatabaseStoreOptions> = {}): OpenDatabaseStore {
   const table = options.table ?? newTable()
-  const url = service.url(t)
+  // Asked once: what the directory of a test holds is gone when it is asked for again.
+  const url = typeof options.connection === 'string' ? options.connection : service.url(t)
   const warnings: Warning[] = []
   const store = new DatabaseStore({ connection: url, table, createTable: true, report: warning => { warnings.push(warning) }, ...options })
   t.teardown(async () => {
