@@ -28,6 +28,11 @@ export type { DatabaseStoreOptions } from './stores/database/store.ts'
 export { FileStore } from './stores/file/store.ts'
 export type { FileStoreOptions } from './stores/file/store.ts'
 export { MemoryStore } from './stores/memory.ts'
+export { fromConnectStore } from './stores/connect.ts'
+export type { ConnectSession, ConnectStore, ConnectStoreOptions } from './stores/connect.ts'
+export { RedisStore } from './stores/redis/store.ts'
+export type { RedisStoreOptions } from './stores/redis/store.ts'
+export type { RedisClient } from './stores/redis/client.ts'
 export type {
   LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version
 } from './stores/store.ts'

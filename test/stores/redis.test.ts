@@ -7,8 +7,9 @@ import { Redis as Iovalkey } from 'iovalkey'
 import { createClient, createCluster } from 'redis'
 import t from 'tap'
 import type { Test } from 'tap'
-import { RedisStore, SessionConfigError } from '../../src/index.ts'
+import { RedisStore } from '../../src/index.ts'
 import type { NewRecord, RedisStoreOptions, SessionWarning, StoreKey, Version } from '../../src/index.ts'
+import type { IoredisClient } from '../../src/stores/redis/client.ts'
 import { connect } from '../../src/stores/redis/open.ts'
 import { hasRedisServer, redisCluster, redisServer } from '../helpers/redis-server.ts'
 import type { RedisServer } from '../helpers/redis-server.ts'
@@ -153,10 +154,10 @@ t.test('what is no connection is refused at once, without telling the password',
 t.test('a URL without a client that could open it is an error that says what to install', async t => {
   const options = { timeout: 100, onFault () {}, onReady () {} }
   await t.rejects(connect('redis://127.0.0.1', ['@ambient-session/missing', '@ambient-session/missing-too'], options), {
-    constructor: SessionConfigError, message: /\(@ambient-session\/missing, @ambient-session\/missing-too\): npm i ioredis/
+    code: 'ERR_SESSION_CONFIG', message: /\(@ambient-session\/missing, @ambient-session\/missing-too\): npm i ioredis/
   })
   const broken = join(t.testdir({ 'broken.js': "import 'ambient-session-missing'" }), 'broken.js')
-  await t.rejects(connect('redis://127.0.0.1', [broken], options), { code: 'ERR_MODULE_NOT_FOUND' }, 'a client that is there but broken says why')
+  await t.rejects(connect('redis://127.0.0.1', [broken], options), { message: /'ambient-session-missing'/ }, 'a client that is there but broken says why')
 })
 
 t.test('in the server', { skip }, async t => {
@@ -261,17 +262,12 @@ t.test('a command that a client sends again is done once', { skip }, async t => 
   const server = await redisServer(t)
   const client = new Ioredis(server.port)
   t.teardown(() => { client.disconnect() })
+  // As when the connection was lost between the first and its answer.
   const store = new RedisStore({
-    connection: {
-      get status () { return client.status },
-      connect: async () => { await client.connect() },
-      once: (event, listener) => client.once(event, listener),
-      // As when the connection was lost between the first and its answer.
-      async call (command, args) {
-        await client.call(command, args)
-        return await client.call(command, args)
-      }
-    }
+    connection: calling(client, async (command, args) => {
+      await client.call(command, args)
+      return await client.call(command, args)
+    })
   })
   const { key, version } = await create(store, '0')
   const second = await store.compareAndSet(key, recordOf('1'), version)
@@ -289,15 +285,10 @@ t.test('a session and its user take so many round trips', { skip }, async t => {
   t.teardown(() => { client.disconnect() })
   let commands = 0
   const store = new RedisStore({
-    connection: {
-      get status () { return client.status },
-      connect: async () => { await client.connect() },
-      once: (event, listener) => client.once(event, listener),
-      async call (command, args) {
-        commands++
-        return await client.call(command, args)
-      }
-    }
+    connection: calling(client, async (command, args) => {
+      commands++
+      return await client.call(command, args)
+    })
   })
   const trips = async (work: () => Promise<unknown>): Promise<number> => {
     const before = commands
@@ -360,6 +351,13 @@ t.test('where nobody is told, an outage is a warning of the process', { skip }, 
   while (warnings.length === 0) await delay(5)
   t.same(warnings, ['AMBIENT_SESSION_STORE'])
 })
+
+/** A client that does something else with commands. */
+function calling (client: Ioredis, call: (command: string, args: string[]) => Promise<unknown>): IoredisClient {
+  return new Proxy(client, {
+    get: (target, name) => name === 'call' ? call : Reflect.get(target, name, target) as unknown
+  })
+}
 
 /** Runs a process of its own to its end; see redis-child.ts for what it can do. */
 async function child (t: Test, ...args: [url: string, command: string, key: StoreKey, count: number]): Promise<void> {

@@ -3,20 +3,24 @@
  * and an application's types need not be those of the package installed here.
  */
 
+/** What clients say of their connection: that it is there, or that it will never be again. */
+interface Emitter {
+  once (event: 'ready' | 'end', listener: () => void): this
+  off (event: 'ready' | 'end', listener: () => void): this
+}
+
 /** A client of ioredis or iovalkey, or their Cluster. This is also what `@fastify/redis` gives. */
-export interface IoredisClient {
+export interface IoredisClient extends Emitter {
   readonly status: string
   call (command: string, args: string[]): Promise<unknown>
   connect (): Promise<unknown>
-  once (event: 'ready', listener: () => void): unknown
 }
 
 /** A client of node-redis, which is the package `redis`. */
-export interface NodeRedisClient {
+export interface NodeRedisClient extends Emitter {
   readonly isOpen: boolean
   readonly isReady: boolean
   sendCommand (args: string[]): Promise<unknown>
-  once (event: 'ready', listener: () => void): unknown
 }
 
 /** A cluster of node-redis. */
@@ -37,21 +41,23 @@ export interface Connection {
   send (command: string, args: string[], key: string): Promise<unknown>
 }
 
+const CLOSED = 'the client has been closed'
+
 /** @returns undefined when it is none of the clients known */
 export function connectionOf (client: unknown): Connection | undefined {
   if (typeof client !== 'object' || client === null) return undefined
   if (isIoredis(client)) return ioredis(client)
-  if (isNodeRedis(client)) return nodeRedis(client)
   if (isNodeRedisCluster(client)) return nodeRedisCluster(client)
+  if (isNodeRedis(client)) return nodeRedis(client)
   return undefined
 }
 
 export function ioredis (client: IoredisClient): Connection {
-  const ready = shared(done => client.once('ready', done))
+  const ready = connected(client)
   return {
     isReady: () => client.status === 'ready',
     async ready () {
-      if (client.status === 'end') throw new Error('the client has been closed')
+      if (client.status === 'end') throw new Error(CLOSED)
       // A lazy client connects at its first command, which waits here until it has.
       if (client.status === 'wait') client.connect().catch(() => {})
       await ready()
@@ -61,7 +67,7 @@ export function ioredis (client: IoredisClient): Connection {
 }
 
 export function nodeRedis (client: NodeRedisClient): Connection {
-  const ready = shared(done => client.once('ready', done))
+  const ready = connected(client)
   return {
     isReady: () => client.isReady,
     async ready () {
@@ -85,15 +91,19 @@ function mustBeOpen ({ isOpen }: { isOpen: boolean }): void {
   if (!isOpen) throw new Error('the client is not open: the application has not called its connect(), or has closed it')
 }
 
-/** One listener for however many wait. */
-function shared (listen: (done: () => void) => void): () => Promise<void> {
+/** One pair of listeners for however many wait. */
+function connected (client: Emitter): () => Promise<void> {
   let waiting: Promise<void> | undefined
   return () => {
-    waiting ??= new Promise(resolve => {
-      listen(() => {
+    waiting ??= new Promise((resolve, reject) => {
+      const settle = (outcome: () => void) => () => {
         waiting = undefined
-        resolve()
-      })
+        client.off('ready', onReady).off('end', onEnd)
+        outcome()
+      }
+      const onReady = settle(resolve)
+      const onEnd = settle(() => { reject(new Error(CLOSED)) })
+      client.once('ready', onReady).once('end', onEnd)
     })
     return waiting
   }

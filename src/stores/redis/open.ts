@@ -49,8 +49,8 @@ async function firstInstalled (packages: readonly string[]): Promise<{ name: str
     try {
       return { name, imported: await import(name) as unknown }
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'ERR_MODULE_NOT_FOUND' || !(error as Error).message.includes(`'${name}'`)) throw error
+      // By the message: loaders of TypeScript lose the code, and the package may be there and miss another one.
+      if (!(error as Error).message.includes(`Cannot find package '${name}'`)) throw error
     }
   }
   throw new SessionConfigError([`connection: a URL needs a client of Redis, and none is installed (${packages.join(', ')}): npm i ioredis`])

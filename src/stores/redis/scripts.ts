@@ -3,7 +3,7 @@
  * told to forget it, so that it is sent in full only where it is not known.
  *
  * Whether a session has expired is the server's decision alone: its key has a time to live, and what has expired is not
- * there. Only where a time has to be compared, the server's clock is asked.
+ * there. A key lives through the millisecond that is its end, and a session does not: hence the ends of keys one earlier.
  *
  * A server whose memory is full refuses a script's first command that needs more of it, and none after the first that has
  * written. So a commit begins with the command that stores, and is refused as a whole; moving an expiry or ending a session
@@ -72,7 +72,7 @@ recent = string.sub(stamp .. recent, 1, ${REMEMBERED * STAMP_LENGTH})
 redis.call('HSET', KEYS[1], 'version', version, 'expiresAt', ARGV[3], 'recent', recent, 'listedUntil', listedUntil, unpack(ARGV, 8 + ARGV[7]))
 if ARGV[7] ~= '0' then redis.call('HDEL', KEYS[1], unpack(ARGV, 8, 7 + ARGV[7])) end
 if found[3] ~= ARGV[3] then
-  redis.call('PEXPIREAT', KEYS[1], ARGV[3])
+  redis.call('PEXPIREAT', KEYS[1], ends - 1)
   enlist(KEYS[2], ARGV[1], ends, 0)
 end
 return version
@@ -93,7 +93,7 @@ if user and tonumber(listedUntil) < ends then
   if user ~= ARGV[5] or tonumber(ARGV[4]) < ends then return { user } end
   listedUntil = ARGV[4]
 end
-redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+redis.call('PEXPIREAT', KEYS[1], ends - 1)
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'expiresAt', ARGV[2], 'listedUntil', listedUntil)
   if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'lastActivity', ARGV[3]) end
@@ -116,7 +116,7 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[1])
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[1], 'gone', ARGV[4])
-  redis.call('PEXPIREAT', KEYS[1], ARGV[3])
+  redis.call('PEXPIREAT', KEYS[1], ARGV[3] - 1)
 end
 return 'destroyed'
 `)
