@@ -9,6 +9,7 @@ const defaults = {
   durable: false,
   table: 'sessions',
   createTable: false,
+  timeout: 2,
   lifetime: 120,
   expireOnClose: false,
   cookie: 'ambient_session',
