@@ -68,7 +68,7 @@ export async function newRedisServer (t: Test, ...options: string[]): Promise<Re
       throw new Error(`redis-server did not start: ${said.join('\n')}`)
     },
     async command (name, ...args) {
-      const client = new Redis(port, '127.0.0.1')
+      const client = new Redis({ port, enableReadyCheck: false })
       try {
         return await client.call(name, ...args)
       } finally {

@@ -117,12 +117,13 @@ export class RedisStore implements SessionStore {
     const deadline = this.#link.deadline()
     const names = this.#names(key)
     const used = lastActivity === undefined ? '' : milliseconds(lastActivity)
-    for (let user = '', listed = 0; ;) {
+    const touch = async (user: string, listed: number): Promise<boolean> => {
       const answer = await this.#link.run(TOUCH, names, [key, milliseconds(expiresAt), used, String(listed), user], deadline)
       if (!Array.isArray(answer)) return Number(answer) === 1
-      user = String(answer[0])
-      listed = await this.#enlist(user, key, expiresAt, deadline)
+      const owner = String(answer[0])
+      return await touch(owner, await this.#enlist(owner, key, expiresAt, deadline))
     }
+    return await touch('', 0)
   }
 
   async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
