@@ -70,6 +70,19 @@ export async function run (url: string, sql: string): Promise<unknown[]> {
   }
 }
 
+/** The same, on SQLite as well. */
+export async function runOn (url: string, sql: string): Promise<unknown[]> {
+  if (!url.startsWith('sqlite:')) return await run(url, sql)
+  const database = await openSqlite(url.replace('sqlite:', ''), PATIENCE)
+  try {
+    if (/^(select|show)/.test(sql)) return database.prepare(sql).all()
+    database.exec(sql)
+    return []
+  } finally {
+    database.close()
+  }
+}
+
 export function newTable (): string {
   return `t_${randomBytes(6).toString('hex')}`
 }
@@ -97,7 +110,7 @@ export function newDatabaseStore (t: Test, service: Service, options: Partial<Da
   const store = new DatabaseStore({ connection: url, table, createTable: true, report: warning => { warnings.push(warning) }, ...options })
   t.teardown(async () => {
     await store.close()
-    if (service.dialect !== 'sqlite') await run(url, `drop table if exists ${table}`)
+    if (service.dialect !== 'sqlite') await run(service.url(t), `drop table if exists ${table}`)
   })
   return { store, url, table, warnings }
 }

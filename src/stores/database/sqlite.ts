@@ -22,16 +22,16 @@ interface SqliteStatement {
 /** Opens a file with one of the drivers. */
 export type OpenFile = (file: string) => Promise<Sqlite>
 
-/** The drivers by name, the preferred one first. Their names are no literals: they need not be there, nor their types. */
-const drivers: Readonly<Record<string, OpenFile>> = {
-  async 'better-sqlite3' (file) {
-    const { default: Database } = await import(String('better-sqlite3')) as { default: new (file: string) => Sqlite }
-    return new Database(file)
-  },
-  async 'node:sqlite' (file) {
-    const { DatabaseSync } = await import(String('node:sqlite')) as { DatabaseSync: new (file: string) => Sqlite }
-    return new DatabaseSync(file)
-  }
+/** The drivers by name, the preferred one first. */
+export const drivers: Readonly<Record<string, OpenFile>> = {
+  'better-sqlite3': file => openWith('better-sqlite3', 'default', file),
+  'node:sqlite': file => openWith('node:sqlite', 'DatabaseSync', file)
+}
+
+/** @param name no literal where it is imported: the module need not be there, nor its types */
+async function openWith<Name extends string> (name: string, exported: Name, file: string): Promise<Sqlite> {
+  const { [exported]: Database } = await import(name) as Record<Name, new (file: string) => Sqlite>
+  return new Database(file)
 }
 
 const FILE_MODE = 0o600
@@ -71,11 +71,11 @@ function make (file: string): void {
 
 async function withFirstOf (choice: Readonly<Record<string, OpenFile>>, file: string): Promise<Sqlite> {
   const causes: unknown[] = []
-  for (const open of Object.values(choice)) {
+  for (const [name, open] of Object.entries(choice)) {
     try {
       return await open(file)
     } catch (error) {
-      if (!isUnusable(error)) throw error
+      if (!isUnusable(error, name)) throw error
       causes.push(error)
     }
   }
@@ -86,8 +86,8 @@ async function withFirstOf (choice: Readonly<Record<string, OpenFile>>, file: st
 }
 
 /** Whether a driver is not installed, or was built for another Node.js. */
-function isUnusable (error: unknown): boolean {
-  return isMissing(error) || (error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_FAILED'
+function isUnusable (error: unknown, name: string): boolean {
+  return isMissing(error, name) || (error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_FAILED'
 }
 
 /** A statement that gives rows; all others of the store change some. */

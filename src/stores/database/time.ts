@@ -28,13 +28,14 @@ export async function within<T> (milliseconds: number, work: (isOver: IsOver) =>
 
 /** Does something again as long as it fails for a reason that passes, a bounded number of times. */
 export async function retrying<T> (isOver: IsOver, attempt: () => Promise<T>): Promise<T> {
-  for (let n = 1; ; n++) {
+  for (let n = 1; n < ATTEMPTS; n++) {
     try {
       return await attempt()
     } catch (error) {
-      if (n === ATTEMPTS || isOver() || !isWorthRetrying(error)) throw error
+      if (isOver() || !isWorthRetrying(error)) throw error
       // At random, or those who got in each other's way would meet again.
       await delay(Math.random() * Math.min(2 ** n, MAX_BACKOFF))
     }
   }
+  return await attempt()
 }
