@@ -95,7 +95,10 @@ function openNodeRedis ({ createClient }: typeof RedisPackage, url: string, { ti
     ...nodeRedis(client),
     async close () {
       if (client.isReady) await settled(client.close(), timeout)
-      if (client.isOpen) client.destroy()
+      if (!client.isOpen) return
+      // A socket that is just being opened escapes destroy(); it is not to keep the process from ending.
+      client.unref()
+      client.destroy()
     }
   }
 }
