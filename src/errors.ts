@@ -59,13 +59,17 @@ export class SessionReadonlyError extends SessionError {
   readonly code = 'ERR_SESSION_READONLY'
 }
 
-/** The payload is larger than `maxBytes`; the stored session is unchanged. */
+/** The payload is larger than `maxBytes`, or than what cookies hold; the stored session is unchanged. */
 export class SessionTooLargeError extends SessionError {
   readonly code = 'ERR_SESSION_TOO_LARGE'
 
-  constructor (readonly bytes: number, readonly maxBytes: number) {
-    super(`the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
-      'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.')
+  /** @param place where the session would be kept */
+  constructor (readonly bytes: number, readonly maxBytes: number, place: 'store' | 'cookies' = 'store') {
+    super(place === 'store'
+      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
+        'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.'
+      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}; the browser keeps the session that it has. ` +
+        'Keep large things elsewhere and a reference to them in the session, or use another driver than \'cookie\'.')
   }
 }
 

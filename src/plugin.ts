@@ -8,7 +8,7 @@ import type { SessionHelper } from './context.ts'
 import { runInScope, useSession } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
 import type { Host } from './http/host.ts'
-import { createHost } from './http/host.ts'
+import { createHost, hostPerRequest } from './http/host.ts'
 import { RequestSession } from './http/request-session.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
@@ -43,6 +43,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   assertNobodyElse(app)
   const host = createHost(await resolveConfig(options), reportTo(app))
   const { keeper: { store, report }, config } = host
+  const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
   await store.open?.()
   if (!app.hasDecorator('parseCookie')) await app.register(cookie)
@@ -56,7 +57,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   app.addHook('onRoute', ({ config }) => { rules.of(config) })
 
   app.addHook('onRequest', (request, reply, done) => {
-    const current = new RequestSession(host, rules.of(request.routeOptions.config), request, reply)
+    const current = new RequestSession(hostOf(reply), rules.of(request.routeOptions.config), request, reply)
     request[REQUEST_SESSION] = current
     const preparation = current.prepare()
     if (preparation === undefined) return runInScope(current, done)

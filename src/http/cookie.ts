@@ -15,9 +15,22 @@ export interface Presented {
   readonly isOutdated: boolean
 }
 
-/** The session's cookie: reading it, sending it, clearing it. */
-export class SessionCookie {
+/** A cookie as a request uses it. */
+export interface RequestCookie {
   readonly name: string
+  /** Whether the browser has to be sent the session although neither its id nor its expiry is another. */
+  readonly isUnsent: boolean
+  /** @returns what the browser presented; nothing when there is no cookie, or one that the server cannot have made */
+  read (request: FastifyRequest): Presented | undefined
+  /** @param expiresAt when the session ends if it is not used again */
+  send (reply: FastifyReply, id: SessionId, expiresAt: Date): void
+  clear (reply: FastifyReply): void
+}
+
+/** The session's cookie: reading it, sending it, clearing it. */
+export class SessionCookie implements RequestCookie {
+  readonly name: string
+  readonly isUnsent = false
   readonly #signer: Signer | undefined
   readonly #secure: boolean | 'auto'
   readonly #sameSite: SessionConfig['sameSite']

@@ -193,7 +193,7 @@ export class RequestSession implements Scope, Lifecycle {
     const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
     if (outcome === 'ended') {
       cookie.clear(this.#reply)
-    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated)) {
+    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated || cookie.isUnsent)) {
       cookie.send(this.#reply, stored.id, stored.record.expiresAt)
       this.#isSent = true
     }

@@ -4,6 +4,8 @@
  * is not seen.
  */
 import { SessionStoreError } from '../errors.ts'
+import type { PlainRecord } from './plain-record.ts'
+import { plainOf, recordOf } from './plain-record.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from './store.ts'
 import { Turns } from './turns.ts'
 
@@ -18,22 +20,8 @@ export interface ConnectStore {
 export interface ConnectSession {
   /** What such stores take a session's lifetime from: some look at the time, others at the milliseconds. */
   readonly cookie: { readonly expires: Date, readonly originalMaxAge: number, readonly maxAge: number }
-  readonly ambient: ConnectRecord
-}
-
-/** A record, or a tombstone, as JSON can hold it. Times are milliseconds since 1970. */
-interface ConnectRecord {
-  readonly expiresAt: number
-  /** What a tombstone does not have. */
-  readonly record?: {
-    readonly payload: string
-    readonly version: Version
-    readonly createdAt: number
-    readonly userId?: string | undefined
-    readonly ipAddress?: string | undefined
-    readonly userAgent?: string | undefined
-    readonly lastActivity?: number | undefined
-  } | undefined
+  /** A record, or the time until which a tombstone stands. */
+  readonly ambient: PlainRecord | { readonly expiresAt: number }
 }
 
 export interface ConnectStoreOptions {
@@ -90,7 +78,7 @@ class AdaptedStore implements SessionStore {
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): Promise<boolean> {
     return this.#change(key, async (current, change) => {
       if (current === undefined || current === 'gone') return false
-      await change(() => this.#set(key, expiresAt, { ...current, ...lastActivity !== undefined && { lastActivity } }))
+      await change(() => this.#set(key, expiresAt, { ...current, expiresAt, ...lastActivity !== undefined && { lastActivity } }))
       return true
     })
   }
@@ -137,23 +125,16 @@ class AdaptedStore implements SessionStore {
       else callback(error, session)
     }))
     // What is there may have been put there by somebody else.
-    const { ambient } = (found ?? {}) as { ambient?: Partial<ConnectRecord> | null }
+    const { ambient } = (found ?? {}) as { ambient?: Partial<PlainRecord> | null }
     if (ambient?.expiresAt === undefined || ambient.expiresAt <= Date.now()) return undefined
-    if (ambient.record === undefined) return 'gone'
-    const { createdAt, lastActivity, ...record } = ambient.record
-    return {
-      ...record,
-      createdAt: new Date(createdAt),
-      expiresAt: new Date(ambient.expiresAt),
-      ...lastActivity !== undefined && { lastActivity: new Date(lastActivity) }
-    }
+    return ambient.version === undefined ? 'gone' : recordOf(ambient as PlainRecord)
   }
 
   async #set (key: StoreKey, expiresAt: Date, record?: StoredRecord): Promise<void> {
     const maxAge = Math.max(expiresAt.getTime() - Date.now(), 0) + MARGIN
     const session: ConnectSession = {
       cookie: { expires: new Date(Date.now() + maxAge), originalMaxAge: maxAge, maxAge },
-      ambient: { expiresAt: expiresAt.getTime(), record: record && written(record) }
+      ambient: record === undefined ? { expiresAt: expiresAt.getTime() } : plainOf(record)
     }
     await answered('written', callback => this.#store.set(key, session, callback))
   }
@@ -161,10 +142,6 @@ class AdaptedStore implements SessionStore {
   async #remove (key: StoreKey): Promise<void> {
     await answered('written', callback => this.#store.destroy(key, callback))
   }
-}
-
-function written ({ payload, version, createdAt, userId, ipAddress, userAgent, lastActivity }: StoredRecord): ConnectRecord['record'] {
-  return { payload, version, createdAt: createdAt.getTime(), userId, ipAddress, userAgent, lastActivity: lastActivity?.getTime() }
 }
 
 /** @throws SessionStoreError when the store says that it has failed */
