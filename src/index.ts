@@ -34,7 +34,7 @@ export { RedisStore } from './stores/redis/store.ts'
 export type { RedisStoreOptions } from './stores/redis/store.ts'
 export type { RedisClient } from './stores/redis/client.ts'
 export type {
-  LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version
+  ListedRecord, ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
 } from './stores/store.ts'
 export type { Report, SessionWarning } from './report.ts'
 export * from './errors.ts'
