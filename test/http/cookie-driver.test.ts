@@ -24,6 +24,7 @@ function routes (app: FastifyInstance): void {
   app.post('/login', async () => { session().regenerate() })
   app.post('/logout', async () => { session().invalidate() })
   app.get('/id', async () => session().id)
+  app.get('/name', async () => session().name)
   app.get('/created', async () => session().createdAt)
   app.post('/flash', async () => { session().flash('status', 'saved') })
   app.get('/status', async () => session('status', 'nothing'))
@@ -49,6 +50,7 @@ t.test('a session goes from request to request in the browser alone', async t =>
   t.equal((await ada.get('/visit')).text, 'visit 1')
   t.equal((await ada.get('/visit')).text, 'visit 2')
   t.same(names(ada), [COOKIE])
+  t.equal((await ada.get('/name')).text, COOKIE)
   // Another server with the same secret has seen nothing of it, and needs not.
   const elsewhere = visitor(await shop(t))
   elsewhere.cookies.set(COOKIE, ada.cookies.get(COOKIE) ?? '')
