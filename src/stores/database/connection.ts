@@ -5,40 +5,13 @@ import type { Pool as PostgresPool } from 'pg'
 import { SessionConfigError } from '../../errors.ts'
 import { Database } from './database.ts'
 import type { Instance } from './database.ts'
+import type { Connection } from './instances.ts'
 import { mysqlConnections, newMysqlPool } from './mysql.ts'
 import { load } from './packages.ts'
 import { newPostgresPool, PostgresConnections } from './postgres.ts'
 import type { Dialect } from './schema.ts'
 import { openSqlite, preparedOnce } from './sqlite.ts'
 import type { Sqlite } from './sqlite.ts'
-
-/** A function of whatever parameters. */
-type Method = (...parameters: never[]) => unknown
-
-/** An instance of Kysely, of any database. */
-export interface KyselyInstance {
-  readonly getExecutor: Method
-  readonly selectFrom: Method
-}
-
-/** A `Pool` of the package `pg`. */
-export interface PostgresPoolInstance {
-  readonly connect: Method
-  readonly totalCount: number
-}
-
-/** A pool of the package `mysql2`, or of `mysql2/promise`. */
-export interface MysqlPoolInstance {
-  readonly getConnection: Method
-}
-
-/** A `Database` of the package `better-sqlite3`, or a `DatabaseSync` of `node:sqlite`. */
-export interface SqliteInstance {
-  readonly prepare: Method
-  readonly exec: Method
-}
-
-export type Connection = string | KyselyInstance | PostgresPoolInstance | MysqlPoolInstance | SqliteInstance
 
 /**
  * @param timeout milliseconds after which a connection that does not answer is given up

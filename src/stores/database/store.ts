@@ -8,9 +8,9 @@ import type {
   ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
 } from '../store.ts'
 import { connect } from './connection.ts'
-import type { Connection } from './connection.ts'
 import type { Database, Result } from './database.ts'
 import { discreet, isAlreadyMade, isColumnMissing, isDuplicate, isRefusal, isTableMissing, reasonOf } from './faults.ts'
+import type { Connection } from './instances.ts'
 import { listedIn, recordIn, rowOf } from './rows.ts'
 import { migration, migrationCommand } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
