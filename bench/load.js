@@ -1,6 +1,8 @@
 /**
  * The load: a fixed number of connections, each sending its next request when the last one has been answered. It speaks
- * just enough HTTP to be cheaper than any server, because a load that is the bottleneck makes all servers look alike.
+ * just enough HTTP to be cheaper than any server, because a load that is the bottleneck makes all servers look alike. And it
+ * never sleeps: waking another core costs the one that does it some microseconds, which a server would have to pay for each
+ * answer, unless it is so fast that the load is always busy.
  */
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -79,6 +81,31 @@ function isWhole (data) {
   return data.length >= end + END_OF_HEAD.length + Number(length[1])
 }
 
+/** Keeps the event loop turning, and counts the time in which it has nothing to do. */
+class Spinner {
+  /** Milliseconds. */
+  idle = 0
+  #isStopped = false
+
+  /** @param {() => number} workDone a number that changes whenever something has been done */
+  constructor (workDone) {
+    let before = performance.now()
+    let done = workDone()
+    const turn = () => {
+      const now = performance.now()
+      if (workDone() === done) this.idle += now - before
+      before = now
+      done = workDone()
+      if (!this.#isStopped) setImmediate(turn)
+    }
+    setImmediate(turn)
+  }
+
+  stop () {
+    this.#isStopped = true
+  }
+}
+
 /** @param {string} [cookie] */
 function requestOf (path, cookie) {
   const cookieLine = cookie === undefined ? '' : `Cookie: ${cookie}\r\n`
@@ -106,26 +133,28 @@ async function run ({ port, path, cookies, connections, leadIn, duration }) {
     const own = cookies.length === 0 ? requests : requests.filter((_, index) => index % connections === number)
     return new Connection(port, own, count)
   })
+  const spinner = new Spinner(() => answers)
   const allClosed = Promise.all(open.map(({ closed }) => closed))
   await Promise.race([delay(leadIn), allClosed])
 
   latencies = []
   const begin = performance.now()
-  const cpuBefore = process.cpuUsage()
+  const idleBefore = spinner.idle
   await Promise.race([delay(duration), allClosed])
   const elapsed = performance.now() - begin
   const counted = latencies
   latencies = []
-  const { user, system } = process.cpuUsage(cpuBefore)
+  const idle = spinner.idle - idleBefore
 
   for (const connection of open) connection.stop()
   await allClosed
+  spinner.stop()
   return {
     answers,
     rate: counted.length / elapsed * 1000,
     p99: percentile(counted, 0.99),
     max: percentile(counted, 1),
-    busy: (user + system) / 1000 / elapsed
+    busy: 1 - idle / elapsed
   }
 }
 

@@ -7,7 +7,6 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { Child } from './lib/child.js'
 import { findCores } from './lib/cores.js'
 import { fill, recordOf } from './lib/fill.js'
@@ -119,26 +118,19 @@ async function watchSweeping () {
   return { without: summarize(without), during: summarize(during), ...sweep, memoryBefore, memoryAfter }
 }
 
-/** How late the event loop comes round when nothing is asked of the server, and when writes are. */
+/** How long each call of the store keeps the event loop while the server writes as much as it can. */
 async function watchWriting () {
   const { server, directory } = await start('writing')
   const work = { path: '/write', cookies: await createSessions(server.port, VISITORS), duration }
   const visit = () => server.visit(load, work)
   console.log('writing …')
   await visit()
-  const idle = await watchDelay(server, () => delay(duration))
+  await server.ask('startWatchingCalls')
   const visits = []
-  const busy = await watchDelay(server, async () => {
-    for (let round = 0; round < rounds; round++) visits.push(await visit())
-  })
+  for (let round = 0; round < rounds; round++) visits.push(await visit())
+  const calls = await server.ask('stopWatchingCalls')
   await leave(server, directory)
-  return { idle, busy, ...summarize(visits) }
-}
-
-async function watchDelay (server, doIt) {
-  await server.ask('startWatchingDelay')
-  await doIt()
-  return await server.ask('stopWatchingDelay')
+  return { calls, ...summarize(visits) }
 }
 
 function summarize (visits) {

@@ -53,9 +53,14 @@ export function hasSession (): boolean {
   return context.getStore()?.hasSession ?? false
 }
 
+/** Whether {@link session} would find this scope's session here. */
+export function isInScope (scope: Scope): boolean {
+  return context.getStore() === scope
+}
+
 /** Runs a function in whose flow {@link session} finds this scope's session. */
 export function runInScope<T> (scope: Scope, fn: () => T): T {
-  return context.getStore() === scope ? fn() : context.run(scope, fn)
+  return context.run(scope, fn)
 }
 
 /** What `session(…)` and `req.session(…)` do with their arguments. */

@@ -1,11 +1,11 @@
 /** The Fastify plugin: the way of a request, from top to bottom. */
-import cookie from '@fastify/cookie'
+import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/schema.ts'
 import type { SessionHelper } from './context.ts'
-import { runInScope, useSession } from './context.ts'
+import { isInScope, runInScope, useSession } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
 import type { Host } from './http/host.ts'
 import { createHost, hostPerRequest } from './http/host.ts'
@@ -46,7 +46,6 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
   await store.open?.()
-  if (!app.hasDecorator('parseCookie')) await app.register(cookie)
 
   app.decorate(HOST, host)
   app.decorateRequest(REQUEST_SESSION, null)
@@ -61,24 +60,15 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     request[REQUEST_SESSION] = current
     const preparation = current.prepare()
     if (preparation === undefined) return runInScope(current, done)
-    preparation.then(() => { proceed(current, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
+    preparation.then(() => { proceed(current, reply, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
   })
 
-  app.addHook('onSend', (request: FastifyRequest, _reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
+  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
     const commitment = current.finish()
-    // Where the reply was sent from a callback that had lost the flow, the rest of the request finds it again here.
-    if (commitment === undefined) runInScope(current, done)
-    else commitment.then(() => { proceed(current, done) }, done)
-  })
-
-  app.addHook('onResponse', (request, _reply, done) => {
-    const current = request[REQUEST_SESSION]
-    if (current == null) return done()
-    current.end()
-    // A response that was held back behind another one of its connection ends in the flow of that other request.
-    runInScope(current, done)
+    if (commitment !== undefined) commitment.then(() => { proceed(current, reply, done) }, done)
+    else keepInScope(current, reply, done)
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
@@ -92,14 +82,31 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
  * Goes on with a request after something asynchronous. What goes on may throw: a response that cannot be sent, for example.
  * That is for Fastify to answer, which cannot see it from within a promise of ours.
  */
-function proceed (scope: RequestSession, done: (error?: Error) => void): void {
-  runInScope(scope, () => {
+function proceed (scope: RequestSession, reply: FastifyReply, done: (error?: Error) => void): void {
+  keepInScope(scope, reply, () => {
     try {
       done()
     } catch (error) {
       done(error as Error)
     }
   })
+}
+
+/**
+ * Goes on in the request's flow, in which the hooks that follow find its session. Usually this is that flow. A reply that
+ * was sent from a callback of another flow comes back to its own here; and a response that is held back behind another one
+ * of its connection would end in the flow of that other request, so its events are brought back, too.
+ */
+function keepInScope (scope: RequestSession, { raw }: FastifyReply, next: () => void): void {
+  const isHere = isInScope(scope)
+  if (!isHere || raw.socket === null) emitInScope(scope, raw)
+  if (isHere) next()
+  else runInScope(scope, next)
+}
+
+function emitInScope (scope: RequestSession, response: ServerResponse): void {
+  const emit = response.emit.bind(response) as (...args: unknown[]) => boolean
+  response.emit = (...args: unknown[]) => runInScope(scope, () => emit(...args))
 }
 
 function isSwept (store: SessionStore): store is SweptStore {

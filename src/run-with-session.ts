@@ -7,11 +7,14 @@ import { isSessionId, keyOf } from './session/id.ts'
 import type { Keeper } from './session/keeper.ts'
 import { nothing, startFrom } from './session/keeper.ts'
 import type { SessionValues } from './session/keys.ts'
+import { KnownSessions } from './session/known.ts'
 import { plainPayload } from './session/payload.ts'
 import { CommitSequence } from './session/sequence.ts'
 import { Session } from './session/session.ts'
 import type { Start } from './session/unit-of-work.ts'
 import { UnitOfWork } from './session/unit-of-work.ts'
+import type { Tree } from './session/paths.ts'
+import { emptyState } from './session/state.ts'
 import { encode, decode } from './session/values.ts'
 import { nullStore } from './stores/null.ts'
 
@@ -28,7 +31,7 @@ const nowhere: Keeper = {
   lifetime: { idle: 0, absolute: undefined },
   grace: 0,
   maxBytes: Infinity,
-  opened: new WeakMap(),
+  known: new KnownSessions(),
   report: () => {}
 }
 
@@ -77,9 +80,7 @@ function scopeOf (start: Start, keeper: Keeper, name: string): { scope: Scope, c
 }
 
 function startWith (data: SessionValues): Start {
-  const { state } = nothing()
-  state.data = decode(encode(data, 'session')) as typeof state.data
-  return { ...nothing(), state }
+  return { ...nothing(), state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree } }
 }
 
 function isStored (target: StoredSession | SessionValues): target is StoredSession {

@@ -6,6 +6,7 @@ export const formatRate = rate => whole.format(rate)
 export const formatCount = count => whole.format(count)
 export const formatRatio = ratio => ratio.toFixed(2)
 export const formatMilliseconds = milliseconds => milliseconds.toFixed(2)
+export const formatFine = milliseconds => milliseconds.toFixed(3)
 export const formatMicroseconds = microseconds => microseconds.toFixed(1)
 export const formatMegabytes = bytes => `${whole.format(bytes / 1e6)} MB`
 

@@ -1,5 +1,5 @@
 /** What `npm run bench:many` found, for docs/performance.md. */
-import { formatCount, formatMegabytes, formatMicroseconds, formatMilliseconds, formatRate, formatRatio, tableOf } from './format.js'
+import { formatCount, formatFine, formatMegabytes, formatMicroseconds, formatMilliseconds, formatRate, formatRatio, tableOf } from './format.js'
 import { sentenceOf } from './machine.js'
 
 export function pageOfMany ({ machine, settings, reading, sweeping, writing }) {
@@ -30,11 +30,10 @@ export function pageOfMany ({ machine, settings, reading, sweeping, writing }) {
       `${formatRate(sweeping.removed / sweeping.seconds)} per second. ` +
       `The server's peak memory (RSS) was ${formatMegabytes(sweeping.memoryBefore)} before it and ${formatMegabytes(sweeping.memoryAfter)} at its end.`,
     '',
-    '### The event loop under writes',
+    '### How long a call of the store keeps the event loop',
     '',
-    tableOf(['event loop, from one look to the next', 'p99, ms', 'longest, ms'], [
-      ['idle', formatMilliseconds(writing.idle.p99), formatMilliseconds(writing.idle.max)],
-      [`${formatRate(writing.rate)} writes per second`, formatMilliseconds(writing.busy.p99), formatMilliseconds(writing.busy.max)]
+    tableOf(['under', 'calls', 'median, ms', 'p99, ms', 'longest, ms'], [
+      [`${formatRate(writing.rate)} writes per second`, formatCount(writing.calls.count), formatFine(writing.calls.p50), formatFine(writing.calls.p99), formatFine(writing.calls.max)]
     ])
   ].join('\n')
 }

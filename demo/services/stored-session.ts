@@ -6,7 +6,7 @@ import { sessionFiles } from '../session-files.ts'
 const store = new FileStore({ directory: sessionFiles, report: () => {} })
 
 /** @returns the record as the last request left it, or nothing when this visitor has none */
-export function storedSession (): StoredRecord | undefined {
-  const record = store.read(session().key)
+export async function storedSession (): Promise<StoredRecord | undefined> {
+  const record = await store.read(session().key)
   return record === 'gone' ? undefined : record
 }

@@ -7,8 +7,8 @@ import type { Html } from './html.ts'
 import { html } from './html.ts'
 import { layout } from './layout.ts'
 
-export function sessionPage (): Html {
-  const record = storedSession()
+export async function sessionPage (): Promise<Html> {
+  const record = await storedSession()
   return layout({
     title: 'Your session',
     content: html`

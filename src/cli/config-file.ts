@@ -16,6 +16,9 @@ export default defineConfig({
   // Wait for the disk on every commit, so that a power failure loses none.
   // durable: false,
 
+  // Read the files through the thread pool: for directories on slow storage, such as a network file system.
+  // asyncReads: false,
+
   // Server of the drivers 'redis' and 'database': a URL (redis://, rediss://, postgres://, mysql://, mariadb://,
   // sqlite:FILE) or a client. A URL with a password is better kept in SESSION_CONNECTION.
   // connection: null,

@@ -10,6 +10,7 @@ const READERS: Record<OptionName, Reader> = {
   driver: asText,
   files: asText,
   durable: asFlag,
+  asyncReads: asFlag,
   connection: asText,
   table: asText,
   createTable: asFlag,

@@ -26,6 +26,11 @@ export interface CamelCaseOptions {
   /** File store: wait for the disk on every commit, so that a power failure loses none. Default: `false`. */
   durable?: Optional<boolean>
   /**
+   * File store: read through the thread pool, before the handler runs, so that slow storage (a network file system) does
+   * not hold up the event loop. On a local disk it costs more than it saves. Default: `false`.
+   */
+  asyncReads?: Optional<boolean>
+  /**
    * Where the drivers `redis` and `database` find their server: a URL (`redis://`, `rediss://`, `postgres://`, `mysql://`,
    * `mariadb://`, `sqlite:FILE`), or the client that the application already has. Default: none.
    */
@@ -99,6 +104,7 @@ export interface SessionConfig {
   /** An absolute path. */
   readonly files: string
   readonly durable: boolean
+  readonly asyncReads: boolean
   readonly connection?: string | object | undefined
   readonly table: string
   readonly createTable: boolean

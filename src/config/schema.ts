@@ -60,6 +60,7 @@ export const sessionSchema = z.strictObject({
     .transform(driver => driver === 'array' ? 'memory' : driver),
   files: matching(/./, 'the path of a directory').default('storage/framework/sessions'),
   durable: flag.default(false),
+  asyncReads: flag.default(false),
   connection: z.custom<string | object>(isConnection, expected(
     'a URL that begins with redis://, rediss://, postgres://, mysql://, mariadb:// or sqlite:, or a client object', conceal)).optional(),
   table: matching(TABLE_NAME, 'the name of a table').default('sessions'),

@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
 import type { Report } from '../report.ts'
 import type { Keeper } from '../session/keeper.ts'
+import { KnownSessions } from '../session/known.ts'
 import { plainPayload, sealedPayload } from '../session/payload.ts'
 import { createStore } from '../stores/create.ts'
 import { KeyedLock } from '../stores/keyed-lock.ts'
@@ -48,7 +49,7 @@ export function createHost (config: SessionConfig, report: Report): Host {
       store,
       report,
       maxBytes,
-      opened: new WeakMap(),
+      known: new KnownSessions(),
       format: encrypt ? sealedPayload(secret) : plainPayload,
       lifetime: { idle: lifetime * MINUTE, absolute: absoluteLifetime === undefined ? undefined : absoluteLifetime * MINUTE },
       grace: grace * 1000

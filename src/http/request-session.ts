@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../context.ts'
 import { SessionContextError, SessionHeadersSentError, SessionLockTimeoutError } from '../errors.ts'
-import { keyOf } from '../session/id.ts'
 import type { Found } from '../session/keeper.ts'
 import { nothing, startFrom } from '../session/keeper.ts'
 import { CommitSequence } from '../session/sequence.ts'
@@ -10,7 +9,7 @@ import { Session } from '../session/session.ts'
 import type { Start } from '../session/unit-of-work.ts'
 import { UnitOfWork } from '../session/unit-of-work.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
-import { markAsPersonal } from './caching.ts'
+import { varyByCookie } from './caching.ts'
 import type { Presented } from './cookie.ts'
 import type { Host } from './host.ts'
 import { isPage, urlOf } from './page.ts'
@@ -30,6 +29,8 @@ export class RequestSession implements Scope, Lifecycle {
   #answer: (() => Found) | undefined
   #unlock: Unlock | undefined
   #hasFailed = false
+  /** Whether what is unsaved when the response has left is going to be reported. */
+  #isWatched = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
   #isSent = false
 
@@ -75,7 +76,7 @@ export class RequestSession implements Scope, Lifecycle {
     const page = recordsPage ? urlOf(this.#request) : undefined
     if (page !== undefined) this.session.setPreviousUrl(page)
     if (this.#work?.isOpen !== true) return undefined
-    markAsPersonal(this.#reply)
+    varyByCookie(this.#reply)
     try {
       const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
       if (committed !== undefined) return committed.then(() => { this.#tellBrowser() }, (error: unknown) => this.#fail(error))
@@ -86,36 +87,7 @@ export class RequestSession implements Scope, Lifecycle {
     return undefined
   }
 
-  /** The response has left: from now on changes are only kept when they are saved. */
-  end (): void {
-    this.release()
-    const work = this.#work
-    if (work === undefined) return
-    let isScheduled = false
-    const report = (): void => {
-      isScheduled = false
-      const keys = work.unsaved
-      if (keys.length === 0) return
-      this.#host.keeper.report({
-        code: 'AMBIENT_SESSION_UNSAVED',
-        message: this.#hasFailed
-          ? `a request's changes to its session are lost, because they could not be stored: ${keys.join(', ')}. The error of the request says why`
-          : `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
-            'Change it before the response is sent, or call `await session().save()` after the change',
-        key: work.key,
-        keys
-      })
-    }
-    work.onChange = () => {
-      // Time for a save() right behind the change.
-      if (!isScheduled) setImmediate(report)
-      isScheduled = true
-    }
-    report()
-  }
-
-  /** Lets go of the session's lock, if the route holds one. */
-  release (): void {
+  #release (): void {
     const unlock = this.#unlock
     this.#unlock = undefined
     if (unlock === undefined) return
@@ -134,8 +106,8 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   async #lockAndLoad (presented: Presented, isLazy: boolean): Promise<void> {
-    const { store } = this.#host.keeper
-    const key = keyOf(presented.id)
+    const { store, known } = this.#host.keeper
+    const key = known.keyOf(presented.id)
     try {
       await this.#takeLock(key)
       if (isLazy) return
@@ -158,8 +130,8 @@ export class RequestSession implements Scope, Lifecycle {
       throw error
     }
     // The client may have left while the request waited for its turn.
-    if (this.#reply.raw.destroyed) this.release()
-    else this.#reply.raw.once('close', () => { this.release() })
+    if (this.#reply.raw.destroyed) this.#release()
+    else this.#reply.raw.once('close', () => { this.#release() })
   }
 
   #begin (): Session {
@@ -167,6 +139,7 @@ export class RequestSession implements Scope, Lifecycle {
       throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
     }
     this.#work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
+    this.#work.onChange = () => { this.#watch() }
     this.#commits = new CommitSequence(this.#work, this.#host.keeper)
     return new Session(this.#work, this)
   }
@@ -175,10 +148,37 @@ export class RequestSession implements Scope, Lifecycle {
     const { keeper, cookie } = this.#host
     const presented = this.#presented ??= cookie.read(this.#request)
     if (presented === undefined) return nothing()
-    const key = keyOf(presented.id)
+    const key = keeper.known.keyOf(presented.id)
     // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
     const found = this.#answer === undefined ? keeper.store.read(key) as Found : this.#answer()
     return startFrom(keeper, presented.id, key, found)
+  }
+
+  /** What was changed has to be stored by the time the response has left, or soon after. */
+  #watch (): void {
+    if (this.#isWatched) return
+    this.#isWatched = true
+    const report = (): void => { this.#reportUnsaved() }
+    const { raw } = this.#reply
+    // Time for a save() right behind the change.
+    if (raw.closed) setImmediate(report)
+    else raw.once('close', report)
+  }
+
+  #reportUnsaved (): void {
+    this.#isWatched = false
+    const work = this.#work
+    const keys = work?.unsaved ?? []
+    if (work === undefined || keys.length === 0) return
+    this.#host.keeper.report({
+      code: 'AMBIENT_SESSION_UNSAVED',
+      message: this.#hasFailed
+        ? `a request's changes to its session are lost, because they could not be stored: ${keys.join(', ')}. The error of the request says why`
+        : `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
+          'Change it before the response is sent, or call `await session().save()` after the change',
+      key: work.key,
+      keys
+    })
   }
 
   #fail (error: unknown): never {

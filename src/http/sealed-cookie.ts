@@ -12,6 +12,7 @@ import type { NewRecord, Version } from '../stores/store.ts'
 import type { FindCookie } from './cookie-chunks.ts'
 import { capacityOf, chunkName, countChunks, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
 import { findCookie } from './cookie-header.ts'
+import { CLEARED, CookieLines } from './set-cookie.ts'
 
 /** A session as its cookies say it. */
 export interface Carried {
@@ -27,18 +28,19 @@ const ANY_ID = newSessionId()
 const LONGEST_AGE = '; Max-Age=9999999999'
 /** Nobody compares the versions of different cookies. */
 const ONLY_VERSION = 1 as Version
-const CLEARED = '; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT'
 
 export class SealedCookie {
   readonly name: string
-  readonly #config: SessionConfig
+  readonly #lines: CookieLines
+  readonly #isPersistent: boolean
   readonly #format: PayloadFormat
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
   readonly #purpose: StoreKey
 
   constructor (config: SessionConfig) {
     this.name = config.cookie
-    this.#config = config
+    this.#lines = new CookieLines(config)
+    this.#isPersistent = !config.expireOnClose
     this.#format = sealedPayload(config.secret)
     this.#purpose = `cookie ${config.cookie}` as StoreKey
   }
@@ -73,9 +75,9 @@ export class SealedCookie {
    */
   send (reply: FastifyReply, carried: Carried, present: number): number {
     const maxAge = Math.round((carried.record.expiresAt.getTime() - Date.now()) / 1000)
-    const lifetime = this.#config.expireOnClose ? '' : `; Max-Age=${maxAge}`
+    const lifetime = this.#isPersistent ? `; Max-Age=${maxAge}` : ''
     const chunks = split(this.#seal(carried), this.#rooms(reply))
-    for (const [index, chunk] of chunks.entries()) this.#append(reply, this.#line(reply, index, chunk + lifetime))
+    for (const [index, chunk] of chunks.entries()) this.#lines.append(reply, chunkName(this.name, index), chunk + lifetime)
     this.clear(reply, present, chunks.length)
     return chunks.length
   }
@@ -86,7 +88,7 @@ export class SealedCookie {
    * @param from how many of them stay
    */
   clear (reply: FastifyReply, present: number, from = 0): void {
-    for (let index = from; index < present; index++) this.#append(reply, this.#line(reply, index, CLEARED))
+    for (let index = from; index < present; index++) this.#lines.append(reply, chunkName(this.name, index), CLEARED)
   }
 
   #seal ({ id, record }: Carried): string {
@@ -96,38 +98,12 @@ export class SealedCookie {
 
   /** How many characters fit into the value of each cookie. */
   #rooms (reply: FastifyReply): number[] {
-    return Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#line(reply, index, LONGEST_AGE).length)
-  }
-
-  #append (reply: FastifyReply, line: string): void {
-    // On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be.
-    if (reply.sent) reply.raw.appendHeader('set-cookie', line)
-    else reply.header('set-cookie', line)
-  }
-
-  #line ({ request }: FastifyReply, index: number, value: string): string {
-    const { secure } = this.#config
-    const isSecure = secure === 'auto' ? request.protocol === 'https' : secure
-    return `${chunkName(this.name, index)}=${value}${attributesOf(this.#config, isSecure)}`
+    return Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.line(reply, chunkName(this.name, index), LONGEST_AGE).length)
   }
 }
 
 function finderIn ({ headers: { cookie = '' } }: FastifyRequest): FindCookie {
   return name => findCookie(cookie, name)
-}
-
-/** The attributes of RFC 6265, section 4.1, that are the same for every cookie; the options have been checked by then. */
-function attributesOf ({ path, domain, httpOnly, sameSite, partitioned }: SessionConfig, isSecure: boolean): string {
-  // Browsers refuse SameSite=None and Partitioned without Secure; over plain HTTP their own default is the next best.
-  const sites = sameSite === 'none' && !isSecure ? 'lax' : sameSite
-  return [
-    domain === undefined ? '' : `; Domain=${domain}`,
-    `; Path=${path}`,
-    httpOnly ? '; HttpOnly' : '',
-    isSecure ? '; Secure' : '',
-    isSecure && partitioned ? '; Partitioned' : '',
-    `; SameSite=${sites.charAt(0).toUpperCase()}${sites.slice(1)}`
-  ].join('')
 }
 
 /** Base64 as base64url, and the colon as a dot: nothing that a cookie would have to escape. */

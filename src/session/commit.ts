@@ -13,7 +13,7 @@ import { andThen } from './maybe-promise.ts'
 import { replay, subjectOf } from './mutations.ts'
 import type { SessionState } from './state.ts'
 import { emptyState, encodeState } from './state.ts'
-import type { Batch, StoredOrigin, UnitOfWork } from './unit-of-work.ts'
+import type { Batch, Change, StoredOrigin, UnitOfWork } from './unit-of-work.ts'
 
 /** A session in which nothing is, and which is not stored for that. */
 const EMPTY = encodeState(emptyState())
@@ -64,18 +64,19 @@ function write (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Ou
 }
 
 /** Stores a session for the first time, unless nothing was put into it. */
-async function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): Promise<Outcome> {
-  const text = batch.outcome?.after ?? replayedText(emptyState(), batch)
-  if (text === EMPTY) {
+function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
+  const change = batch.outcome ?? replayOn(undefined, emptyState(), batch)
+  if (change.after === EMPTY) {
     work.settle({ kind: 'none' }, batch)
     return 'same'
   }
   const now = Date.now()
   const key = keyOf(batch.id)
-  const record = sealed(keeper, key, text, now, expiryFrom(now, now, keeper.lifetime))
-  const version = await writeNew(keeper, key, record, undefined)
-  work.settle({ kind: 'stored', id: batch.id, key, record: { ...record, version } }, batch)
-  return 'renewed'
+  const record = sealed(keeper, key, change.after, now, expiryFrom(now, now, keeper.lifetime))
+  return andThen(writeNew(keeper, key, record, undefined), version => {
+    settleStored(work, batch, keeper, change, key, record, version)
+    return 'renewed'
+  })
 }
 
 /** Whether it is time to move a record's expiry. */
@@ -99,7 +100,7 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
  * @param current what is stored now, as far as is known
  */
 function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper, current = origin.record): MaybePromise<Outcome> {
-  const { id, key } = origin
+  const { key } = origin
   const change = changeOf(keeper, key, current, current === origin.record, batch)
   if (change === undefined) return drop(work, batch, keeper)
   const now = Date.now()
@@ -112,7 +113,7 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
   return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
     if (answer === 'gone') return drop(work, batch, keeper)
     if (answer === 'conflict') return updateAgain(work, origin, batch, keeper)
-    work.settle({ kind: 'stored', id, key, record: { ...next, version: answer } }, batch)
+    settleStored(work, batch, keeper, change, key, next, answer)
     return isDue ? 'renewed' : 'same'
   })
 }
@@ -139,7 +140,7 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
     version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
-      work.settle({ kind: 'stored', id: batch.id, key, record: { ...next, version } }, batch)
+      settleStored(work, batch, keeper, change, key, next, version)
       return 'renewed'
     }
     current = destroyed === 'conflict' ? await living(keeper, oldKey) : undefined
@@ -162,15 +163,24 @@ async function end (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper
  *
  * @returns undefined when the record cannot be read any more
  */
-function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound: boolean, batch: Batch): { before: string | undefined, after: string } | undefined {
+function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound: boolean, batch: Batch): Change | undefined {
   if (isFound && batch.outcome !== undefined) return batch.outcome
   const opened = openRecord(keeper, key, record)
-  return opened && { before: opened.text, after: replayedText(opened.state, batch) }
+  return opened && replayOn(opened.text, opened.state, batch)
 }
 
-function replayedText (state: SessionState, { mutations }: Batch): string {
+/** @param state to be changed: of nobody else */
+function replayOn (before: string | undefined, state: SessionState, { mutations }: Batch): Change {
   replay(state, mutations)
-  return encodeState(state)
+  return { before, after: encodeState(state), state }
+}
+
+/** Notes what has been stored, and what it says, so that the next request need not decode it. */
+function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { after: text, state }: Change, key: StoreKey, record: NewRecord, version: Version): void {
+  const { payload, createdAt, expiresAt } = record
+  const { id } = batch
+  work.settle({ kind: 'stored', id, key, record: { payload, createdAt, expiresAt, version } }, batch)
+  if (state !== undefined) known.remember(id, key, payload, { text, state })
 }
 
 /** A late request: its session was ended while it was under way, or just before. */
@@ -208,10 +218,15 @@ function tombstone ({ grace }: Keeper): Date | undefined {
  * Writes under a key that nobody else knows yet. What is found there is what an earlier attempt of this same commit left:
  * it seemed to fail, or it failed later on.
  */
-async function writeNew (keeper: Keeper, key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version> {
-  const answer = await keeper.store.compareAndSet(key, record, expected)
-  const left = answer === 'conflict' ? await living(keeper, key) : undefined
-  return mustBeVersion(left === undefined ? answer : await keeper.store.compareAndSet(key, record, left.version))
+function writeNew (keeper: Keeper, key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version> {
+  return andThen(keeper.store.compareAndSet(key, record, expected), answer => {
+    return answer === 'conflict' ? writeOver(keeper, key, record) : mustBeVersion(answer)
+  })
+}
+
+async function writeOver (keeper: Keeper, key: StoreKey, record: NewRecord): Promise<Version> {
+  const left = await living(keeper, key)
+  return mustBeVersion(left === undefined ? 'conflict' : await keeper.store.compareAndSet(key, record, left.version))
 }
 
 /** A key made of 256 fresh random bits is nobody else's: any other answer is a fault of the store. */

@@ -1,4 +1,5 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
+import { randomText } from './random.ts'
 
 /** The secret in the cookie: 256 random bits, base64url. Never stored, never logged. */
 export type SessionId = string & { readonly brand: 'SessionId' }
@@ -11,7 +12,7 @@ const ID_BYTES = 32
 const ID_FORM = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 
 export function newSessionId (): SessionId {
-  return randomBytes(ID_BYTES).toString('base64url') as SessionId
+  return randomText(ID_BYTES) as SessionId
 }
 
 /** Whether a text has the form of an id. Says nothing about whether the server ever gave it out. */

@@ -3,6 +3,7 @@ import type { Report } from '../report.ts'
 import type { SessionStore, StoredRecord } from '../stores/store.ts'
 import type { Lifetime } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
+import type { KnownSessions } from './known.ts'
 import type { PayloadFormat } from './payload.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState } from './state.ts'
@@ -17,49 +18,34 @@ export interface Keeper {
   /** The largest payload, in bytes. */
   readonly maxBytes: number
   readonly report: Report
-  /** What has been opened of the records that the store holds on to: the state where it is shared, or that it was seen. */
-  readonly opened: WeakMap<StoredRecord, Opened | null>
-}
-
-/** What is in a record: the opened payload, and what it says. */
-export interface Opened {
-  readonly text: string
-  readonly state: SessionState
+  readonly known: KnownSessions
 }
 
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | 'gone' | undefined
 
+const NOTHING: Start = { origin: { kind: 'none' }, text: undefined, state: emptyState() }
+const GONE: Start = { ...NOTHING, origin: { kind: 'gone' } }
+
 /** What a unit of work starts from where no session was presented. */
 export function nothing (): Start {
-  return { origin: { kind: 'none' }, text: undefined, state: emptyState(), isShared: false }
+  return NOTHING
 }
 
 /** @returns what a unit of work starts from, given what the store has under the presented id */
 export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: Found): Start {
-  if (found === 'gone') return { ...nothing(), origin: { kind: 'gone' } }
+  if (found === 'gone') return GONE
   const { absolute = Infinity } = keeper.lifetime
-  if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return nothing()
-  const opened = openForReading(keeper, key, found)
-  return opened === undefined ? nothing() : { origin: { kind: 'stored', id, key, record: found }, ...opened }
-}
-
-/**
- * As {@link openRecord}. From the second time on that a store hands out the same record, its state is kept and shared: it
- * costs a request that only reads nothing. The first time it is the caller's own: a session that is written again and
- * again is a new record each time, and would only be decoded once more.
- */
-function openForReading (keeper: Keeper, key: StoreKey, record: StoredRecord): Opened & { isShared: boolean } | undefined {
-  const { opened } = keeper
-  const known = opened.get(record) ?? openRecord(keeper, key, record)
-  if (known === undefined) return undefined
-  const isShared = opened.has(record)
-  opened.set(record, isShared ? known : null)
-  return { ...known, isShared }
+  if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return NOTHING
+  const known = keeper.known.opened(id, found.payload)
+  const opened = known ?? openRecord(keeper, key, found)
+  if (opened === undefined) return NOTHING
+  if (known === undefined) keeper.known.remember(id, key, found.payload, opened)
+  return { origin: { kind: 'stored', id, key, record: found }, text: opened.text, state: opened.state }
 }
 
 /** @returns what is in a record, or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): Opened | undefined {
+export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
   const text = format.open(payload, key)
   try {
     if (text !== undefined) return { text, state: decodeState(text) }

@@ -10,8 +10,7 @@ import type { UnitOfWork } from './unit-of-work.ts'
 export class CommitSequence {
   readonly #work: UnitOfWork
   readonly #keeper: Keeper
-  #last: Promise<unknown> = Promise.resolve()
-  #pending = 0
+  #last: Promise<unknown> | undefined
   #outcome: Outcome = 'same'
 
   constructor (work: UnitOfWork, keeper: Keeper) {
@@ -22,7 +21,7 @@ export class CommitSequence {
   /** Whether a commit would do anything, or one is under way. */
   get isNeeded (): boolean {
     const { stored, isClean } = this.#work
-    return !isClean || this.#pending > 0 || (stored !== undefined && isRenewable(stored.record, this.#keeper))
+    return !isClean || this.#last !== undefined || (stored !== undefined && isRenewable(stored.record, this.#keeper))
   }
 
   /**
@@ -55,11 +54,11 @@ export class CommitSequence {
   }
 
   #inTurn (step: () => MaybePromise<void>): Promise<void> | undefined {
-    const result = this.#pending === 0 ? step() : this.#last.then(step)
+    const result = this.#last === undefined ? step() : this.#last.then(step)
     if (!(result instanceof Promise)) return undefined
-    const done = (): void => { this.#pending-- }
-    this.#pending++
-    this.#last = result.then(done, done)
+    const done = (): void => { if (this.#last === last) this.#last = undefined }
+    const last: Promise<void> = result.then(done, done)
+    this.#last = last
     return result
   }
 }

@@ -204,7 +204,7 @@ export class Session {
   old (): Record<string, unknown>
   old<D = undefined> (key: string, fallback?: Default<D>): unknown
   old (key?: string, fallback?: unknown): unknown {
-    const input = this.#work.own.input?.value ?? {}
+    const input = this.#work.handOutInput()
     if (key === undefined) return { ...input }
     const value = valueAt(input, key)
     if (value !== undefined) return value

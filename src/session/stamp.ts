@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomText } from './random.ts'
 
 /** Tells one flash of a key from the next flash of it. */
 export type Stamp = string & { readonly brand: 'Stamp' }
@@ -6,5 +6,5 @@ export type Stamp = string & { readonly brand: 'Stamp' }
 const BYTES = 6
 
 export function newStamp (): Stamp {
-  return randomBytes(BYTES).toString('base64url') as Stamp
+  return randomText(BYTES) as Stamp
 }

@@ -18,14 +18,14 @@ export function emptyState (): SessionState {
   return { data: {}, flashes: {}, input: undefined, token: undefined, previousUrl: undefined }
 }
 
-export function encodeState ({ data, flashes, input, token, previousUrl }: SessionState): string {
-  return encode({
-    data,
-    ...Object.keys(flashes).length > 0 && { flashes },
-    ...input !== undefined && { input },
-    ...token !== undefined && { token },
-    ...previousUrl !== undefined && { previousUrl }
-  }, 'session', MAX_DEPTH_OF_WHOLE)
+/** @throws SessionValueError when the state holds what would not come back as it went in */
+export function encodeState (state: SessionState): string {
+  return encode(written(state), 'session', MAX_DEPTH_OF_WHOLE)
+}
+
+/** As {@link encodeState}, for a state of which it is known that JSON can say all of it. */
+export function encodePlainState (state: SessionState): string {
+  return JSON.stringify(written(state))
 }
 
 /** @throws SyntaxError when the text is not an encoded state */
@@ -39,6 +39,25 @@ export function decodeState (text: string): SessionState {
     token: state.token,
     previousUrl: state.previousUrl
   }
+}
+
+/** @returns a state whose members can be set; what is in them is shared with the one given */
+export function shallowCopy ({ data, flashes, input, token, previousUrl }: Readonly<SessionState>): SessionState {
+  return { data: { ...data }, flashes: { ...flashes }, input, token, previousUrl }
+}
+
+/** The state as it is written: JSON leaves out what is undefined. */
+function written ({ data, flashes, input, token, previousUrl }: SessionState): Partial<SessionState> {
+  const written: Partial<SessionState> = { data }
+  if (hasMembers(flashes)) written.flashes = flashes
+  if (input !== undefined) written.input = input
+  if (token !== undefined) written.token = token
+  if (previousUrl !== undefined) written.previousUrl = previousUrl
+  return written
+}
+
+export function hasMembers (object: object): boolean {
+  return Object.keys(object).length > 0
 }
 
 function isObject (value: unknown): value is Tree {

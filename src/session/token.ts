@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { randomText } from './random.ts'
 
 const BYTES = 30
 
 /** @returns a CSRF token of 40 characters */
 export function newToken (): string {
-  return randomBytes(BYTES).toString('base64url')
+  return randomText(BYTES)
 }

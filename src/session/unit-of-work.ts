@@ -8,13 +8,15 @@ import { deepFreeze } from './freeze.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { keyOf, newSessionId } from './id.ts'
 import type { Mutation } from './mutations.ts'
-import { apply, replay, subjectOf } from './mutations.ts'
+import { replay, subjectOf } from './mutations.ts'
+import { OwnState } from './own-state.ts'
+import type { Tree } from './paths.ts'
 import { checkKey, rootOf, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
 import { newStamp } from './stamp.ts'
 import type { SessionState } from './state.ts'
-import { decodeState, emptyState, encodeState } from './state.ts'
-import { encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
+import { decodeState, emptyState, encodePlainState, encodeState, hasMembers } from './state.ts'
+import { copyOf, encode, isPlainText, isUnchanged, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 /** What was found for the id that the browser presented. */
 export type Origin =
@@ -25,16 +27,17 @@ export type Origin =
   /** A session that was ended a moment ago. The request works on an empty one that is never stored. */
   | { readonly kind: 'gone' }
 
+const NONE = Object.freeze({})
+
 export type StoredOrigin = Extract<Origin, { kind: 'stored' }>
 
 /** What a unit of work begins with. */
 export interface Start {
   readonly origin: Origin
-  readonly state: SessionState
+  /** Shared with others: never changed. */
+  readonly state: Readonly<SessionState>
   /** The state as text, where there is a stored one. */
   readonly text: string | undefined
-  /** Whether the state is others' as well, so that it must not be changed. */
-  readonly isShared: boolean
 }
 
 /** How a request leaves the session it came with: to a new id with its data, or for good. */
@@ -47,12 +50,23 @@ export interface Batch {
   readonly mutations: readonly Mutation[]
   readonly departure: Departure
   /**
-   * The outcome of the mutations on what was found, as text, where it is what the request sees: then nothing has to be
-   * replayed as long as nobody else has committed. Where the request sees something of its own (now(), flashes that
-   * have aged) it is undefined.
+   * The outcome of the mutations on what was found, where it is what the request sees: then nothing has to be replayed as
+   * long as nobody else has committed. Where the request sees something of its own (now(), flashes that have aged) it is
+   * undefined.
    */
-  readonly outcome: { readonly before: string | undefined, readonly after: string } | undefined
+  readonly outcome: Change | undefined
 }
+
+/** What a batch makes of a state, as texts. */
+export interface Change {
+  readonly before: string | undefined
+  readonly after: string
+  /** What `after` says, unless the application holds a part of it and could change it. Shared: never changed. */
+  readonly state: Readonly<SessionState> | undefined
+}
+
+/** Paths of this length or more may lead so deep that the depth has to be looked at. */
+const LONG_PATH = 100
 
 export class UnitOfWork {
   /** Changes are refused, flash data does not age and the expiry does not move. */
@@ -61,24 +75,26 @@ export class UnitOfWork {
   onChange: (() => void) | undefined
   readonly #find: () => Start
   #origin: Origin | undefined
-  /** The state as it was found, as text. */
-  #found: string | undefined
+  /** The state as it was found, and as text. */
+  #found: Start | undefined
   #id: SessionId | undefined
-  #state = emptyState()
-  /** Whether the state is this request's own copy, made as soon as it could be changed. */
-  #isOwn = false
+  #state: OwnState | undefined
+  /** Whether JSON alone can say the whole state, handed out objects apart. */
+  #isPlain = false
   #mutations: Mutation[] = []
   #departure: Departure = 'none'
   /** Keys put with now(): seen by this request, never stored. */
-  readonly #transient = new Set<string>()
+  #transient: Set<string> | undefined
   /** The flashes found on loading: they go with the first commit. */
-  #flashes: Record<string, Stamp> = {}
+  #flashes: Readonly<Record<string, Stamp>> = NONE
   #input: Stamp | undefined
   #aged = false
   /** Whether anything has been committed: what was found is not what is stored any more. */
   #hasSettled = false
   /** Top-level keys whose value is an object that the application holds and may change in place. */
-  readonly #handedOut = new Set<string>()
+  #handedOut: Set<string> | undefined
+  /** The old input that the application holds. */
+  #oldInput: { readonly stamp: Stamp, readonly value: Tree } | undefined
   /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
   #shadow: SessionState | undefined
   #unfolded: Mutation[] = []
@@ -95,7 +111,8 @@ export class UnitOfWork {
   }
 
   get origin (): Origin {
-    return this.#ensureOpen()
+    this.#ensureOpen()
+    return this.#origin as Origin
   }
 
   get id (): SessionId {
@@ -121,21 +138,12 @@ export class UnitOfWork {
 
   /** What the request sees: to look at, not to change, and not to hand out. */
   get state (): Readonly<SessionState> {
-    this.#ensureOpen()
-    return this.#state
-  }
-
-  /** What the request sees, as its own. */
-  get own (): SessionState {
-    this.#ensureOpen()
-    if (!this.#isOwn && this.#found !== undefined) this.#state = decodeState(this.#found)
-    this.#isOwn = true
-    return this.#state
+    return this.#ensureOpen().current
   }
 
   /** Whether there is nothing to commit. May be false when there is nothing after all, and is never wrongly true. */
   get isClean (): boolean {
-    return this.#mutations.length === 0 && this.#departure === 'none' && this.#handedOut.size === 0 && !this.#hasFlashesToAge
+    return this.#mutations.length === 0 && this.#departure === 'none' && this.#handedOut === undefined && !this.#hasFlashesToAge
   }
 
   /** What was changed and not yet committed, as names for people. */
@@ -147,27 +155,40 @@ export class UnitOfWork {
 
   /** @returns the value at a path, of which a change in place will be noticed (or, when read-only, refused) */
   handOut (path: string): unknown {
-    const value = valueAt(this.state.data, path)
+    const state = this.#ensureOpen()
+    const value = valueAt(state.current.data, path)
     if (typeof value !== 'object' || value === null) return value
-    const { data } = this.own
-    if (!this.readonly) this.#handedOut.add(rootOf(data, path))
-    return this.readonly ? deepFreeze(valueAt(data, path)) : valueAt(data, path)
+    const key = rootOf(state.current.data, path)
+    state.own(key)
+    const own = valueAt(state.current.data, path)
+    if (this.readonly) return deepFreeze(own)
+    this.#noteHandedOut(key)
+    return own
+  }
+
+  /** @returns the old input, which is the application's from then on: what it changes in it is not stored */
+  handOutInput (): Readonly<Tree> {
+    const { input } = this.state
+    if (input === undefined) return NONE
+    if (this.#oldInput?.stamp !== input.stamp) this.#oldInput = { stamp: input.stamp, value: copyOf(input.value) as Tree }
+    return this.#oldInput.value
   }
 
   /** Makes a change and records it. `value` is the application's own, where the mutation carries its encoding. */
   record (mutation: Mutation, value?: unknown): void {
     this.#assertWritable()
-    const { data } = this.own
+    const state = this.#ensureOpen()
     if (!('path' in mutation)) {
       if (mutation.op === 'flush' || mutation.op === 'replace') this.#forgetData()
-    } else if (this.#transient.has(rootOf(data, mutation.path))) {
-      if (!this.#replacesTransient(mutation)) return apply(this.#state, mutation, value)
+    } else if (this.#transient?.has(rootOf(state.current.data, mutation.path)) === true) {
+      if (!this.#replacesTransient(mutation)) return state.apply(mutation, value)
       this.#transient.delete(mutation.path)
-      delete data[mutation.path]
+      delete state.writable.data[mutation.path]
     }
-    apply(this.#state, mutation, value)
-    if ('path' in mutation) this.#watch(rootOf(this.#state.data, mutation.path), value)
-    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(this.#state.data)) this.#watch(key, member)
+    state.apply(mutation, value)
+    if ('path' in mutation) this.#watch(rootOf(state.current.data, mutation.path), value)
+    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.current.data)) this.#watch(key, member)
+    this.#isPlain &&= leavesPlain(state.current, mutation)
     this.#mutations.push(mutation)
     this.#unfolded.push(mutation)
     this.onChange?.()
@@ -177,19 +198,20 @@ export class UnitOfWork {
   putTransient (key: string, value: unknown): void {
     this.#assertWritable()
     checkKey(key)
-    apply(this.own, { op: 'change', key, value: encode(value, key) }, value)
-    this.#transient.add(key)
+    this.#ensureOpen().apply({ op: 'change', key, value: encode(value, key) }, value)
+    this.#transient = (this.#transient ?? new Set()).add(key)
   }
 
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
   keep (paths?: readonly string[]): void {
     this.#assertWritable()
-    const { data } = this.own
-    for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient]) {
+    const { data } = this.state
+    for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient ?? []]) {
       const isFlash = Object.hasOwn(this.#flashes, path)
       if (isFlash && !this.#aged) {
-        delete this.#flashes[path]
-      } else if (isFlash || this.#transient.has(path)) {
+        const { [path]: _kept, ...others } = this.#flashes
+        this.#flashes = others
+      } else if (isFlash || this.#transient?.has(path) === true) {
         const value = valueAt(data, path)
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }
@@ -202,8 +224,8 @@ export class UnitOfWork {
     this.#assertWritable()
     this.#ensureOpen()
     if (how === 'end') {
-      this.#state = emptyState()
-      this.#isOwn = true
+      this.#state = new OwnState(emptyState())
+      this.#isPlain = true
       this.#mutations = []
       this.#shadow = emptyState()
       this.#unfolded = []
@@ -219,7 +241,8 @@ export class UnitOfWork {
   take (): Batch {
     const outcome = this.#outcome()
     const changes = outcome !== undefined && outcome.before === outcome.after ? [] : this.#changesInPlace()
-    const batch = { id: this.id, mutations: [...this.#mutations, ...changes, ...this.#ageing()], departure: this.#departure, outcome }
+    const mutations = this.#mutations.concat(changes, this.#ageing())
+    const batch = { id: this.id, mutations, departure: this.#departure, outcome }
     this.#mutations = []
     return batch
   }
@@ -250,22 +273,27 @@ export class UnitOfWork {
     this.#open(start)
   }
 
-  #ensureOpen (): Origin {
-    return this.#origin ?? this.#open(this.#find())
+  #ensureOpen (): OwnState {
+    return this.#state ?? this.#open(this.#find())
   }
 
-  #open ({ origin, state, text, isShared }: Start): Origin {
+  #open (start: Start): OwnState {
+    const { origin, state, text } = start
+    this.#found = start
     this.#origin = origin
-    this.#state = state
-    this.#isOwn = !isShared
-    this.#found = text
-    this.#flashes = { ...state.flashes }
+    this.#isPlain = text === undefined || isPlainText(text)
+    this.#flashes = state.flashes
     this.#input = state.input?.stamp
-    return origin
+    this.#state = new OwnState(state)
+    return this.#state
   }
 
   #watch (key: string, value: unknown): void {
-    if (typeof value === 'object' && value !== null) this.#handedOut.add(key)
+    if (typeof value === 'object' && value !== null) this.#noteHandedOut(key)
+  }
+
+  #noteHandedOut (key: string): void {
+    this.#handedOut = (this.#handedOut ?? new Set()).add(key)
   }
 
   #assertWritable (): void {
@@ -275,40 +303,55 @@ export class UnitOfWork {
   }
 
   #replacesTransient (mutation: Extract<Mutation, { path: string }>): boolean {
-    return this.#transient.has(mutation.path) && (mutation.op === 'put' || mutation.op === 'flash' || mutation.op === 'forget')
+    return this.#transient?.has(mutation.path) === true && (mutation.op === 'put' || mutation.op === 'flash' || mutation.op === 'forget')
   }
 
   #forgetData (): void {
-    this.#transient.clear()
-    this.#handedOut.clear()
-    this.#flashes = {}
+    this.#transient = undefined
+    this.#handedOut = undefined
+    this.#flashes = NONE
   }
 
   #keepInput (): void {
-    const { input } = this.#state
+    const { input } = this.state
     if (this.#aged && this.#input !== undefined && input?.stamp === this.#input) {
-      this.record({ op: 'flashInput', value: encode(input.value, 'old input'), stamp: newStamp() }, input.value)
+      this.record({ op: 'flashInput', value: encode(input.value, 'old input'), stamp: newStamp() }, copyOf(input.value))
     }
     this.#input = undefined
   }
 
-  #outcome (): Batch['outcome'] {
-    if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || this.#transient.size > 0) return undefined
+  #outcome (): Change | undefined {
+    if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || (this.#transient?.size ?? 0) > 0) return undefined
+    const state = this.#ensureOpen()
+    const found = this.#found as Start
+    const before = this.#departure === 'end' ? undefined : found.text
+    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state }
+    if (this.#handedOut === undefined) {
+      const shared = state.share()
+      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared }
+    }
     try {
-      return { before: this.#departure === 'end' ? undefined : this.#found, after: encodeState(this.state) }
+      return { before, after: encodeState(state.current), state: undefined }
     } catch {
       // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
       return undefined
     }
   }
 
+  /** Whether all that was handed out is as it was found. */
+  #isUnchanged (found: Readonly<SessionState>): boolean {
+    const { data } = this.state
+    return this.#handedOut === undefined || [...this.#handedOut].every(key => isUnchanged(data[key], found.data[key]))
+  }
+
   #changesInPlace (): Mutation[] {
-    if (this.#handedOut.size === 0) return []
+    if (this.#handedOut === undefined) return []
     const shadow = this.#upToDateShadow()
+    const { data } = this.state
     const changes: Mutation[] = []
     for (const key of this.#handedOut) {
-      if (this.#transient.has(key) || !Object.hasOwn(this.#state.data, key)) continue
-      const value = encode(this.#state.data[key], key, MAX_DEPTH_OF_WHOLE)
+      if (this.#transient?.has(key) === true || !Object.hasOwn(data, key)) continue
+      const value = encode(data[key], key, MAX_DEPTH_OF_WHOLE)
       if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key, MAX_DEPTH_OF_WHOLE) === value) continue
       changes.push({ op: 'change', key, value })
     }
@@ -318,14 +361,15 @@ export class UnitOfWork {
   }
 
   #upToDateShadow (): SessionState {
-    this.#shadow ??= this.#found === undefined ? emptyState() : decodeState(this.#found)
+    const text = this.#found?.text
+    this.#shadow ??= text === undefined ? emptyState() : decodeState(text)
     replay(this.#shadow, this.#unfolded)
     this.#unfolded = []
     return this.#shadow
   }
 
   get #hasFlashesToAge (): boolean {
-    return !this.readonly && !this.#aged && (this.#input !== undefined || Object.keys(this.#flashes).length > 0)
+    return !this.readonly && !this.#aged && (this.#input !== undefined || hasMembers(this.#flashes))
   }
 
   #ageing (): Mutation[] {
@@ -333,4 +377,11 @@ export class UnitOfWork {
     this.#aged = true
     return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
   }
+}
+
+/** Whether JSON alone can still say a state after a mutation that it could say before. */
+function leavesPlain ({ data }: Readonly<SessionState>, mutation: Mutation): boolean {
+  if ('path' in mutation && mutation.path.length >= LONG_PATH) return false
+  if (mutation.op === 'increment') return Number.isFinite(valueAt(data, mutation.path))
+  return !('value' in mutation) || isPlainText(mutation.value)
 }

@@ -75,11 +75,52 @@ export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH): Enc
  */
 export function decode (encoded: string): unknown {
   const value: unknown = JSON.parse(encoded)
-  if (!encoded.includes('{"$')) return value
+  if (isPlainText(encoded)) return value
   try {
     return revive(value)
   } catch (cause) {
     throw new SyntaxError('not the text of a session value', { cause })
+  }
+}
+
+/** Whether a text that {@link encode} has made is JSON and nothing beyond. Wrongly false of a text with that in a string. */
+export function isPlainText (encoded: string): boolean {
+  return !encoded.includes('{"$')
+}
+
+/** @returns a copy of a value that can be stored, sharing no object with it */
+export function copyOf (value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(copyOf)
+  if (!isPlainPrototype(Object.getPrototypeOf(value))) return decode(encode(value, 'session', MAX_DEPTH_OF_WHOLE))
+  const copy: Tagged = {}
+  for (const name of Object.keys(value)) copy[name] = copyOf((value as Tagged)[name])
+  return copy
+}
+
+/**
+ * Whether a value is still what it was: the same members in the same order, all the way down.
+ *
+ * @param value anything
+ * @param known a value that can be stored
+ */
+export function isUnchanged (value: unknown, known: unknown): boolean {
+  if (typeof known !== 'object' || known === null || typeof value !== 'object' || value === null) return Object.is(value, known)
+  const prototype: unknown = Object.getPrototypeOf(known)
+  if (Object.getPrototypeOf(value) !== prototype) return false
+  if (prototype !== Array.prototype && !isPlainPrototype(prototype)) return hasSameText(value, known)
+  const names = Object.keys(known)
+  const present = Object.keys(value)
+  return present.length === names.length && Object.getOwnPropertySymbols(value).length === 0 &&
+    names.every((name, index) => name === present[index] && isUnchanged((value as Tagged)[name], (known as Tagged)[name]))
+}
+
+function hasSameText (value: object, known: object): boolean {
+  try {
+    return encode(value, '', MAX_DEPTH_OF_WHOLE) === encode(known, '', MAX_DEPTH_OF_WHOLE)
+  } catch {
+    // What cannot be stored is a change, to be refused where all changes are looked at.
+    return false
   }
 }
 

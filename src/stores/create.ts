@@ -19,11 +19,11 @@ const SECOND = 1000
  * @throws SessionConfigError when the connection cannot be one of the driver's
  */
 export function createStore (config: SessionConfig, report: Report): SessionStore {
-  const { driver, files, durable, connection, table, createTable } = config
+  const { driver, files, durable, asyncReads, connection, table, createTable } = config
   const timeout = config.timeout * SECOND
   switch (driver) {
     case 'file':
-      return new FileStore({ directory: files, durable, report })
+      return new FileStore({ directory: files, durable, asyncReads, report })
     case 'memory':
       return new MemoryStore()
     // That there is a connection has been checked with the options; what it is, the stores check.

@@ -7,6 +7,7 @@ const defaults = {
   driver: 'file',
   files: resolve(nowhere, 'storage/framework/sessions'),
   durable: false,
+  asyncReads: false,
   table: 'sessions',
   createTable: false,
   timeout: 2,

@@ -34,7 +34,7 @@ option('files', {
   refuses: [['', 'files: expected the path of a directory, got ""'], [1n, 'files: expected the path of a directory, got 1']]
 })
 
-for (const flag of ['durable', 'createTable', 'expireOnClose', 'httpOnly', 'partitioned', 'previousUrl']) {
+for (const flag of ['durable', 'asyncReads', 'createTable', 'expireOnClose', 'httpOnly', 'partitioned', 'previousUrl']) {
   option(flag, {
     accepts: [[true, true], [false, false]],
     refuses: [['true', `${flag}: expected true or false, got "true"`], [1, `${flag}: expected true or false, got 1`]]

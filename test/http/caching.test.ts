@@ -10,7 +10,7 @@ import type { Teardown } from './support.ts'
 async function pageWith (t: Teardown, headers: Record<string, string | string[]>): Promise<Answer> {
   const app = await serve(t, app => {
     app.get('/', async (_req, reply) => {
-      session('name')
+      session({ name: 'ada' })
       reply.headers(headers)
       return 'page'
     })
@@ -18,10 +18,17 @@ async function pageWith (t: Teardown, headers: Record<string, string | string[]>
   return await visitor(app).get('/')
 }
 
-t.test('a response that was made with the session varies by cookie and keeps Set-Cookie out of caches', async t => {
+t.test('a response that was made with the session varies by cookie, and keeps its Set-Cookie out of caches', async t => {
   const { headers } = await pageWith(t, {})
   t.equal(headers.get('vary'), 'Cookie')
   t.equal(headers.get('cache-control'), 'no-cache="Set-Cookie"')
+})
+
+t.test('a response that sets no cookie can be kept for the one that sent it', async t => {
+  const app = await serve(t, app => { app.get('/', async () => session('name', 'nobody')) })
+  const { headers } = await visitor(app).get('/')
+  t.equal(headers.get('vary'), 'Cookie')
+  t.equal(headers.get('cache-control'), null)
 })
 
 t.test('a response that was made without the session says nothing of it', async t => {

@@ -108,7 +108,8 @@ t.test('clearing it names the path and domain it was set with', async t => {
 })
 
 t.test('cookies that the application sets itself go out beside it', async t => {
-  const app = await serve(t, app => {
+  const app = await serve(t, async app => {
+    await app.register(cookie)
     app.get('/', async (_req, reply) => {
       session({ a: 1 })
       reply.setCookie('theme', 'dark', { path: '/' })

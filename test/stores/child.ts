@@ -31,7 +31,7 @@ const commands: Record<string, () => Promise<void>> = {
   async read () {
     let reads = 0
     for (let generation = 0; generation < Number(count);) {
-      const record = store.read(key)
+      const record = await store.read(key)
       const seen = record === undefined || record === 'gone' ? undefined : generationOf(record.payload)
       if (seen === undefined || seen < generation) return say(`broken: ${JSON.stringify(record)} after ${generation}`)
       generation = seen

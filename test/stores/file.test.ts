@@ -1,7 +1,7 @@
 /** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
 import fs from 'node:fs'
 import {
-  chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
+  chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
 } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -23,12 +23,11 @@ function inFuture (milliseconds = MINUTE): Date {
 
 /** The functions of node:fs that tests put others in the place of, as the store calls them. */
 interface FsFunctions {
-  statSync: (path: string, options: { throwIfNoEntry: false }) => fs.Stats | undefined
-  fstatSync: (file: number) => fs.Stats
   openSync: (path: string, flags: string, mode?: number) => number
   readSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
   fsyncSync: (file: number) => void
-  fdatasyncSync: (file: number) => void
+  fdatasync: (file: number, callback: (error: Error | null) => void) => void
+  writeSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
 }
 
 /** Puts another function in the place of one of node:fs's, for everybody, until the test has ended. */
@@ -52,6 +51,29 @@ function afterReading (t: Test, act: () => void): void {
     isDue = false
     return length
   })
+}
+
+/** Makes the next write fail as on a disk without room. */
+function failToWriteOnce (t: Test): void {
+  let isDue = true
+  replaceInFs(t, 'writeSync', original => (...args) => {
+    if (!isDue) return original(...args)
+    isDue = false
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  })
+}
+
+/** A clock that goes on by itself and can be put forward; says how often the time was asked for. */
+function fastClock (t: Test): { jump: (milliseconds: number) => void, readonly looks: number } {
+  const original = performance.now.bind(performance)
+  let ahead = 0
+  const clock = { looks: 0, jump: (milliseconds: number) => { ahead += milliseconds; clock.looks = 0 } }
+  t.intercept(performance, 'now', { value: () => { clock.looks++; return original() + ahead } })
+  return clock
+}
+
+async function until (isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await nextTurn()
 }
 
 /** The names of session files: of everything that is not hidden. */
@@ -125,8 +147,8 @@ t.test('the directory', async t => {
     const { store, directory } = await fileStore(t)
     const { key, version } = await create(store)
     rmSync(directory, { recursive: true })
-    t.equal(store.read(key), undefined)
     t.equal(await store.compareAndSet(key, recordOf('late'), version), 'gone')
+    t.equal(store.read(key), undefined)
     const { key: another } = await create(store, 'another')
     t.equal((await readLiving(store, another)).payload, 'another')
   })
@@ -160,7 +182,7 @@ t.test('the directory', async t => {
     rmSync(directory, { recursive: true })
     writeFileSync(directory, 'in the way')
     t.throws(() => store.read(key), SessionStoreError)
-    await t.rejects(store.compareAndSet(key, recordOf('changed'), version), { code: 'ERR_SESSION_STORE', message: 'ENOTDIR' })
+    await t.rejects(async () => await store.compareAndSet(key, recordOf('changed'), version), { code: 'ERR_SESSION_STORE', message: 'ENOTDIR' })
     await t.rejects(store.lock(key, { lease: MINUTE, wait: 0 }), { code: 'ERR_SESSION_STORE' })
     rmSync(directory)
     await create(store)
@@ -185,7 +207,7 @@ t.test('a session\'s file', async t => {
     const { store, directory } = await fileStore(t)
     const { key } = await create(store, '{"data":{"name":"Ädä"}}')
     const [heading = '', payload] = readFileSync(join(directory, key), 'utf8').split('\n')
-    t.match(heading, /^[0-9a-f]{8} \{"format":1,.*"version":1,.*\}$/)
+    t.match(heading, /^[0-9a-f]{8} 0{11}1 \{"format":1,"version":1,.*\}$/)
     t.equal(payload, '{"data":{"name":"Ädä"}}')
   })
 
@@ -290,7 +312,8 @@ t.test('damage', async t => {
   }
 
   await t.test('is noticed and told by a process that has read the session before', async t => {
-    const { store, path, key, warnings } = await twoGenerations(t)
+    const { directory, path, key } = await twoGenerations(t)
+    const { store, warnings } = await anotherOn(t, directory)
     await readLiving(store, key)
     writeFileSync(path, 'damaged')
     t.equal(store.read(key), undefined)
@@ -298,7 +321,8 @@ t.test('damage', async t => {
   })
 
   await t.test('does not keep the session from being touched, ended or written: it is missing', async t => {
-    const { store, path, key } = await twoGenerations(t)
+    const { directory, path, key } = await twoGenerations(t)
+    const { store } = await anotherOn(t, directory)
     writeFileSync(path, 'damaged')
     t.equal(await store.touch(key, inFuture()), false)
     t.equal(await store.destroy(key, inFuture()), 'gone')
@@ -324,13 +348,7 @@ t.test('two stores on one directory', async t => {
 
   await t.test('see each other\'s commits also when all of them happen within one step of the clock', async t => {
     const now = Date.now()
-    const atThatTime = <T extends fs.Stats | undefined> (status: T): T => {
-      if (status !== undefined) status.ctimeMs = now
-      return status
-    }
     t.intercept(Date, 'now', { value: () => now })
-    replaceInFs(t, 'statSync', original => (path, options) => atThatTime(original(path, options)))
-    replaceInFs(t, 'fstatSync', original => file => atThatTime(original(file)))
     const { store, directory } = await fileStore(t)
     const { store: other } = await anotherOn(t, directory)
     const { key } = await create(store, '0')
@@ -428,28 +446,40 @@ t.test('the commit lock', async t => {
     t.notOk(existsSync(join(directory, '.commit.lock')))
   })
 
-  await t.test('left behind by a process that died is taken over', async t => {
+  await t.test('of somebody of whom nothing can be found out is taken over after ten seconds without a sign of life', async t => {
     const { store, directory } = await fileStore(t)
     const lock = join(directory, '.commit.lock')
-    mkdirSync(lock)
-    utimesSync(lock, inFuture(-4_000), inFuture(-4_000))
-    await create(store)
-    t.pass()
+    writeFileSync(lock, JSON.stringify({ pid: 1, startedAt: '1', place: 'another machine' }))
+    const clock = fastClock(t)
+    const waiting = create(store)
+    // As long as there are signs, it is waited for.
+    clock.jump(9_000)
+    await nextTurn()
+    utimesSync(lock, new Date(), new Date())
+    await until(() => clock.looks > 10)
+    clock.jump(9_000)
+    await until(() => clock.looks > 20)
+    t.ok(existsSync(lock))
+    clock.jump(11_000)
+    await waiting
+    t.notOk(readFileSync(lock, 'utf8').includes('another machine'))
   })
 
-  await t.test('that somebody holds for more than ten seconds fails the commit', async t => {
+  await t.test('that somebody holds who lives fails the commit after ten seconds', async t => {
     const { store, directory } = await fileStore(t)
-    const lock = join(directory, '.commit.lock')
-    mkdirSync(lock)
-    utimesSync(lock, inFuture(DAY), inFuture(DAY))
-    let now = Date.now()
-    const record = recordOf('payload')
-    // A second goes by whenever somebody looks at the clock.
-    const clock = t.intercept(Date, 'now', { value: () => { now += 1_000; return now } })
-    await t.rejects(store.compareAndSet(newKey(), record, undefined), { code: 'ERR_SESSION_STORE', message: /\.commit\.lock.*10 s/ })
-    clock.restore()
-    rmSync(lock, { recursive: true })
+    const { store: other } = await anotherOn(t, directory)
+    const key = newKey()
+    const unlock = await other.lock(key, { lease: DAY, wait: 0 })
+    // The lock of a session says who this process is, as well as its commit lock would.
+    linkSync(join(directory, `.${key}.lock`), join(directory, '.commit.lock'))
+    const clock = fastClock(t)
+    const failing = t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: /\.commit\.lock.*10 s/ })
+    await until(() => clock.looks > 10)
+    clock.jump(11_000)
+    await failing
+    rmSync(join(directory, '.commit.lock'))
     await create(store)
+    await unlock()
   })
 
   await t.test('that was lost is taken again before the next write', async t => {
@@ -466,7 +496,7 @@ t.test('a full disk', { skip: existsSync('/dev/full') ? false : 'there is no /de
     const { store, directory } = await fileStore(t)
     const { key, version } = await create(store, 'small')
     symlinkSync('/dev/full', join(directory, `${key}.tmp`))
-    await t.rejects(store.compareAndSet(key, recordOf('x'.repeat(10_000)), version), { code: 'ERR_SESSION_STORE', message: 'ENOSPC' })
+    await t.rejects(async () => await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version), { code: 'ERR_SESSION_STORE', message: 'ENOSPC' })
     t.match(await readLiving(store, key), { payload: 'small', version })
     t.same(sessionFiles(directory), [key])
   })
@@ -474,18 +504,18 @@ t.test('a full disk', { skip: existsSync('/dev/full') ? false : 'there is no /de
   await t.test('does not fail the commits after it, once there is room again', async t => {
     const { store, directory } = await fileStore(t)
     const key = newKey()
-    symlinkSync('/dev/full', join(directory, `${key}.tmp`))
-    await t.rejects(store.compareAndSet(key, recordOf('payload'), undefined), { code: 'ERR_SESSION_STORE' })
+    failToWriteOnce(t)
+    await t.rejects(async () => await store.compareAndSet(key, recordOf('payload'), undefined), { code: 'ERR_SESSION_STORE' })
+    t.same(sessionFiles(directory), [])
     t.equal(await store.compareAndSet(key, recordOf('payload'), undefined), 1)
     t.equal((await readLiving(store, key)).payload, 'payload')
   })
 
   await t.test('fails that commit only, and not those that wait behind it', async t => {
-    const { store, directory } = await fileStore(t)
-    const key = newKey()
-    symlinkSync('/dev/full', join(directory, `${key}.tmp`))
+    const { store } = await fileStore(t)
+    failToWriteOnce(t)
     const [failed, succeeded] = await Promise.allSettled([
-      store.compareAndSet(key, recordOf('payload'), undefined),
+      create(store),
       create(store)
     ])
     t.equal(failed.status, 'rejected')
@@ -528,12 +558,13 @@ t.test('sweep', async t => {
     t.same(sessionFiles(directory), [])
   })
 
-  await t.test('removes half-written files and session locks that a dead process left', async t => {
+  await t.test('removes half-written files that a dead process left', async t => {
     const { store, directory } = await fileStore(t)
     const key = newKey()
-    writeFileSync(join(directory, `${key}.tmp`), 'half-writ')
-    mkdirSync(join(directory, `.${key}.lock`))
-    t.equal(await store.sweep(inFuture(4_000), 100), 0)
+    const half = join(directory, `${key}.tmp`)
+    writeFileSync(half, 'half-writ')
+    utimesSync(half, inFuture(-11_000), inFuture(-11_000))
+    t.equal(await store.sweep(new Date(), 100), 0)
     await store.close()
     t.same(readdirSync(directory), [])
   })
@@ -543,10 +574,10 @@ t.test('sweep', async t => {
     const key = newKey()
     const names = [`.${key}.lock`, `${key}.tmp`]
     writeFileSync(join(directory, `${key}.tmp`), 'being written')
-    mkdirSync(join(directory, `.${key}.lock`))
-    await store.sweep(inFuture(1_000), 100)
-    await store.close()
-    t.same(readdirSync(directory).sort(), names.sort())
+    const unlock = await store.lock(key, { lease: MINUTE, wait: 0 })
+    await store.sweep(new Date(), 100)
+    t.same(readdirSync(directory).filter(name => !name.startsWith('.owner')).sort(), names.sort())
+    await unlock()
   })
 
   await t.test('leaves what is none of ours', async t => {
@@ -560,9 +591,9 @@ t.test('sweep', async t => {
   await t.test('leaves everything to another process that is sweeping already', async t => {
     const { store, directory } = await fileStore(t)
     await create(store, 'expired', -1)
-    mkdirSync(join(directory, '.sweep.lock'))
+    writeFileSync(join(directory, '.sweep.lock'), '')
     t.equal(await store.sweep(new Date(), 100), 0)
-    rmSync(join(directory, '.sweep.lock'), { recursive: true })
+    rmSync(join(directory, '.sweep.lock'))
     t.equal(await store.sweep(new Date(), 100), 1)
   })
 
@@ -584,7 +615,7 @@ t.test('sweep', async t => {
     const { store, directory } = await fileStore(t)
     symlinkSync('nowhere', join(directory, `${newKey()}.tmp`))
     mkdirSync(join(directory, `.${newKey()}.lock`, 'not empty'), { recursive: true })
-    t.equal(await store.sweep(inFuture(4_000), 100), 0)
+    t.equal(await store.sweep(new Date(), 100), 0)
   })
 
   await t.test('is an error where there is no directory any more', async t => {
@@ -597,7 +628,7 @@ t.test('sweep', async t => {
 t.test('durable', async t => {
   await t.test('flushes each commit to the disk, and the directory when a file is new', async t => {
     const flushed: string[] = []
-    replaceInFs(t, 'fdatasyncSync', original => file => { flushed.push('file'); original(file) })
+    replaceInFs(t, 'fdatasync', original => (file, callback) => { flushed.push('file'); original(file, callback) })
     replaceInFs(t, 'fsyncSync', original => file => { flushed.push('directory'); original(file) })
     const { store } = await fileStore(t, { durable: true })
     const { key, version } = await create(store)
@@ -607,7 +638,7 @@ t.test('durable', async t => {
   })
 
   await t.test('is not so unless it was asked for', async t => {
-    replaceInFs(t, 'fdatasyncSync', () => () => { throw new Error('flushed') })
+    replaceInFs(t, 'fdatasync', () => () => { throw new Error('flushed') })
     replaceInFs(t, 'fsyncSync', () => () => { throw new Error('flushed') })
     const { key, version, store } = await createIn(t)
     t.equal(await store.compareAndSet(key, recordOf('changed'), version), 2)

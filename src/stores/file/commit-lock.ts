@@ -1,40 +1,74 @@
 /**
- * The lock under which a process writes. It costs as much as fifty writes, so it is kept while nobody else wants it: for a
- * few idle milliseconds, and under load for as long as that lasts. Whoever finds it taken leaves a note; a holder who sees
- * the note lets go after what it is doing, and stands back for long enough that the other gets its turn.
+ * The lock under which a process writes. It is kept while nobody else wants it: for a few idle milliseconds, and under load
+ * for as long as that lasts. Whoever finds it taken leaves a note; a holder who sees the note lets go after what it is doing,
+ * and stands back for long enough that the other gets its turn.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { SessionStoreError } from '../../errors.ts'
-import type { HeldLock } from './directory-lock.ts'
-import { waitForLock } from './directory-lock.ts'
+import { FileLock } from './file-lock.ts'
+import type { Owner } from './owner.ts'
 
 const LOCK = '.commit.lock'
 const NOTE = '.commit.wanted'
 /** Milliseconds between two attempts of a process that waits. */
 const POLL = 3
+/** Milliseconds for which a process stands back that has given way. */
+const STAND_BACK = 2 * POLL
 /** Milliseconds for which the lock is kept when there is nothing to do. */
 const IDLE = 5
-/** Milliseconds for which nobody can have taken the lock over after it was found ours: renewed each second, stale after three. */
-const TRUST = 1_000
 /** Milliseconds of work before a busy process gives way. */
 const TURN = 10
-/** Milliseconds until a commit gives up: well beyond the time after which a dead holder's lock is taken over. */
+/** Milliseconds between two looks for a note. */
+const LOOK = 1
+/** Milliseconds for which the lock is taken to be there still after it was seen: somebody may empty the directory. */
+const TRUST = 100
+/** Milliseconds until a commit gives up. */
 const WAIT = 10_000
 
 export class CommitLock {
-  readonly #path: string
+  readonly #lock: FileLock
   readonly #note: string
-  #held: HeldLock | undefined
-  #heldSince = 0
-  #verifiedAt = 0
+  #isHeld = false
   #turn = 0
-  #idle: NodeJS.Timeout | undefined
+  #heldSince = 0
+  #seenAt = 0
+  #usedAt = 0
+  #lookedAt = 0
+  #standsBackUntil = 0
+  #rest: NodeJS.Timeout | undefined
 
-  constructor (directory: string) {
-    this.#path = join(directory, LOCK)
+  constructor (directory: string, owner: Owner) {
+    this.#lock = new FileLock(join(directory, LOCK), owner)
     this.#note = join(directory, NOTE)
+  }
+
+  /**
+   * Counts the times this process has had the lock; `undefined` while it has not. As long as the answer is the same, no
+   * other process has written anything.
+   */
+  get turn (): number | undefined {
+    return this.#isHeld ? this.#turn : undefined
+  }
+
+  /**
+   * To be called before each piece of work, and before it is trusted that nobody else has written.
+   *
+   * @returns whether the lock is held, or was to be had at once
+   * @throws the file system's error when it cannot be made
+   */
+  tryHold (): boolean {
+    const now = performance.now()
+    if (this.#isHeld) {
+      if (now - this.#seenAt < TRUST) return this.#use(now)
+      if (this.#lock.isOurs()) {
+        this.#seenAt = now
+        return this.#use(now)
+      }
+      this.release()
+    }
+    if (now < this.#standsBackUntil || !this.#lock.tryTake()) return false
+    return this.#begin(now)
   }
 
   /**
@@ -43,44 +77,51 @@ export class CommitLock {
    * @throws SessionStoreError when it was not to be had; the file system's error when it cannot be made at all
    */
   async hold (): Promise<void> {
-    clearTimeout(this.#idle)
-    if (this.#held?.isOurs() === true) {
-      this.#verifiedAt = performance.now()
-      return
+    if (this.tryHold()) return
+    const leaveNote = (): void => { writeFileSync(this.#note, '', { mode: 0o600 }) }
+    await new Promise(resolve => { setTimeout(resolve, this.#standsBackUntil - performance.now()) })
+    if (!await this.#lock.take(POLL, performance.now() + WAIT, leaveNote)) {
+      throw new SessionStoreError(`the lock ${this.#lock.path} was not to be had for ${WAIT / 1000} s: ` +
+        'the process that holds it is stopped, or hangs')
     }
-    this.#held = await waitForLock(this.#path, POLL, Date.now() + WAIT, () => { writeFileSync(this.#note, '', { mode: 0o600 }) })
-    if (this.#held === undefined) throw new SessionStoreError(`the lock ${this.#path} was not to be had for ${WAIT / 1000} s`)
     rmSync(this.#note, { force: true })
-    this.#turn++
-    this.#heldSince = this.#verifiedAt = performance.now()
-  }
-
-  /**
-   * Counts the times this process has had the lock; `undefined` while it has not. As long as the answer is the same, no
-   * other process has written anything.
-   */
-  get turn (): number | undefined {
-    return this.#held !== undefined && performance.now() - this.#verifiedAt < TRUST ? this.#turn : undefined
+    this.#begin(performance.now())
   }
 
   /** To be called after some work: gives way if another process waits, once enough has been done to be worth the change. */
-  async giveWay (isBusy: boolean): Promise<void> {
-    if (isBusy && performance.now() - this.#heldSince < TURN) return
+  giveWay (isBusy: boolean): void {
+    const now = performance.now()
+    if ((isBusy && now - this.#heldSince < TURN) || now - this.#lookedAt < LOOK) return
+    this.#lookedAt = now
     if (!existsSync(this.#note)) return
-    await this.release()
-    await delay(POLL * 2)
+    this.release()
+    this.#standsBackUntil = now + STAND_BACK
   }
 
-  /** To be called when there is no more work: lets go unless there is some again at once. */
-  rest (): void {
-    clearTimeout(this.#idle)
-    this.#idle = setTimeout(() => { void this.release() }, IDLE)
+  release (): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    clearTimeout(this.#rest)
+    this.#lock.release()
   }
 
-  async release (): Promise<void> {
-    clearTimeout(this.#idle)
-    const held = this.#held
-    this.#held = undefined
-    await held?.release()
+  #begin (now: number): true {
+    this.#isHeld = true
+    this.#turn++
+    this.#heldSince = this.#seenAt = now
+    this.#rest = setTimeout(() => { this.#letGoWhenIdle() }, IDLE)
+    return this.#use(now)
+  }
+
+  #use (now: number): true {
+    this.#usedAt = now
+    return true
+  }
+
+  /** One timer for as long as the lock is held, and not one for each piece of work. */
+  #letGoWhenIdle (): void {
+    const idle = performance.now() - this.#usedAt
+    if (idle < IDLE) this.#rest = setTimeout(() => { this.#letGoWhenIdle() }, IDLE - idle)
+    else this.release()
   }
 }

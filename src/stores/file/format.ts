@@ -3,10 +3,11 @@
  * slot that is not current; whoever reads takes the newest slot whose checksum is right. So a reader at the same moment,
  * or a crash in the middle, finds the generation before, and a commit costs one write into blocks that are already there.
  *
- * A slot is readable text: a checksum and the facts on the first line, the payload below, line feeds up to the slot's end.
+ * A slot is readable text: a checksum, the number of the generation and the facts on the first line, the payload below, line
+ * feeds up to the slot's end.
  *
  * ```
- * 3f2a9c01 {"format":1,"generation":7,"version":6,"createdAt":1764000000000,"expiresAt":1764007200000,"bytes":27}
+ * 3f2a9c01 000000000007 {"format":1,"version":6,"createdAt":1764000000000,"expiresAt":1764007200000,"bytes":27}
  * {"data":{"userId":"ada"}}
  * ```
  */
@@ -26,14 +27,11 @@ export interface Slot {
   readonly entry: Entry
   readonly generation: number
   readonly index: 0 | 1
-  /** Bytes that a slot of this file holds. */
-  readonly capacity: number
 }
 
-/** The first line of a slot. */
+/** What the first line says after the generation. */
 interface Facts {
   readonly format: 1
-  readonly generation: number
   readonly version: number
   readonly createdAt: number
   readonly expiresAt: number
@@ -41,44 +39,41 @@ interface Facts {
   readonly bytes: number | null
 }
 
-/** A slot's first line, and where in the slot the payload begins. */
-interface Heading {
-  readonly facts: Facts
-  readonly payloadStart: number
-}
-
 const LINE_FEED = 10
+const SPACE = 32
 const CHECKSUM_LENGTH = 8
 /** The slot's content from here on is covered by the checksum. */
 const CHECKED_FROM = CHECKSUM_LENGTH + 1
+const GENERATION_LENGTH = 12
+const FACTS_FROM = CHECKED_FROM + GENERATION_LENGTH + 1
+/** As long as these first bytes of a slot are the same, so is its content: checksum and generation. */
+export const STAMP_LENGTH = 20
 const MIN_CAPACITY = 512
 /** A slot is made this much larger than its first content, so that most sessions never have to move. */
 const HEADROOM = 1.25
 
 /** The content of a slot, of which only the size is known so far to whoever has to find room for it. */
-export interface Content {
+export class Content {
   readonly length: number
-  /** @returns the content, filled up with line feeds to a number of bytes */
-  fill (size: number): Buffer
-}
+  readonly #heading: string
+  readonly #payload: string | undefined
 
-export function encodeEntry ({ version, createdAt, expiresAt, payload }: Entry, generation: number): Content {
-  const bytes = payload === undefined ? null : Buffer.byteLength(payload)
-  const facts: Facts = { format: 1, generation, version, createdAt, expiresAt, bytes }
-  const line = JSON.stringify(facts)
-  const payloadStart = CHECKED_FROM + line.length + 1
-  const length = payloadStart + (bytes ?? 0)
-  return {
-    length,
-    fill (size) {
-      const slot = Buffer.allocUnsafe(size)
-      slot.write(line, CHECKED_FROM, 'latin1')
-      slot[payloadStart - 1] = LINE_FEED
-      if (payload !== undefined) slot.write(payload, payloadStart)
-      const checksum = crc32(slot.subarray(CHECKED_FROM, length))
-      slot.write(`${checksum.toString(16).padStart(CHECKSUM_LENGTH, '0')} `, 'latin1')
-      return slot.fill(LINE_FEED, length)
-    }
+  constructor ({ version, createdAt, expiresAt, payload }: Entry, generation: number) {
+    const bytes = payload === undefined ? null : Buffer.byteLength(payload)
+    const number = String(generation).padStart(GENERATION_LENGTH, '0')
+    this.#heading = `${number} {"format":1,"version":${version},"createdAt":${createdAt},"expiresAt":${expiresAt},"bytes":${bytes}}\n`
+    this.#payload = payload
+    this.length = CHECKED_FROM + this.#heading.length + (bytes ?? 0)
+  }
+
+  /** Fills a slot: what is behind the content is filled with line feeds. */
+  fill (slot: Buffer): void {
+    slot.write(this.#heading, CHECKED_FROM, 'latin1')
+    if (this.#payload !== undefined) slot.write(this.#payload, CHECKED_FROM + this.#heading.length)
+    const checksum = crc32(slot.subarray(CHECKED_FROM, this.length))
+    slot.write(checksum.toString(16).padStart(CHECKSUM_LENGTH, '0'), 'latin1')
+    slot[CHECKSUM_LENGTH] = SPACE
+    slot.fill(LINE_FEED, this.length)
   }
 }
 
@@ -89,36 +84,39 @@ export function capacityFor ({ length }: Content): number {
 
 /** @returns the current slot of a file, or `undefined` when neither of the two is whole */
 export function decodeFile (file: Buffer): Slot | undefined {
-  const capacity = file.length / 2
+  const capacity = Math.floor(file.length / 2)
   const slots = [file.subarray(0, capacity), file.subarray(capacity)] as const
-  const [first, second] = [readHeading(slots[0]), readHeading(slots[1])]
-  return generationOf(first) > generationOf(second)
-    ? decodeSlot(slots[0], first, 0) ?? decodeSlot(slots[1], second, 1)
-    : decodeSlot(slots[1], second, 1) ?? decodeSlot(slots[0], first, 0)
+  const generations = [generationOf(slots[0]), generationOf(slots[1])] as const
+  const newest = generations[0] > generations[1] ? 0 : 1
+  const other = newest === 0 ? 1 : 0
+  return decodeSlot(slots[newest], generations[newest], newest) ?? decodeSlot(slots[other], generations[other], other)
 }
 
-function generationOf (heading: Heading | undefined): number {
-  return heading?.facts.generation ?? 0
+/** What the slot says its generation is; 0 when it says nothing of the kind. */
+function generationOf (slot: Buffer): number {
+  const generation = Number(slot.toString('latin1', CHECKED_FROM, CHECKED_FROM + GENERATION_LENGTH))
+  return Number.isInteger(generation) ? generation : 0
 }
 
-function readHeading (slot: Buffer): Heading | undefined {
-  const end = slot.indexOf(LINE_FEED)
-  if (end <= CHECKED_FROM) return undefined
+function decodeSlot (slot: Buffer, generation: number, index: 0 | 1): Slot | undefined {
+  const facts = generation > 0 ? readFacts(slot) : undefined
+  if (facts === undefined) return undefined
+  const { facts: { version, createdAt, expiresAt, bytes }, payloadFrom } = facts
+  const length = payloadFrom + (bytes ?? 0)
+  const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
+  if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
+  const payload = bytes === null ? undefined : slot.toString('utf8', payloadFrom, length)
+  return { entry: { version, createdAt, expiresAt, payload }, generation, index }
+}
+
+function readFacts (slot: Buffer): { facts: Facts, payloadFrom: number } | undefined {
+  const end = slot.indexOf(LINE_FEED, FACTS_FROM)
+  if (end === -1) return undefined
   try {
-    // The checksum vouches for what the facts say; all there is to see before that is whether they are of this format.
-    const facts = JSON.parse(slot.toString('latin1', CHECKED_FROM, end)) as Facts
-    return facts.format === 1 ? { facts, payloadStart: end + 1 } : undefined
+    // The checksum vouches for what the facts say.
+    const facts = JSON.parse(slot.toString('latin1', FACTS_FROM, end)) as Facts | null
+    return facts?.format === 1 ? { facts, payloadFrom: end + 1 } : undefined
   } catch {
     return undefined
   }
-}
-
-function decodeSlot (slot: Buffer, heading: Heading | undefined, index: 0 | 1): Slot | undefined {
-  if (heading === undefined) return undefined
-  const { facts: { generation, version, createdAt, expiresAt, bytes }, payloadStart } = heading
-  const length = payloadStart + (bytes ?? 0)
-  const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
-  if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
-  const payload = bytes === null ? undefined : slot.toString('utf8', payloadStart, length)
-  return { entry: { version, createdAt, expiresAt, payload }, generation, index, capacity: slot.length }
 }

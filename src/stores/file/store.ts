@@ -2,23 +2,26 @@
  * Sessions as files of one directory, shared by any number of processes on one machine.
  *
  * Reads are synchronous and take no lock: a file always holds one whole generation of its session, and what was read is
- * kept as long as the file's status says that it is unchanged. Writes of all processes go one after the other under one
- * lock, which is what makes compare-and-set true.
+ * kept as long as the file's head says that it is unchanged. Writes of all processes go one after the other under one lock,
+ * which is what makes compare-and-set true.
  */
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
-import type { LockOptions, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../store.ts'
+import type { LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../store.ts'
 import { CommitLock } from './commit-lock.ts'
-import { Descriptors } from './descriptors.ts'
-import { waitForLock } from './directory-lock.ts'
+import { Commits } from './commits.ts'
+import { FileLock } from './file-lock.ts'
 import type { Entry } from './format.ts'
-import { Group } from './group.ts'
-import type { Found } from './session-file.ts'
-import { identifySessionFile, isSame, readSessionFile, writeSessionFile } from './session-file.ts'
+import { hasName, isAtItsPath, OpenFiles } from './open-files.ts'
+import { Owner } from './owner.ts'
+import type { Inspected } from './read-file.ts'
+import { inspectFile, inspectFileSync } from './read-file.ts'
+import type { SessionFile } from './session-file.ts'
+import { recordOf } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 
 export interface FileStoreOptions {
@@ -26,54 +29,50 @@ export interface FileStoreOptions {
   readonly directory: string
   /** Whether a commit survives a loss of power, and not only the death of the process. Costs a flush to the disk each. */
   readonly durable?: boolean
+  /** Whether files are read through the thread pool, for directories on slow storage: then the event loop never waits for it. */
+  readonly asyncReads?: boolean
   /** Told of damaged files. */
   readonly report: Report
-}
-
-interface Cached extends Found {
-  /** What is handed out: always the same object for the same content. */
-  readonly record: StoredRecord | undefined
-  /** Whether the file had not been changed for long enough when it was read. */
-  readonly isSettled: boolean
-  /** The turn of this process at the commit lock in which it was read or written. */
-  readonly turn: number | undefined
 }
 
 const DIRECTORY_MODE = 0o700
 /** Milliseconds between two attempts to take a session's exclusive lock. */
 const SESSION_LOCK_POLL = 25
-/**
- * File times advance in steps of up to 10 ms (CONFIG_HZ=100), so that two changes within one step look like one. A file
- * this many milliseconds old when it was read cannot have been changed in the same step; Git calls it not racily clean.
- */
-const RACY = 20
+/** Milliseconds until it is noticed that somebody has removed a file by hand. This store's own removals are seen at once. */
+const TRUST = 250
 /** Milliseconds for which a file that cannot be read is left for somebody to look at. */
 const DAMAGED_FOR = 24 * 60 * 60_000
 const CACHED_SESSIONS = 10_000
 const CACHED_BYTES = 64 * 2 ** 20
 
 export class FileStore implements SessionStore {
-  readonly readsSynchronously = true
+  readonly readsSynchronously: boolean
   readonly #directory: string
-  readonly #durable: boolean
   readonly #report: Report
-  readonly #cache = new LRUCache<StoreKey, Cached>({
+  readonly #known = new LRUCache<StoreKey, SessionFile>({
     max: CACHED_SESSIONS,
     maxSize: CACHED_BYTES,
-    sizeCalculation: ({ identity }) => identity.size + 1
+    sizeCalculation: ({ size }) => size + 1,
+    dispose: file => { this.#files.close(file) },
+    noDisposeOnSet: true
   })
 
-  readonly #descriptors = new Descriptors()
+  readonly #files: OpenFiles
+  readonly #owner: Owner
   readonly #lock: CommitLock
-  readonly #commits: Group
+  readonly #sweepLock: FileLock
+  readonly #commits: Commits
   readonly #locks = new KeyedLock()
 
-  constructor ({ directory, durable = false, report }: FileStoreOptions) {
+  constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
+    this.readsSynchronously = !asyncReads
     this.#directory = directory
-    this.#durable = durable
     this.#report = report
-    this.#lock = new CommitLock(directory)
-    this.#commits = new Group(this.#lock)
+    this.#files = new OpenFiles(durable)
+    this.#owner = new Owner(directory)
+    this.#lock = new CommitLock(directory, this.#owner)
+    this.#sweepLock = new FileLock(join(directory, '.sweep.lock'), this.#owner)
+    this.#commits = new Commits(this.#lock, durable ? () => this.#files.flush() : undefined)
   }
 
   /** @throws SessionStoreError naming the directory when it cannot be made or written */
@@ -88,71 +87,79 @@ export class FileStore implements SessionStore {
     }
   }
 
-  read (key: StoreKey): StoredRecord | 'gone' | undefined {
-    return this.#current(key).answer
+  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined> {
+    if (!this.readsSynchronously) return this.#readLater(key)
+    try {
+      return answerOf(this.#load(key))
+    } catch (error) {
+      return asStoreError(error)
+    }
   }
 
-  async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
-    return await this.#commit(() => {
-      const { answer, found } = this.#current(key)
-      if (answer === 'gone' || (answer === undefined && expected !== undefined)) return 'gone'
-      if (answer?.version !== expected) return 'conflict'
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'> {
+    return this.#commit(key, file => {
+      const current = answerOf(file)
+      if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
+      if (current?.version !== expected) return 'conflict'
       const version = ((expected ?? 0) + 1) as Version
       const { payload } = record
-      this.#write(key, { version, payload, createdAt: record.createdAt.getTime(), expiresAt: record.expiresAt.getTime() }, found)
+      this.#write(key, { version, payload, createdAt: record.createdAt.getTime(), expiresAt: record.expiresAt.getTime() }, file)
       return version
     })
   }
 
-  async touch (key: StoreKey, expiresAt: Date): Promise<boolean> {
-    return await this.#commit(() => {
-      const { answer, found } = this.#current(key)
-      if (answer === undefined || answer === 'gone' || found?.slot === undefined) return false
-      this.#write(key, { ...found.slot.entry, expiresAt: expiresAt.getTime() }, found)
+  touch (key: StoreKey, expiresAt: Date): MaybePromise<boolean> {
+    return this.#commit(key, file => {
+      const current = answerOf(file)
+      if (current === undefined || current === 'gone' || file?.slot === undefined) return false
+      this.#write(key, { ...file.slot.entry, expiresAt: expiresAt.getTime() }, file)
       return true
     })
   }
 
-  async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
-    return await this.#commit(() => {
-      const { answer, found } = this.#current(key)
-      if (answer === undefined || answer === 'gone') return 'gone'
-      if (expected !== undefined && answer.version !== expected) return 'conflict'
-      if (tombstoneUntil === undefined) {
-        this.#remove(key)
-      } else {
-        const { version } = answer
-        this.#write(key, { version, payload: undefined, createdAt: answer.createdAt.getTime(), expiresAt: tombstoneUntil.getTime() }, found)
-      }
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
+    return this.#commit(key, file => {
+      const current = answerOf(file)
+      if (current === undefined || current === 'gone' || file === undefined) return 'gone'
+      const { version, createdAt } = current
+      if (expected !== undefined && version !== expected) return 'conflict'
+      if (tombstoneUntil === undefined) this.#remove(file)
+      else this.#write(key, { version, payload: undefined, createdAt: createdAt.getTime(), expiresAt: tombstoneUntil.getTime() }, file)
       return 'destroyed'
     })
   }
 
   async sweep (now: Date, limit: number): Promise<number> {
-    const descriptors = new Descriptors()
-    const isDead = (path: string): boolean => {
-      const identity = identifySessionFile(path)
-      return identity !== undefined && isOver(readSessionFile(path, identity, descriptors), now)
-    }
-    try {
-      return await sweepDirectory(this.#directory, { now: now.getTime(), limit, isDead, remove: keys => this.#removeAll(keys, now) })
-    } finally {
-      descriptors.closeAll()
-    }
+    return await sweepDirectory(this.#directory, {
+      limit,
+      lock: this.#sweepLock,
+      // Taking it is what removes the lock of a dead holder without getting in the way of the next one.
+      freeLock: path => {
+        const lock = new FileLock(path, this.#owner)
+        if (lock.tryTake()) lock.release()
+      },
+      isDead: path => isOver(inspectFileSync(path), now),
+      remove: async keys => await this.#removeAll(keys, now)
+    })
   }
 
-  /** Exclusive between processes. A killed process lets go within four seconds. */
+  /** Exclusive between processes. A process that dies lets go at once. */
   async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
-    const until = Date.now() + options.wait
+    const until = performance.now() + options.wait
     const unlockHere = await this.#locks.acquire(key, options)
     try {
-      const path = join(this.#directory, `.${key}.lock`)
-      const everywhere = await this.#inDirectory(() => waitForLock(path, SESSION_LOCK_POLL, until))
-      if (everywhere === undefined) throw new SessionLockTimeoutError(RETRY_AFTER)
-      const lease = setTimeout(() => { void everywhere.release() }, options.lease).unref()
+      const lock = new FileLock(join(this.#directory, `.${key}.lock`), this.#owner)
+      const isTaken = await this.#inDirectory(() => lock.take(SESSION_LOCK_POLL, until))
+      if (!isTaken) throw new SessionLockTimeoutError(RETRY_AFTER)
+      let isHeld = true
+      const letGo = (): void => {
+        if (isHeld) lock.release()
+        isHeld = false
+      }
+      const lease = setTimeout(letGo, options.lease).unref()
       return async () => {
         clearTimeout(lease)
-        await everywhere.release()
+        letGo()
         await unlockHere()
       }
     } catch (error) {
@@ -164,86 +171,120 @@ export class FileStore implements SessionStore {
 
   async close (): Promise<void> {
     await this.#commits.close()
-    this.#descriptors.closeAll()
+    this.#owner.close()
+    this.#known.clear()
+    this.#files.closeAll()
   }
 
-  /** What is stored under a key at this moment, from memory where the file is unchanged. */
-  #current (key: StoreKey): { answer: StoredRecord | 'gone' | undefined, found: Found | undefined } {
-    const found = this.#load(key)
-    if (found?.slot === undefined || found.slot.entry.expiresAt <= Date.now()) return { answer: undefined, found }
-    return { answer: found.record ?? 'gone', found }
+  /**
+   * What is in the file of a key at this moment, from memory where the file is unchanged.
+   *
+   * @param isDecisive whether something is written next that depends on it
+   */
+  #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
+    const known = this.#known.get(key)
+    const { turn } = this.#lock
+    if (known === undefined) return this.#find(key, undefined, turn)
+    const wasDamaged = known.slot === undefined
+    // As long as this process has had the commit lock, nobody else has written.
+    const isVouchedFor = turn !== undefined && known.turn === turn
+    if (!this.#isStillThere(known, isVouchedFor, isDecisive)) return this.#find(key, known, turn, wasDamaged)
+    if (isVouchedFor) known.isUsed = true
+    else if (!this.#files.refresh(known)) return this.#find(key, known, turn, wasDamaged)
+    known.turn = turn
+    return known
   }
 
-  #load (key: StoreKey): Cached | undefined {
-    const path = this.#pathOf(key)
+  /** Whether a file is the one at its path. Nothing is to be written into one that somebody has removed by hand. */
+  #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
+    const now = performance.now()
+    if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return !isDecisive || hasName(file)
+    file.seenAt = now
+    return isAtItsPath(file)
+  }
+
+  #find (key: StoreKey, known: SessionFile | undefined, turn: number | undefined, wasDamaged = false): SessionFile | undefined {
+    const file = this.#files.find(key, this.#pathOf(key), known)
+    if (file === undefined) {
+      this.#known.delete(key)
+      return undefined
+    }
+    if (file.slot === undefined && !wasDamaged) this.#reportDamage(key)
+    this.#remember(file, turn)
+    return file
+  }
+
+  #remember (file: SessionFile, turn: number | undefined): void {
+    file.turn = turn
+    const known = this.#known.peek(file.key)
+    if (known === file) return
+    if (known !== undefined) this.#files.close(known)
+    file.seenAt = performance.now()
+    this.#known.set(file.key, file)
+  }
+
+  #write (key: StoreKey, entry: Entry, file: SessionFile | undefined): void {
     try {
-      const readAt = Date.now()
-      const identity = identifySessionFile(path)
-      const cached = this.#cache.get(key)
-      if (identity === undefined) {
-        if (cached !== undefined) this.#forget(key)
-        return undefined
-      }
-      if (cached !== undefined && this.#canVouch(cached) && isSame(identity, cached.identity)) return cached
-      const found = readSessionFile(path, identity, this.#descriptors)
-      if (found === undefined) return undefined
-      const wasDamaged = cached !== undefined && cached.slot === undefined
-      if (found.slot === undefined && !wasDamaged) this.#reportDamage(key)
-      return this.#remember(key, found, readAt, cached)
-    } catch (cause) {
-      return asStoreError(cause)
+      this.#remember(this.#files.write(key, this.#pathOf(key), entry, file), this.#lock.turn)
+    } catch (error) {
+      // What is in the file now has to be looked at.
+      this.#known.delete(key)
+      throw error
     }
   }
 
-  /** Whether the same identity means the same content: the file was old when it was read, or nobody else could write since. */
-  #canVouch ({ isSettled, turn }: Cached): boolean {
-    return isSettled || (turn !== undefined && turn === this.#lock.turn)
+  #remove (file: SessionFile): void {
+    this.#files.remove(file)
+    this.#known.delete(file.key)
   }
 
-  #remember (key: StoreKey, found: Found, readAt: number, previous: Cached | undefined): Cached {
-    const { slot, identity } = found
-    const isUnchanged = slot !== undefined && slot.generation === previous?.slot?.generation && identity.ino === previous.identity.ino
-    const record = isUnchanged ? previous.record : recordOf(slot?.entry)
-    const cached = { identity, slot, record, turn: this.#lock.turn, isSettled: readAt - identity.ctimeMs > RACY }
-    this.#cache.set(key, cached)
-    return cached
-  }
-
-  #write (key: StoreKey, entry: Entry, current: Found | undefined): void {
-    try {
-      const written = writeSessionFile(this.#pathOf(key), entry, current, this.#descriptors, this.#durable)
-      if (this.#durable && written.identity.ino !== current?.identity.ino) flushDirectory(this.#directory)
-      this.#remember(key, written, 0, undefined)
-    } catch (cause) {
-      this.#forget(key)
-      asStoreError(cause)
-    }
-  }
-
-  #forget (key: StoreKey): void {
-    this.#cache.delete(key)
-    this.#descriptors.close(this.#pathOf(key))
-  }
-
-  #remove (key: StoreKey): void {
-    rmSync(this.#pathOf(key), { force: true })
-    this.#forget(key)
+  async #readLater (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+    const found = await inspectFile(this.#pathOf(key)).catch(asStoreError)
+    if (found === undefined) return undefined
+    if (found.slot === undefined) this.#reportDamage(key)
+    const { entry } = found.slot ?? {}
+    if (entry === undefined || entry.expiresAt <= Date.now()) return undefined
+    return recordOf(entry) ?? 'gone'
   }
 
   /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
   async #removeAll (keys: readonly StoreKey[], now: Date): Promise<number> {
-    return await this.#commit(() => {
-      const dead = keys.filter(key => isOver(this.#load(key), now))
-      for (const key of dead) this.#remove(key)
-      return dead.length
-    })
+    const job = (): number => {
+      let removed = 0
+      for (const key of keys) {
+        if (!isOver(inspectFileSync(this.#pathOf(key)), now)) continue
+        rmSync(this.#pathOf(key), { force: true })
+        this.#known.delete(key)
+        removed++
+      }
+      return removed
+    }
+    return await this.#inDirectory(async () => await this.#commits.run(undefined, job)).catch(asStoreError)
   }
 
-  async #commit<T> (job: () => T): Promise<T> {
-    return await this.#inDirectory(() => this.#commits.run(job)).catch(asStoreError)
+  /** Runs a job on a key's file while nobody else can write: at once where possible, and otherwise when it is its turn. */
+  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
+    const run = (): T => job(this.#load(key, true))
+    try {
+      const result = this.#commits.run(key, run)
+      return result instanceof Promise ? result.catch((error: unknown) => this.#commitAgain(error, key, run)) : result
+    } catch (error) {
+      return this.#commitAgain(error, key, run)
+    }
   }
 
-  /** Makes the directory again when somebody has removed it under the running application: sessions can begin anew. */
+  /** Where somebody has removed the directory under the running application: sessions can begin anew. */
+  async #commitAgain<T> (error: unknown, key: StoreKey, run: () => T): Promise<T> {
+    if (codeOf(error) !== 'ENOENT') return asStoreError(error)
+    try {
+      this.#lock.release()
+      this.open()
+      return await this.#commits.run(key, run)
+    } catch (error) {
+      return asStoreError(error)
+    }
+  }
+
   async #inDirectory<T> (work: () => Promise<T>): Promise<T> {
     return await work().catch(async (error: unknown) => {
       if (codeOf(error) !== 'ENOENT') throw error
@@ -253,7 +294,7 @@ export class FileStore implements SessionStore {
   }
 
   #pathOf (key: StoreKey): string {
-    return join(this.#directory, key)
+    return this.#directory + sep + key
   }
 
   #reportDamage (key: StoreKey): void {
@@ -265,25 +306,16 @@ export class FileStore implements SessionStore {
   }
 }
 
-function recordOf (entry: Entry | undefined): StoredRecord | undefined {
-  if (entry?.payload === undefined) return undefined
-  const { payload, version, createdAt, expiresAt } = entry
-  return { payload, version: version as Version, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
+/** What the file of a key says. */
+function answerOf (file: SessionFile | undefined): StoredRecord | 'gone' | undefined {
+  if (file?.slot === undefined || file.slot.entry.expiresAt <= Date.now()) return undefined
+  return file.record ?? 'gone'
 }
 
 /** Whether a session has expired, or its file been damaged for long enough. */
-function isOver (found: Found | undefined, now: Date): boolean {
+function isOver (found: Inspected | undefined, now: Date): boolean {
   if (found === undefined) return false
-  return (found.slot?.entry.expiresAt ?? found.identity.ctimeMs + DAMAGED_FOR) <= now.getTime()
-}
-
-function flushDirectory (directory: string): void {
-  const handle = openSync(directory, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
+  return (found.slot?.entry.expiresAt ?? found.changedAt + DAMAGED_FOR) <= now.getTime()
 }
 
 function codeOf (error: unknown): string {

@@ -1,60 +1,68 @@
 /** Removal of expired sessions, and of what crashes leave behind, a little at a time and in one process at a time. */
-import { rm, rmdir, stat, opendir } from 'node:fs/promises'
+import { opendir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StoreKey } from '../store.ts'
-import { STALE, tryLock } from './directory-lock.ts'
+import type { FileLock } from './file-lock.ts'
+import { isOfDeadOwner, isOwnerFile, STALE } from './owner.ts'
 
 export interface Sweep {
-  /** Milliseconds since 1970. */
-  readonly now: number
   /** Expired sessions to remove at the most. */
   readonly limit: number
+  /** Held for as long as this process sweeps. */
+  readonly lock: FileLock
+  /** Removes a lock whose holder has died. */
+  readonly freeLock: (path: string) => void
   /** Whether the session in a file is over. */
   readonly isDead: (path: string) => boolean
   /** Removes those of the sessions that are still dead, and says how many. */
   readonly remove: (keys: readonly StoreKey[]) => Promise<number>
 }
 
-const SWEEP_LOCK = '.sweep.lock'
 const SESSION_NAME = /^[0-9a-f]{64}$/
 const TEMPORARY_NAME = /^[0-9a-f]{64}\.tmp$/
-const SESSION_LOCK_NAME = /^\.[0-9a-f]{64}\.lock$/
+/** Locks on sessions, and the rights to take one over. */
+const LOCK_NAME = /^\.[0-9a-f]{64}\.lock(\.takeover)*$/
 /** Sessions removed under one commit lock. */
-const BATCH = 32
-/** Milliseconds of work without a pause, and of the pause: requests come first. */
-const SLICE = 0.8
-const PAUSE = 8
+const BATCH = 8
+/** Milliseconds of work without a pause. */
+const SLICE = 0.3
+/** Milliseconds of a pause: requests come first. Where there are none, little is lost by it. */
+const PAUSE = { busy: 6, idle: 1 }
+/** Share of its time that the event loop works, from which on it counts as busy. */
+const BUSY = 0.5
 
 /** @returns how many sessions were removed; 0 at once when another process is sweeping */
 export async function sweepDirectory (directory: string, sweep: Sweep): Promise<number> {
-  const lock = await tryLock(join(directory, SWEEP_LOCK))
-  if (lock === undefined) return 0
+  if (!sweep.lock.tryTake()) return 0
   try {
     return await sweepAll(directory, sweep)
   } finally {
-    await lock.release()
+    sweep.lock.release()
   }
 }
 
-async function sweepAll (directory: string, { now, limit, isDead, remove }: Sweep): Promise<number> {
+async function sweepAll (directory: string, { limit, freeLock, isDead, remove }: Sweep): Promise<number> {
   let removed = 0
   let dead: StoreKey[] = []
+  let load = performance.eventLoopUtilization()
   let sliceBegin = performance.now()
-  for await (const { name } of await opendir(directory, { bufferSize: 256 })) {
+  for await (const { name } of await opendir(directory, { bufferSize: 64 })) {
     if (removed + dead.length >= limit) break
-    if (!SESSION_NAME.test(name)) await removeLeftover(directory, name, now)
+    if (!SESSION_NAME.test(name)) await removeLeftover(join(directory, name), name, freeLock)
     else if (isSurelyDead(join(directory, name), isDead)) dead.push(name as StoreKey)
     if (dead.length === BATCH) {
       removed += await remove(dead)
       dead = []
     }
     if (performance.now() - sliceBegin > SLICE) {
-      await delay(PAUSE)
+      const { utilization } = performance.eventLoopUtilization(load)
+      load = performance.eventLoopUtilization()
+      await delay(utilization > BUSY ? PAUSE.busy : PAUSE.idle)
       sliceBegin = performance.now()
     }
   }
-  return removed + await remove(dead)
+  return dead.length === 0 ? removed : removed + await remove(dead)
 }
 
 /** One entry that cannot be read (a directory, a loop of links) does not keep the others from being swept. */
@@ -66,14 +74,18 @@ function isSurelyDead (path: string, isDead: (path: string) => boolean): boolean
   }
 }
 
-/** What a killed process left: a half-written file, or a lock on a session. */
-async function removeLeftover (directory: string, name: string, now: number): Promise<void> {
-  const path = join(directory, name)
-  if (TEMPORARY_NAME.test(name) && await age(path, now) > STALE) await rm(path, { force: true })
-  if (SESSION_LOCK_NAME.test(name) && await age(path, now) > STALE) await rmdir(path).catch(() => {})
+/** What a killed process left: a half-written file, a lock on a session, or the file that says who it was. */
+async function removeLeftover (path: string, name: string, freeLock: (path: string) => void): Promise<void> {
+  try {
+    if (LOCK_NAME.test(name)) freeLock(path)
+    else if ((TEMPORARY_NAME.test(name) && await age(path) > STALE) || (isOwnerFile(name) && isOfDeadOwner(path))) await rm(path, { force: true })
+  } catch {
+    // What cannot be removed now is left for the next sweep.
+  }
 }
 
-async function age (path: string, now: number): Promise<number> {
+/** Milliseconds since a file was last changed, by the file system's clock as far as it is this machine's. */
+async function age (path: string): Promise<number> {
   const status = await stat(path).catch(() => undefined)
-  return status === undefined ? 0 : now - status.mtimeMs
+  return status === undefined ? 0 : Date.now() - status.mtimeMs
 }

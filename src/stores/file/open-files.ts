@@ -1,0 +1,290 @@
+/**
+ * Reading and writing session files, which stay open: opening and closing one costs more than everything else that is done
+ * with it. All calls but the flush are synchronous: each moves a few kilobytes of the page cache and takes microseconds,
+ * where a trip through the thread pool takes ten times as long.
+ */
+import { closeSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { StoreKey } from '../store.ts'
+import type { Entry } from './format.ts'
+import { capacityFor, Content, decodeFile, STAMP_LENGTH } from './format.ts'
+import { SessionFile } from './session-file.ts'
+
+const FILE_MODE = 0o600
+/** Files up to this size are read whole, which costs no more than reading two pieces of them. */
+const SMALL = 4096
+const WORD = 4
+/** Descriptors kept open: a part of those that the process may have, and no more than are worth it. */
+const MOST_OPEN = 1024
+const SHARE = 1 / 4
+const FEWEST_OPEN = 8
+/** Where nobody says how many there may be. */
+const FEW_OPEN = 128
+/** Another process may be halfway through its second write while this one reads: then both slots look damaged. */
+const READ_ATTEMPTS = 3
+
+/** Every read and write is over before the next one begins, so all of them can use the same memory. */
+const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+const scratchWords = new Int32Array(scratch.buffer, 0, scratch.length / WORD)
+
+export class OpenFiles {
+  readonly #isDurable: boolean
+  readonly #most = mostOpen()
+  /** In the order in which they were opened. */
+  readonly #open = new Set<SessionFile>()
+  /** What has been written and not yet reached the disk. */
+  readonly #unflushed = new Set<SessionFile>()
+  #unflushedDirectory: string | undefined
+
+  /** @param isDurable whether what is written has to survive a loss of power, once it has been flushed */
+  constructor (isDurable: boolean) {
+    this.#isDurable = isDurable
+  }
+
+  /**
+   * @param known what is known of a file at this path
+   * @returns the file at a path, or `undefined` when there is none; damaged only if it stays so
+   * @throws the file system's error when it cannot be read
+   */
+  find (key: StoreKey, path: string, known: SessionFile | undefined): SessionFile | undefined {
+    if (known !== undefined) this.close(known)
+    for (let attempt = 1; ; attempt++) {
+      const descriptor = this.#tryOpen(path)
+      if (descriptor === undefined) return undefined
+      const { ino, size } = fstatSync(descriptor)
+      const file = known?.ino === ino && known.size === size ? known : new SessionFile(key, path, ino, size)
+      this.#keep(file, descriptor)
+      this.#readAll(file)
+      if (file.slot !== undefined || attempt === READ_ATTEMPTS) return file
+      this.close(file)
+    }
+  }
+
+  /**
+   * Looks whether a file is still what is known of it, and reads it where it is not.
+   *
+   * @returns false when it is damaged, or is not the file at its path any more
+   */
+  refresh (file: SessionFile): boolean {
+    if (file.slot === undefined || file.descriptor === undefined) return false
+    file.isUsed = true
+    const second = file.size <= SMALL ? file.capacity / WORD : STAMP_LENGTH / WORD
+    const isThere = file.size <= SMALL
+      ? readSync(file.descriptor, scratch, 0, file.size, 0) === file.size
+      : readSync(file.descriptor, scratch, 0, STAMP_LENGTH, 0) + readSync(file.descriptor, scratch, STAMP_LENGTH, STAMP_LENGTH, file.capacity) === 2 * STAMP_LENGTH
+    if (isThere && file.hasStampsOf(scratchWords, second)) return true
+    this.#readAll(file)
+    return file.slot !== undefined
+  }
+
+  /**
+   * Writes the next generation of a session, into the slot that is not current where it fits, and otherwise into a new file
+   * that takes the place of the old one. To be called by one writer at a time.
+   *
+   * @param file what is at the path now, or `undefined` to make it
+   */
+  write (key: StoreKey, path: string, entry: Entry, file: SessionFile | undefined): SessionFile {
+    const generation = (file?.slot?.generation ?? 0) + 1
+    const content = new Content(entry, generation)
+    if (file?.slot === undefined || content.length > file.capacity) return this.#make(key, path, entry, content, generation, file)
+    const index = file.slot.index === 0 ? 1 : 0
+    const descriptor = this.#descriptorOf(file)
+    if (this.#isDurable && file.flushed !== file.slot.generation) fdatasyncSync(descriptor)
+    const buffer = bufferFor(file.capacity)
+    content.fill(buffer)
+    writeAll(descriptor, buffer, index * file.capacity)
+    file.noteStamp(index, wordsOf(buffer))
+    // What an ended session held is not to be found on the disk any more. That needs no room, so it works on a full one.
+    if (entry.payload === undefined) {
+      writeAll(descriptor, buffer.fill('\n'), file.slot.index * file.capacity)
+      file.noteStamp(file.slot.index, wordsOf(buffer))
+    }
+    file.hold({ entry, generation, index })
+    this.#noteUnflushed(file)
+    return file
+  }
+
+  /** Removes a file, and what is in it: another process may have it open. */
+  remove (file: SessionFile): void {
+    wipe(this.#descriptorOf(file), file.size)
+    rmSync(file.path, { force: true })
+    this.close(file)
+    this.#unflushedDirectory = this.#isDurable ? dirname(file.path) : undefined
+  }
+
+  close (file: SessionFile): void {
+    if (file.descriptor === undefined) return
+    this.#open.delete(file)
+    this.#unflushed.delete(file)
+    closeSync(file.descriptor)
+    file.descriptor = undefined
+  }
+
+  closeAll (): void {
+    for (const file of this.#open) this.close(file)
+  }
+
+  /** Resolves when all that has been written is on the disk. */
+  async flush (): Promise<void> {
+    const files = [...this.#unflushed]
+    this.#unflushed.clear()
+    const directory = this.#unflushedDirectory
+    this.#unflushedDirectory = undefined
+    try {
+      await Promise.all(files.map(async file => {
+        const generation = file.slot?.generation ?? 0
+        await flushDescriptor(file.descriptor as number)
+        file.flushed = generation
+      }))
+      if (directory !== undefined) flushDirectory(directory)
+    } finally {
+      for (const file of files) file.isPinned = false
+    }
+  }
+
+  #noteUnflushed (file: SessionFile, directory?: string): void {
+    if (!this.#isDurable) return
+    file.isPinned = true
+    this.#unflushed.add(file)
+    this.#unflushedDirectory = directory ?? this.#unflushedDirectory
+  }
+
+  /** Makes a file, or puts a new one in the place of an old one that is too small or damaged. */
+  #make (key: StoreKey, path: string, entry: Entry, content: Content, generation: number, old: SessionFile | undefined): SessionFile {
+    const capacity = capacityFor(content)
+    const target = old === undefined ? path : `${path}.tmp`
+    const descriptor = this.#openFile(target, old === undefined ? 'wx+' : 'w+')
+    try {
+      const buffer = bufferFor(2 * capacity)
+      content.fill(buffer)
+      writeAll(descriptor, buffer, 0)
+      const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
+      file.noteStamps(wordsOf(buffer), capacity / WORD)
+      file.hold({ entry, generation, index: 0 })
+      if (old !== undefined) this.#replace(old, target, descriptor)
+      this.#keep(file, descriptor)
+      this.#noteUnflushed(file, dirname(path))
+      return file
+    } catch (error) {
+      closeSync(descriptor)
+      rmSync(target, { force: true })
+      throw error
+    }
+  }
+
+  /** Until the old file is wiped, other processes may still read it; nothing counts as written before. */
+  #replace (old: SessionFile, temporary: string, descriptor: number): void {
+    if (this.#isDurable) fdatasyncSync(descriptor)
+    const oldDescriptor = this.#descriptorOf(old)
+    renameSync(temporary, old.path)
+    if (this.#isDurable) flushDirectory(dirname(old.path))
+    wipe(oldDescriptor, old.size)
+    this.close(old)
+  }
+
+  #readAll (file: SessionFile): void {
+    const buffer = bufferFor(file.size)
+    const length = readSync(file.descriptor as number, buffer, 0, file.size, 0)
+    const isWhole = length === file.size && file.hasStamps
+    if (isWhole) file.noteStamps(wordsOf(buffer), file.capacity / WORD)
+    file.hold(isWhole ? decodeFile(buffer) : undefined)
+  }
+
+  #descriptorOf (file: SessionFile): number {
+    if (file.descriptor === undefined) this.#keep(file, this.#openFile(file.path, 'r+'))
+    file.isUsed = true
+    return file.descriptor as unknown as number
+  }
+
+  #keep (file: SessionFile, descriptor: number): void {
+    if (this.#open.size >= this.#most) this.#closeOne()
+    file.descriptor = descriptor
+    this.#open.add(file)
+  }
+
+  /** Closes the one that was opened first, unless it has been used since it was last its turn. */
+  #closeOne (): void {
+    for (const file of [...this.#open, ...this.#open]) {
+      if (!file.isUsed && !file.isPinned) return this.close(file)
+      file.isUsed = false
+      this.#open.delete(file)
+      this.#open.add(file)
+    }
+  }
+
+  #tryOpen (path: string): number | undefined {
+    try {
+      return this.#openFile(path, 'r+')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  #openFile (path: string, flags: string): number {
+    try {
+      return openSync(path, flags, FILE_MODE)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error
+      // What is kept open for speed is the first thing to give up when descriptors run out.
+      for (const file of this.#open) if (!file.isPinned) this.close(file)
+      return openSync(path, flags, FILE_MODE)
+    }
+  }
+}
+
+/** Whether a file still has a name, which need not be its own any more: cheaper to find out than {@link isAtItsPath}. */
+export function hasName ({ descriptor }: SessionFile): boolean {
+  return descriptor !== undefined && fstatSync(descriptor).nlink > 0
+}
+
+/** Whether a file is the one at its path. */
+export function isAtItsPath ({ path, ino }: SessionFile): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === ino
+}
+
+function flushDescriptor (descriptor: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(descriptor, error => {
+      if (error === null) resolve()
+      else reject(error)
+    })
+  })
+}
+
+function flushDirectory (directory: string): void {
+  const descriptor = openSync(directory, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function wipe (descriptor: number, size: number): void {
+  writeAll(descriptor, bufferFor(size).fill('\n'), 0)
+}
+
+function writeAll (descriptor: number, content: Buffer, position: number): void {
+  for (let written = 0; written < content.length;) {
+    written += writeSync(descriptor, content, written, content.length - written, position + written)
+  }
+}
+
+function bufferFor (size: number): Buffer {
+  return size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafeSlow(size)
+}
+
+function wordsOf (buffer: Buffer): Int32Array {
+  return buffer.buffer === scratch.buffer ? scratchWords : new Int32Array(buffer.buffer, 0, buffer.length / WORD)
+}
+
+function mostOpen (): number {
+  try {
+    const limit = /^Max open files +(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]
+    const share = limit === 'unlimited' ? MOST_OPEN : Math.floor(Number(limit) * SHARE)
+    return Math.max(FEWEST_OPEN, Math.min(MOST_OPEN, share))
+  } catch {
+    return FEW_OPEN
+  }
+}
