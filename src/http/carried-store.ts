@@ -31,7 +31,9 @@ export class CarriedStore implements SessionStore {
    * @throws SessionTooLargeError when the browser could not keep it
    * @throws SessionHeadersSentError when the browser cannot be sent it any more
    */
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
+  compareAndSet (key: StoreKey, { payload, createdAt, expiresAt }: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
+    // Nobody lists these sessions, and room is short: where they were used from is left out.
+    const record = { payload, createdAt, expiresAt }
     this.#assertCanBeSent()
     this.#sealed.assertFits(this.#reply, record)
     this.isUnsent = true

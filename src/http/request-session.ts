@@ -6,7 +6,7 @@ import { nothing, startFrom } from '../session/keeper.ts'
 import { CommitSequence } from '../session/sequence.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
-import type { Start } from '../session/unit-of-work.ts'
+import type { Start, Whereabouts } from '../session/unit-of-work.ts'
 import { UnitOfWork } from '../session/unit-of-work.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
 import { varyByCookie } from './caching.ts'
@@ -15,8 +15,13 @@ import type { Host } from './host.ts'
 import { isPage, urlOf } from './page.ts'
 import type { RouteRules } from './route.ts'
 
+/** An IPv6 address that ends in an IPv4 address is no longer. */
+const LONGEST_ADDRESS = 45
+/** What tells one browser from another comes well before. */
+const LONGEST_AGENT = 500
+
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle {
+export class RequestSession implements Scope, Lifecycle, Whereabouts {
   readonly #host: Host
   readonly #rules: RouteRules
   readonly #request: FastifyRequest
@@ -47,6 +52,15 @@ export class RequestSession implements Scope, Lifecycle {
 
   get hasSession (): boolean {
     return this.#rules.enabled
+  }
+
+  /** Behind proxies that are trusted this is what they say, and may be any text. */
+  get ipAddress (): string | undefined {
+    return cut(this.#request.ip, LONGEST_ADDRESS)
+  }
+
+  get userAgent (): string | undefined {
+    return cut(this.#request.headers['user-agent'], LONGEST_AGENT)
   }
 
   get session (): Session {
@@ -140,6 +154,7 @@ export class RequestSession implements Scope, Lifecycle {
     }
     this.#work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
     this.#work.onChange = () => { this.#watch() }
+    this.#work.whereabouts = this
     this.#commits = new CommitSequence(this.#work, this.#host.keeper)
     return new Session(this.#work, this)
   }
@@ -209,4 +224,8 @@ export class RequestSession implements Scope, Lifecycle {
   #reportStore (cause: unknown): void {
     this.#host.keeper.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be let go; it runs out by itself', cause })
   }
+}
+
+function cut (text: string | undefined, length: number): string | undefined {
+  return text?.slice(0, length)
 }

@@ -63,6 +63,14 @@ export interface Change {
   readonly after: string
   /** What `after` says, unless the application holds a part of it and could change it. Shared: never changed. */
   readonly state: Readonly<SessionState> | undefined
+  /** Whose session it is then. */
+  readonly userId: string | undefined
+}
+
+/** From where a session is used. */
+export interface Whereabouts {
+  readonly ipAddress: string | undefined
+  readonly userAgent: string | undefined
 }
 
 /** Paths of this length or more may lead so deep that the depth has to be looked at. */
@@ -73,6 +81,8 @@ export class UnitOfWork {
   readonly readonly: boolean
   /** Called after each change. */
   onChange: (() => void) | undefined
+  /** Where the request came from, if there is one. Asked only for sessions that have a user. */
+  whereabouts: Whereabouts | undefined
   readonly #find: () => Start
   #origin: Origin | undefined
   /** The state as it was found, and as text. */
@@ -325,13 +335,14 @@ export class UnitOfWork {
     const state = this.#ensureOpen()
     const found = this.#found as Start
     const before = this.#departure === 'end' ? undefined : found.text
-    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state }
+    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state, userId: found.state.userId }
+    const { userId } = state.current
     if (this.#handedOut === undefined) {
       const shared = state.share()
-      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared }
+      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared, userId }
     }
     try {
-      return { before, after: encodeState(state.current), state: undefined }
+      return { before, after: encodeState(state.current), state: undefined, userId }
     } catch {
       // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
       return undefined
