@@ -84,6 +84,11 @@ export class SessionNotFoundError extends SessionError {
   override readonly statusCode = 404
 }
 
+/** The application's store cannot list sessions, so that those of a user cannot be found. */
+export class SessionListError extends SessionError {
+  readonly code = 'ERR_SESSION_LIST'
+}
+
 /** A blocking route waited longer than its `wait` for the session. Fastify answers 423 with Retry-After. */
 export class SessionLockTimeoutError extends SessionError {
   readonly code = 'ERR_SESSION_LOCK_TIMEOUT'

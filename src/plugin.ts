@@ -15,6 +15,7 @@ import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
+import { Sessions } from './sessions.ts'
 import type { SweptStore } from './sweeper.ts'
 import { startSweeping } from './sweeper.ts'
 
@@ -26,6 +27,8 @@ declare module 'fastify' {
     [REQUEST_SESSION]: RequestSession | null | undefined
   }
   interface FastifyInstance {
+    /** All sessions of the application: those of a user, or all that there are. */
+    sessions: Sessions
     /** @internal */
     [HOST]: Host
   }
@@ -48,6 +51,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   await store.open?.()
 
   app.decorate(HOST, host)
+  app.decorate('sessions', new Sessions(store, host.keeper.grace))
   app.decorateRequest(REQUEST_SESSION, null)
   app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
     return useSession(requestSessionOf(this).session, args)
@@ -123,6 +127,7 @@ function requestSessionOf (request: FastifyRequest): RequestSession {
 
 function assertNobodyElse (app: FastifyInstance): void {
   if (app.hasDecorator(HOST)) throw new SessionConflictError('ambient-session is registered twice; register it once, on the root application')
+  if (app.hasDecorator('sessions')) throw new SessionConflictError('the application has been decorated with `sessions` already, where ambient-session puts its own')
   if (!app.hasRequestDecorator('session')) return
   throw new SessionConflictError('another plugin has already decorated the request with `session` (@fastify/session or ' +
     '@fastify/secure-session, most likely); an application can have one of them only: take the other one out')
