@@ -89,7 +89,7 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
   const { record, key } = origin
   if (work.readonly || !isRenewable(record, keeper)) return 'same'
   const expiresAt = new Date(expiryFrom(Date.now(), record.createdAt.getTime(), keeper.lifetime))
-  const lastActivity = work.state.userId === undefined ? undefined : new Date()
+  const lastActivity = work.state.userId === undefined ? undefined : new Date(Date.now())
   if (!await keeper.store.touch(key, expiresAt, lastActivity)) return drop(work, batch, keeper)
   work.settle({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } }, batch)
   return 'renewed'
@@ -219,7 +219,7 @@ function sealed (
   const record = { payload, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
   if (userId === undefined) return record
   const { ipAddress, userAgent } = whereabouts ?? before ?? {}
-  return { ...record, userId, ipAddress, userAgent, lastActivity: new Date() }
+  return { ...record, userId, ipAddress, userAgent, lastActivity: new Date(Date.now()) }
 }
 
 function tombstone ({ grace }: Keeper): Date | undefined {
