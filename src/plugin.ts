@@ -15,7 +15,8 @@ import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
-import { Sessions } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
+import { SessionsInStore } from './sessions.ts'
 import type { SweptStore } from './sweeper.ts'
 import { startSweeping } from './sweeper.ts'
 
@@ -51,7 +52,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   await store.open?.()
 
   app.decorate(HOST, host)
-  app.decorate('sessions', new Sessions(store, host.keeper.grace))
+  app.decorate('sessions', new SessionsInStore(store, host.keeper.grace))
   app.decorateRequest(REQUEST_SESSION, null)
   app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
     return useSession(requestSessionOf(this).session, args)

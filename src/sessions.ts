@@ -49,39 +49,17 @@ const MANY = 1000
  */
 const MOST_ROUNDS = 100
 
-export class Sessions {
-  readonly #store: SessionStore
-  readonly #grace: number
-
-  /**
-   * @internal
-   * @param grace milliseconds for which it is remembered that a session was ended
-   */
-  constructor (store: SessionStore, grace: number) {
-    this.#store = store
-    this.#grace = grace
-  }
-
-  /**
-   * @returns a user's sessions, that of the newest activity first
-   * @throws SessionListError when the store cannot list, as all methods here
-   */
-  async for (userId: string | number): Promise<ListedSession[]> {
-    const sessions: ListedSession[] = []
-    for await (const page of this.#pages({ userId: userIdOf(userId) })) sessions.push(...page)
-    return sessions.sort((a, b) => lastUse(b) - lastUse(a))
-  }
+/** All methods but `close` reject with a SessionListError when the store cannot list. */
+export interface Sessions {
+  /** @returns a user's sessions, that of the newest activity first */
+  for (userId: string | number): Promise<ListedSession[]>
 
   /**
    * Ends a session. It is dead for requests in flight, too: nothing that they do is stored any more.
    *
    * @returns whether there was a living one
    */
-  async destroy (key: StoreKey | string): Promise<boolean> {
-    this.#assertListed()
-    const tombstone = this.#grace === 0 ? undefined : new Date(Date.now() + this.#grace)
-    return await this.#store.destroy(key as StoreKey, tombstone) === 'destroyed'
-  }
+  destroy (key: StoreKey | string): Promise<boolean>
 
   /**
    * Ends all sessions of a user, those included that begin while it is at it.
@@ -89,6 +67,55 @@ export class Sessions {
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
    * @returns how many have been ended
    */
+  destroyFor (userId: string | number, options?: { readonly except?: StoreKey | string | undefined }): Promise<number>
+
+  /** @returns how many living sessions there are, or how many a user has */
+  count (filter?: { readonly userId?: string | number | undefined }): Promise<number>
+
+  /**
+   * All living sessions, page by page, in the store's order. One that lives all the while is on exactly one page.
+   *
+   * @example
+   * ```ts
+   * let page: string | undefined
+   * do {
+   *   const { sessions, next } = await app.sessions.all({ page })
+   *   console.log(sessions.length)
+   *   page = next
+   * } while (page !== undefined)
+   * ```
+   */
+  all (options?: SessionPageOptions): Promise<SessionPage>
+}
+
+/** Sessions opened by {@link openSessions}, to be closed by whoever has opened them. */
+export interface OpenSessions extends Sessions {
+  /** Lets go of the store. */
+  close (): Promise<void>
+}
+
+export class SessionsInStore implements Sessions {
+  readonly #store: SessionStore
+  readonly #grace: number
+
+  /** @param grace milliseconds for which it is remembered that a session was ended */
+  constructor (store: SessionStore, grace: number) {
+    this.#store = store
+    this.#grace = grace
+  }
+
+  async for (userId: string | number): Promise<ListedSession[]> {
+    const sessions: ListedSession[] = []
+    for await (const page of this.#pages({ userId: userIdOf(userId) })) sessions.push(...page)
+    return sessions.sort((a, b) => lastUse(b) - lastUse(a))
+  }
+
+  async destroy (key: StoreKey | string): Promise<boolean> {
+    this.#assertListed()
+    const tombstone = this.#grace === 0 ? undefined : new Date(Date.now() + this.#grace)
+    return await this.#store.destroy(key as StoreKey, tombstone) === 'destroyed'
+  }
+
   async destroyFor (userId: string | number, { except }: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
     const filter = { userId: userIdOf(userId) }
     const current = currentSessionIfAny()
@@ -110,26 +137,12 @@ export class Sessions {
     return ended
   }
 
-  /** @returns how many living sessions there are, or how many a user has */
   async count ({ userId }: { readonly userId?: string | number | undefined } = {}): Promise<number> {
     let count = 0
     for await (const { length } of this.#pages(userId === undefined ? {} : { userId: userIdOf(userId) })) count += length
     return count
   }
 
-  /**
-   * All living sessions, page by page, in the store's order. One that lives all the while is on exactly one page.
-   *
-   * @example
-   * ```ts
-   * for (let page; ;) {
-   *   const { sessions, next } = await app.sessions.all({ page })
-   *   …
-   *   if (next === undefined) break
-   *   page = next
-   * }
-   * ```
-   */
   async all ({ page, limit = LIMIT }: SessionPageOptions = {}): Promise<SessionPage> {
     const { records, next } = await this.#list({}, limit, page)
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
@@ -156,22 +169,6 @@ export class Sessions {
   }
 }
 
-/** Sessions opened by {@link openSessions}, to be closed by whoever has opened them. */
-export class OpenSessions extends Sessions {
-  readonly #close: () => Promise<void>
-
-  /** @internal */
-  constructor (store: SessionStore, grace: number) {
-    super(store, grace)
-    this.#close = async () => { await store.close?.() }
-  }
-
-  /** Lets go of the store. */
-  async close (): Promise<void> {
-    await this.#close()
-  }
-}
-
 /**
  * Opens the sessions of an application without the application: in a job, a script, a REPL.
  *
@@ -188,7 +185,16 @@ export async function openSessions (options?: SessionOptions): Promise<OpenSessi
   const config = await resolveConfig(options)
   const store = createStore(config, reportToProcess)
   await store.open?.()
-  return new OpenSessions(store, config.grace * 1000)
+  return new OpenedSessions(store, config.grace * 1000)
+}
+
+class OpenedSessions extends SessionsInStore implements OpenSessions {
+  readonly close: () => Promise<void>
+
+  constructor (store: SessionStore, grace: number) {
+    super(store, grace)
+    this.close = async () => { await store.close?.() }
+  }
 }
 
 type ListingStore = SessionStore & Required<Pick<SessionStore, 'list'>>

@@ -377,6 +377,15 @@ t.test('ending a user\'s sessions comes to an end, however fast they begin', asy
   t.equal(await app.sessions.destroyFor('ada'), 100)
 })
 
+t.test('where a store has no last activity, the newest session is the first', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  for (const [key, minute] of [['b', 1], ['a', 3], ['c', 2]] as const) {
+    store.compareAndSet(key as StoreKey, { payload: '', createdAt: new Date(minute), expiresAt: new Date(Date.now() + 60_000), userId: 'ada' }, undefined)
+  }
+  t.same((await app.sessions.for('ada')).map(({ key }) => key), ['a', 'c', 'b'])
+})
+
 t.test('sessions that end without a tombstone are gone all the same', async t => {
   const { app } = await service(t, { driver: 'memory', grace: 0 })
   const { device, key } = await signIn(app, 'ada')
