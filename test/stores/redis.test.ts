@@ -1,5 +1,6 @@
 /** The Redis store: the contract, with each client and without one, and what is in the server. Faults have a file of their own. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster as IoredisCluster, Redis as Ioredis } from 'ioredis'
@@ -126,13 +127,17 @@ t.test('a connection', { skip }, async t => {
   }
 
   await t.test('that has been closed by the application is an error, and not waited for', async t => {
-    const ioredis = new Ioredis(server.port)
-    await ioredis.quit()
-    const nodeRedis = createClient({ url: server.url })
-    for (const connection of [ioredis, nodeRedis]) {
+    const closing = new Ioredis(server.port)
+    await once(closing, 'ready')
+    const closed = new Ioredis(server.port)
+    await Promise.all([once(closed, 'end'), closed.quit()])
+    const neverOpened = [createClient({ url: server.url }), createCluster({ rootNodes: [{ url: server.url }] })]
+    const reading = [closing, closed, ...neverOpened].map(async connection => {
       const store = await redisStore(t, connection, { timeout: 60_000 })
+      if (connection === closing) closing.disconnect()
       await t.rejects(async () => await store.read(newKey()), { code: 'ERR_SESSION_STORE', statusCode: 503, message: /closed/ })
-    }
+    })
+    await Promise.all(reading)
   })
 
   await t.test('is not waited for before the store is open', async t => {
