@@ -1,11 +1,14 @@
 /**
  * `npm run bench`: the same HTTP work for all stacks, in turn, within one run.
  *
+ * Stacks that keep sessions on a server of Redis or a database are measured where one answers (`lib/services.js`).
+ *
  * Flags: --seconds of one visit, --rounds, --only stack,stack and --workloads name,name for a part of it, --json file for
  * everything that was measured, --no-docs to leave docs/performance.md as it is.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { variables } from './lib/addresses.js'
 import { Child } from './lib/child.js'
 import { findCores } from './lib/cores.js'
 import { choose, positive, readFlags } from './lib/flags.js'
@@ -15,9 +18,10 @@ import { docs, writePart } from './lib/page.js'
 import { drawPicture } from './lib/picture.js'
 import { pageOf, tableOfWorkload } from './lib/report.js'
 import { SATURATED, summarize } from './lib/results.js'
+import { claimSpace, findServices, services } from './lib/services.js'
 import { checkBodies, checkSessions, createSessions } from './lib/sessions.js'
 import { createWorkspace } from './lib/workspace.js'
-import { baseline, peerPackages, stacks as allStacks } from './stacks.js'
+import { baseline, ownPackages, peerPackages, stacks as allStacks } from './stacks.js'
 import { workloads as allWorkloads } from './workloads.js'
 
 const SESSIONS = 500
@@ -32,17 +36,22 @@ const flags = readFlags({
 })
 const seconds = positive('seconds', flags.seconds)
 const rounds = Math.ceil(positive('rounds', flags.rounds))
+const serviceVersions = await findServices()
 const chosen = choose('only', allStacks, flags.only)
+const possible = chosen.filter(({ needs }) => needs === undefined || serviceVersions.has(needs))
 // Without it there would be nothing to hold the others against.
-const stacks = chosen.includes(baseline) ? chosen : [baseline, ...chosen]
+const stacks = possible.includes(baseline) ? possible : [baseline, ...possible]
+const used = new Set(stacks.flatMap(({ needs }) => needs ?? []))
 const workloads = choose('workloads', allWorkloads, flags.workloads)
 
 const workspace = createWorkspace()
+const space = used.size > 0 ? claimSpace(used) : ''
 const machine = describeMachine(workspace)
 const cores = findCores()
 const load = await Child.start('load.js', [], cores.load)
 
 console.log(sentenceOf(machine))
+tellLeftOut()
 console.log(cores.server === undefined
   ? 'Server and load cannot be pinned to different cores here (that takes taskset and two cores); they get in each other\'s way.'
   : `Servers run on core ${cores.server}, the load on core ${cores.load}.`)
@@ -60,7 +69,8 @@ for (const workload of workloads) {
 }
 
 const settings = { seconds, rounds, sessions: SESSIONS, connections: CONNECTIONS, pinned: cores.server !== undefined }
-const everything = { machine, versions: versionsOf(['fastify', ...peerPackages]), settings, workloads: results }
+const serversOfSessions = Object.fromEntries([...used].map(name => [services[name].label, serviceVersions.get(name)]))
+const everything = { machine, versions: versionsOf(ownPackages, peerPackages), services: serversOfSessions, settings, workloads: results }
 if (flags.json !== undefined) writeFileSync(flags.json, JSON.stringify(everything, null, 2))
 if (flags['no-docs']) console.log('\ndocs/performance.md was left as it is.')
 else if (stacks.length < allStacks.length || workloads.length < allWorkloads.length) console.log('\ndocs/performance.md was left as it is, since this was a part of the benchmark only.')
@@ -71,7 +81,7 @@ process.exit()
 async function measure ({ name, path, sendsCookie }) {
   const running = new Map()
   for (const stack of stacks) {
-    const server = await start(stack, join(workspace, name, stack.name))
+    const server = await start(stack, name)
     const cookies = await prepare(stack, server)
     running.set(stack, { server, work: { path, cookies: sendsCookie ? cookies : [], duration: seconds * 1000 } })
   }
@@ -86,9 +96,23 @@ async function measure ({ name, path, sendsCookie }) {
   return visits
 }
 
-async function start ({ server, args }, directory) {
+async function start ({ name, server, args, needs }, workload) {
+  const place = needs === undefined ? newDirectory(workload, name) : `${space}${workload}_${name}_`.replaceAll('-', '_')
+  return await Server.start(server, [...args, place], cores.server)
+}
+
+function newDirectory (...names) {
+  const directory = join(workspace, ...names)
   mkdirSync(directory, { recursive: true })
-  return await Server.start(server, [...args, directory], cores.server)
+  return directory
+}
+
+function tellLeftOut () {
+  const missing = new Set(chosen.filter(stack => !possible.includes(stack)).map(({ needs }) => needs))
+  for (const name of missing) {
+    const labels = chosen.filter(({ needs }) => needs === name).map(stack => stack.label)
+    console.log(`Left out, as no ${services[name].label} answers (${variables[name]} says where it is): ${labels.join('; ')}.`)
+  }
 }
 
 async function prepare (stack, { port }) {

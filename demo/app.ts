@@ -9,6 +9,7 @@ import { assetRoutes } from './routes/assets.ts'
 import { cartRoutes } from './routes/cart.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
 import { contactRoutes } from './routes/contact.ts'
+import { deviceRoutes } from './routes/devices.ts'
 import { addErrorPages } from './routes/errors.ts'
 import { pageHeaders } from './routes/page-headers.ts'
 import { sessionRoutes } from './routes/session.ts'
@@ -32,6 +33,7 @@ export async function buildApp (): Promise<FastifyInstance> {
   await app.register(catalogueRoutes)
   await app.register(cartRoutes)
   await app.register(accountRoutes)
+  await app.register(deviceRoutes)
   await app.register(contactRoutes)
   await app.register(sessionRoutes)
   return app

@@ -6,8 +6,6 @@ declare module 'ambient-session' {
   interface SessionData {
     /** How many of each product, by the product's id. */
     cart: Record<string, number>
-    /** Who is signed in. */
-    userId: string
     orders: Order[]
     /** Flashed: said on the next page, once. */
     message: Message

@@ -53,6 +53,12 @@ export function hasSession (): boolean {
   return context.getStore()?.hasSession ?? false
 }
 
+/** @returns the session that {@link session} would find here, if it would find one */
+export function currentSessionIfAny (): Session | undefined {
+  const scope = context.getStore()
+  return scope?.hasSession === true ? scope.session : undefined
+}
+
 /** Whether {@link session} would find this scope's session here. */
 export function isInScope (scope: Scope): boolean {
   return context.getStore() === scope

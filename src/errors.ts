@@ -59,13 +59,17 @@ export class SessionReadonlyError extends SessionError {
   readonly code = 'ERR_SESSION_READONLY'
 }
 
-/** The payload is larger than `maxBytes`; the stored session is unchanged. */
+/** The payload is larger than `maxBytes`, or than what cookies hold; the stored session is unchanged. */
 export class SessionTooLargeError extends SessionError {
   readonly code = 'ERR_SESSION_TOO_LARGE'
 
-  constructor (readonly bytes: number, readonly maxBytes: number) {
-    super(`the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
-      'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.')
+  /** @param place where the session would be kept */
+  constructor (readonly bytes: number, readonly maxBytes: number, place: 'store' | 'cookies' = 'store') {
+    super(place === 'store'
+      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
+        'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.'
+      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}; the browser keeps the session that it has. ` +
+        'Keep large things elsewhere and a reference to them in the session, or use another driver than \'cookie\'.')
   }
 }
 
@@ -78,6 +82,11 @@ export class SessionHeadersSentError extends SessionError {
 export class SessionNotFoundError extends SessionError {
   readonly code = 'ERR_SESSION_NOT_FOUND'
   override readonly statusCode = 404
+}
+
+/** The application's store cannot list sessions, so that those of a user cannot be found. */
+export class SessionListError extends SessionError {
+  readonly code = 'ERR_SESSION_LIST'
 }
 
 /** A blocking route waited longer than its `wait` for the session. Fastify answers 423 with Retry-After. */

@@ -8,13 +8,15 @@ import type { SessionHelper } from './context.ts'
 import { isInScope, runInScope, useSession } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
 import type { Host } from './http/host.ts'
-import { createHost } from './http/host.ts'
+import { createHost, hostPerRequest } from './http/host.ts'
 import { RequestSession } from './http/request-session.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
+import type { Sessions } from './sessions.ts'
+import { SessionsInStore } from './sessions.ts'
 import type { SweptStore } from './sweeper.ts'
 import { startSweeping } from './sweeper.ts'
 
@@ -26,6 +28,8 @@ declare module 'fastify' {
     [REQUEST_SESSION]: RequestSession | null | undefined
   }
   interface FastifyInstance {
+    /** All sessions of the application: those of a user, or all that there are. */
+    sessions: Sessions
     /** @internal */
     [HOST]: Host
   }
@@ -43,10 +47,12 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   assertNobodyElse(app)
   const host = createHost(await resolveConfig(options), reportTo(app))
   const { keeper: { store, report }, config } = host
+  const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
   await store.open?.()
 
   app.decorate(HOST, host)
+  app.decorate('sessions', new SessionsInStore(store, host.keeper.grace))
   app.decorateRequest(REQUEST_SESSION, null)
   app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
     return useSession(requestSessionOf(this).session, args)
@@ -55,7 +61,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   app.addHook('onRoute', ({ config }) => { rules.of(config) })
 
   app.addHook('onRequest', (request, reply, done) => {
-    const current = new RequestSession(host, rules.of(request.routeOptions.config), request, reply)
+    const current = new RequestSession(hostOf(reply), rules.of(request.routeOptions.config), request, reply)
     request[REQUEST_SESSION] = current
     const preparation = current.prepare()
     if (preparation === undefined) return runInScope(current, done)
@@ -122,6 +128,7 @@ function requestSessionOf (request: FastifyRequest): RequestSession {
 
 function assertNobodyElse (app: FastifyInstance): void {
   if (app.hasDecorator(HOST)) throw new SessionConflictError('ambient-session is registered twice; register it once, on the root application')
+  if (app.hasDecorator('sessions')) throw new SessionConflictError('the application has been decorated with `sessions` already, where ambient-session puts its own')
   if (!app.hasRequestDecorator('session')) return
   throw new SessionConflictError('another plugin has already decorated the request with `session` (@fastify/session or ' +
     '@fastify/secure-session, most likely); an application can have one of them only: take the other one out')

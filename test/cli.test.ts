@@ -104,7 +104,8 @@ t.test('what is not understood fails with the usage', async t => {
     [['instal'], 'unknown command: instal'],
     [[], 'a command is missing'],
     [['init', 'here'], 'unexpected: here'],
-    [['init', '--force'], "Unknown option '--force'"]
+    [['init', '--force'], "Unknown option '--force'"],
+    [['init', '--dialect', 'mysql'], '--dialect and --table belong to the command table']
   ] as const) {
     const { code, out, err } = await run(nowhere, ...args)
     t.equal(code, 1)
@@ -112,6 +113,20 @@ t.test('what is not understood fails with the usage', async t => {
     t.ok(err.startsWith(`ambient-session: ${message}`), err)
     t.match(err, 'Usage: ambient-session init')
   }
+})
+
+t.test('table prints the SQL of a table, and needs to know for which database', async t => {
+  for (const dialect of ['postgres', 'mysql', 'sqlite']) {
+    t.match(await run(nowhere, 'table', '--dialect', dialect), { code: 0, out: /^create table if not exists ["`]sessions["`] \(/, err: '' })
+    t.match(await run(nowhere, 'table', '--dialect', dialect, '--table', 'app.logins'), { code: 0, out: /["`]app["`]\.["`]logins["`] \(/, err: '' })
+  }
+  for (const args of [['table'], ['table', '--dialect', 'oracle']]) {
+    t.strictSame(await run(nowhere, ...args), {
+      code: 1, out: '', err: 'ambient-session: table needs --dialect with one of: postgres, mysql, sqlite\n'
+    })
+  }
+  const named = await run(nowhere, 'table', '--dialect', 'sqlite', '--table', 'no; name')
+  t.match(named, { code: 1, out: '', err: 'expected a name of letters, digits and underscores' })
 })
 
 t.test('the bin runs in the working directory and sets the exit code', async t => {

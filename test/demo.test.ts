@@ -68,6 +68,7 @@ interface Page {
 class Visitor {
   readonly #shop: Shop
   cookie = ''
+  userAgent = ''
   token = ''
 
   constructor (shop: Shop) {
@@ -88,7 +89,7 @@ class Visitor {
   }
 
   async request (path: string, init: RequestInit = {}): Promise<Response> {
-    const response = await fetch(new URL(path, this.#shop.origin), { ...init, headers: { cookie: this.cookie }, redirect: 'manual' })
+    const response = await fetch(new URL(path, this.#shop.origin), { ...init, headers: { cookie: this.cookie, 'user-agent': this.userAgent }, redirect: 'manual' })
     for (const cookie of response.headers.getSetCookie()) [this.cookie = ''] = cookie.split(';')
     return response
   }
@@ -124,6 +125,10 @@ function valueOf (field: string, { html }: Page): string | undefined {
 
 function errorOf (field: string, { html }: Page): string | undefined {
   return new RegExp(`id="${field}-error">([^<]*)<`).exec(html)?.[1]
+}
+
+function namesOn (html: string): string[] {
+  return [...html.matchAll(/<li class="device">\s*<div class="about">\s*<h2>([^<]*)</g)].map(([, name = '']) => name).sort()
 }
 
 async function openShop (t: Test): Promise<Shop> {
@@ -307,6 +312,38 @@ t.test('the shop', async t => {
     t.ok(readdirSync(shop.files).includes(key))
     t.match(html, '&#34;userId&#34;: &#34;ada&#34;')
     t.notMatch(html, visitor.cookie.split('=')[1])
+  })
+
+  t.test('shows all devices of a user, and signs out one, or all others', async t => {
+    const [phone, laptop, tablet, other] = [new Visitor(shop), new Visitor(shop), new Visitor(shop), new Visitor(shop)]
+    phone.userAgent = 'Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Safari/537.36'
+    laptop.userAgent = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+    t.equal((await other.open('/devices')).path, '/sign-in')
+    await laptop.signIn('grace', 'nanosecond')
+    // Where other tests have signed in.
+    await laptop.send('/devices/sign-out-others')
+    for (const visitor of [phone, tablet]) await visitor.signIn('grace', 'nanosecond')
+    await other.signIn()
+    const { html } = await laptop.open('/devices')
+    t.same(namesOn(html), ['A browser', 'Chrome on Android', 'Firefox on Linux'])
+    t.match(/<h2>Firefox on Linux<[^]*?<\/li>/.exec(html)?.[0], 'This device')
+    t.equal(html.match(/This device/g)?.length, 1)
+    t.match(html, 'From 127.0.0.1.')
+
+    const action = /<h2>Chrome on Android<[^]*?action="([^"]+)"/.exec(html)?.[1] ?? ''
+    t.equal(messageOn(await other.send(action)), 'That device was not signed in any more.', 'nobody else can')
+    t.equal(messageOn(await laptop.send(action)), 'That device is signed out.')
+    t.notMatch((await phone.open('/')).html, '<span>Grace</span>')
+
+    const again = new Visitor(shop)
+    await again.signIn('grace', 'nanosecond')
+    const page = await laptop.send('/devices/sign-out-others')
+    t.equal(messageOn(page), '2 other devices signed out.')
+    t.same(namesOn(page.html), ['Firefox on Linux'])
+    t.match(page.html, 'You are signed in nowhere else.')
+    for (const visitor of [again, tablet]) t.notMatch((await visitor.open('/')).html, '<span>Grace</span>')
+    t.match((await other.open('/')).html, '<span>Ada</span>')
+    t.equal(messageOn(await laptop.send('/devices/sign-out-others')), 'You are signed in nowhere else.')
   })
 
   t.test('knows the visitor on its error pages, and says there what was flashed', async t => {

@@ -27,6 +27,12 @@ t.test('the plugin is the default export and a named one', t => {
   t.end()
 })
 
+t.test('where the application has `sessions` already, it is refused', async t => {
+  const app = bare(t)
+  app.decorate('sessions', {} as FastifyInstance['sessions'])
+  await t.rejects(async () => { await app.register(ambientSession, memory) }, SessionConflictError)
+})
+
 t.test('it can be registered without waiting for it', async t => {
   const app = bare(t)
   void app.register(ambientSession, memory)

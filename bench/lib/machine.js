@@ -21,15 +21,16 @@ export function describeMachine (workspace) {
 }
 
 /**
- * @param {readonly string[]} names of packages
- * @returns {Record<string, string>} the installed versions
+ * @param {readonly string[]} own names of packages that the project itself has installed
+ * @param {readonly string[]} peers names of those that the benchmark has
+ * @returns {Record<string, string>} the versions
  */
-export function versionsOf (names) {
-  const directoryOf = name => name === 'fastify' ? root : join(root, 'bench')
-  return Object.fromEntries(names.map(name => {
-    const manifest = readFileSync(join(directoryOf(name), 'node_modules', name, 'package.json'), 'utf8')
+export function versionsOf (own, peers) {
+  const versionIn = directory => name => {
+    const manifest = readFileSync(join(directory, 'node_modules', name, 'package.json'), 'utf8')
     return [name, JSON.parse(manifest).version]
-  }))
+  }
+  return Object.fromEntries([...own.map(versionIn(root)), ...peers.map(versionIn(join(root, 'bench')))])
 }
 
 /** One sentence. */

@@ -19,18 +19,23 @@ export function tableOfWorkload ({ stacks }) {
 }
 
 /** @returns {string} what goes into docs/performance.md */
-export function pageOf ({ machine, versions, settings, workloads }) {
+export function pageOf ({ machine, versions, services, settings, workloads }) {
   const isSaturated = workloads.some(({ stacks }) => stacks.some(({ isLoadSaturated }) => isLoadSaturated))
   return [
     sentenceOf(machine),
     `${settings.pinned ? 'Server and load on a core each' : 'Server and load were not pinned to cores'}; ` +
       `medians of ${settings.rounds} rounds of ${settings.seconds} s.`,
-    `Versions: ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.`,
+    `Versions: ${listOf(versions)}.`,
+    ...Object.keys(services).length > 0 ? [`Servers of sessions: ${listOf(services)}.`] : [],
     '',
     '![Requests per second of each stack, as a share of what bare Fastify answers](performance.svg)',
     ...workloads.flatMap(workload => ['', `### ${capitalized(workload.label)}`, '', tableOfWorkload(workload)]),
     ...isSaturated ? ['', SATURATION] : []
   ].join('\n')
+}
+
+function listOf (versions) {
+  return Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')
 }
 
 function capitalized (text) {

@@ -4,8 +4,15 @@ import type { User } from '../data/users.ts'
 import { findUser } from '../data/users.ts'
 
 export function currentUser (): User | undefined {
-  const id = session('userId')
-  return id === undefined ? undefined : findUser(id)
+  const { userId } = session()
+  return userId === undefined ? undefined : findUser(userId)
+}
+
+/** For pages that only somebody who is signed in comes to. */
+export function signedInUser (): User {
+  const user = currentUser()
+  if (user === undefined) throw new Error('nobody is signed in here')
+  return user
 }
 
 /** @returns the user, or nothing when the name or the password is wrong */
@@ -14,7 +21,8 @@ export function signIn (id: string, password: string): User | undefined {
   if (user === undefined || user.password !== password) return undefined
   // A new id and a new CSRF token: whoever knew the old ones knows nothing now (session fixation). The cart stays.
   session().regenerate()
-  session().put('userId', user.id)
+  // From here on the session is among those of the user; see devices.ts.
+  session().setUser(user.id)
   return user
 }
 

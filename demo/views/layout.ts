@@ -23,7 +23,7 @@ export function layout ({ title, content, backstage }: Page): Html {
         <a class="brand" href="/"><img src="/assets/icon.svg" alt="" width="28" height="28">Still Life</a>
         <nav aria-label="Main">
           <a href="/">Shop</a>
-          !${user === undefined ? '' : html`<a href="/orders">Orders</a>`}
+          !${user === undefined ? '' : html`<a href="/orders">Orders</a> <a href="/devices">Devices</a>`}
           <a href="/contact">Contact</a>
           <a href="/session">Your session</a>
         </nav>

@@ -43,11 +43,12 @@ function recordOf ({ version, createdAt, expiresAt, payload }: StoredRecord): Ht
     <h2>Payload</h2>
     <pre tabindex="0" aria-label="Payload"><code>${JSON.stringify(JSON.parse(payload), null, 2)}</code></pre>
     <dl class="facts">
-      !${fact('data', '', 'What the shop has put: your cart, who you are, your orders. Dates and the like are tagged, so that they come back as what they were.')}
+      !${fact('data', '', 'What the shop has put: your cart, your orders. Dates and the like are tagged, so that they come back as what they were.')}
       !${fact('flashes', '', 'Which of these are there for one more request only. Change something and come straight here to see one.')}
       !${fact('input', '', 'What you entered into a form that was refused, until it is shown again.')}
       !${fact('token', '', 'The CSRF token that every form of yours has to carry.')}
       !${fact('previousUrl', '', 'Where you go after signing in.')}
+      !${fact('userId', '', 'Who you are, once you have signed in. Beside it the store keeps from where and when you were last here.')}
     </dl>
   `
 }

@@ -6,7 +6,8 @@ export const configFile = `import { defineConfig } from 'ambient-session'
 // Each option is shown with its default. Take away the // to change one; what is left out comes from the environment
 // (SESSION_LIFETIME, SESSION_SECRET, ...) or else is the default. null stands for "none".
 export default defineConfig({
-  // Where sessions are kept: 'file', 'memory' (gone with the process), 'null' (nowhere) or an object that is a SessionStore.
+  // Where sessions are kept: 'file', 'memory' (gone with the process), 'redis' or 'database' (which need a connection),
+  // 'cookie' (in the browser, encrypted; needs a secret), 'null' (nowhere) or an object that is a SessionStore.
   // driver: 'file',
 
   // Directory of the session files, relative to the working directory.
@@ -18,14 +19,18 @@ export default defineConfig({
   // Read the files through the thread pool: for directories on slow storage, such as a network file system.
   // asyncReads: false,
 
-  // URL or client of the drivers 'redis' and 'database', which are planned.
+  // Server of the drivers 'redis' and 'database': a URL (redis://, rediss://, postgres://, mysql://, mariadb://,
+  // sqlite:FILE) or a client. A URL with a password is better kept in SESSION_CONNECTION.
   // connection: null,
 
-  // Table of the driver 'database', which is planned.
+  // Table of the driver 'database'.
   // table: 'sessions',
 
-  // Whether the driver 'database', which is planned, creates its table.
+  // Let the driver 'database' make its table when it is missing.
   // createTable: false,
+
+  // Seconds for which the drivers 'redis' and 'database' wait for an answer before a request fails with 503.
+  // timeout: 2,
 
   // Minutes without use after which a session ends.
   // lifetime: 120,

@@ -2,14 +2,19 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { init } from './init.ts'
+import { tableSql } from './table.ts'
 
 const USAGE = `Usage: ambient-session init
+       ambient-session table --dialect postgres|mysql|sqlite [--table sessions]
 
 Commands:
   init           writes config/session.ts (or .js, .mjs) with every option explained, and
                  storage/framework/sessions/.gitignore; files that exist are left as they are
+  table          prints the SQL that makes the table of the database store
 
 Options:
+  --dialect      the database: postgres, mysql (MariaDB as well) or sqlite
+  --table        the table's name, perhaps with a schema in front; sessions by default
   -h, --help     shows this text
   -v, --version  shows the version
 `
@@ -23,10 +28,11 @@ export interface Terminal {
 /** @returns the exit code */
 export async function main (args: readonly string[], { cwd, out, err }: Terminal): Promise<number> {
   try {
-    const { help, version, command } = parse(args)
+    const { help, version, command, dialect, table } = parse(args)
     if (help) out(USAGE)
     else if (version) out(`${ownVersion()}\n`)
     else if (command === 'init') out(`${(await init(cwd)).join('\n')}\n`)
+    else if (command === 'table') out(tableSql(dialect, table ?? 'sessions'))
     else throw new UsageError(command === undefined ? 'a command is missing' : `unknown command: ${command}`)
     return 0
   } catch (error) {
@@ -42,12 +48,15 @@ interface Command {
   readonly command: string | undefined
   readonly help: boolean
   readonly version: boolean
+  readonly dialect: string | undefined
+  readonly table: string | undefined
 }
 
 function parse (args: readonly string[]): Command {
-  const { values: { help, version }, positionals: [command, ...rest] } = readArgs(args)
+  const { values: { help, version, dialect, table }, positionals: [command, ...rest] } = readArgs(args)
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
-  return { command, help, version }
+  if (command !== 'table' && (dialect ?? table) !== undefined) throw new UsageError('--dialect and --table belong to the command table')
+  return { command, help, version, dialect, table }
 }
 
 function readArgs (args: readonly string[]) {
@@ -57,7 +66,9 @@ function readArgs (args: readonly string[]) {
       allowPositionals: true,
       options: {
         help: { type: 'boolean', short: 'h', default: false },
-        version: { type: 'boolean', short: 'v', default: false }
+        version: { type: 'boolean', short: 'v', default: false },
+        dialect: { type: 'string' },
+        table: { type: 'string' }
       }
     })
   } catch (error) {

@@ -14,6 +14,7 @@ const READERS: Record<OptionName, Reader> = {
   connection: asText,
   table: asText,
   createTable: asFlag,
+  timeout: asNumber,
   lifetime: asNumber,
   absoluteLifetime: asNumber,
   expireOnClose: asFlag,

@@ -16,10 +16,11 @@ export interface BlockOptions {
 /** The options under their own names. */
 export interface CamelCaseOptions {
   /**
-   * Where sessions are kept: `'file'`, `'memory'` (or `'array'`: gone with the process), `'null'` (kept nowhere), or any
-   * object that is a SessionStore. Default: `'file'`.
+   * Where sessions are kept: `'file'`, `'memory'` (or `'array'`: gone with the process), `'redis'` and `'database'` (which
+   * need a `connection`), `'cookie'` (in the browser, encrypted; needs a `secret`), `'null'` (kept nowhere), or any object
+   * that is a SessionStore. Default: `'file'`.
    */
-  driver?: Optional<'file' | 'memory' | 'array' | 'null' | SessionStore>
+  driver?: Optional<'file' | 'memory' | 'array' | 'redis' | 'database' | 'cookie' | 'null' | SessionStore>
   /** Directory of the file store, relative to the working directory. Default: `'storage/framework/sessions'`. */
   files?: Optional<string>
   /** File store: wait for the disk on every commit, so that a power failure loses none. Default: `false`. */
@@ -29,12 +30,17 @@ export interface CamelCaseOptions {
    * not hold up the event loop. On a local disk it costs more than it saves. Default: `false`.
    */
   asyncReads?: Optional<boolean>
-  /** Database of the drivers `redis` and `database`, which this version does not have yet: URL or client. Default: none. */
+  /**
+   * Where the drivers `redis` and `database` find their server: a URL (`redis://`, `rediss://`, `postgres://`, `mysql://`,
+   * `mariadb://`, `sqlite:FILE`), or the client that the application already has. Default: none.
+   */
   connection?: Optional<string | object>
-  /** Table of the driver `database`, which this version does not have yet. Default: `'sessions'`. */
+  /** Table of the driver `database`, perhaps with its schema in front. Default: `'sessions'`. */
   table?: Optional<string>
-  /** Whether the driver `database`, which this version does not have yet, creates its table. Default: `false`. */
+  /** Whether the driver `database` makes its table when it is missing. Default: `false`. */
   createTable?: Optional<boolean>
+  /** Seconds for which the drivers `redis` and `database` wait for an answer before the request fails with 503. Default: 2. */
+  timeout?: Optional<number>
   /** Idle timeout: minutes without use after which a session ends. Fractions are fine. Default: 120. */
   lifetime?: Optional<number>
   /**
@@ -94,7 +100,7 @@ export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {}
 
 /** The options checked and complete. See {@link SessionOptions} for what each one means. */
 export interface SessionConfig {
-  readonly driver: 'file' | 'memory' | 'null' | SessionStore
+  readonly driver: 'file' | 'memory' | 'redis' | 'database' | 'cookie' | 'null' | SessionStore
   /** An absolute path. */
   readonly files: string
   readonly durable: boolean
@@ -102,6 +108,8 @@ export interface SessionConfig {
   readonly connection?: string | object | undefined
   readonly table: string
   readonly createTable: boolean
+  /** Seconds. */
+  readonly timeout: number
   /** Minutes. */
   readonly lifetime: number
   /** Minutes. */

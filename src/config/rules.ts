@@ -18,7 +18,45 @@ const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie
 const bearsHostPrefix = bearsPrefix('__host-')
 const bearsSecurePrefix = bearsPrefix('__secure-')
 
+const REDIS_URL = /^rediss?:/
+const connects = ({ driver }: Checked): boolean => driver === 'redis' || driver === 'database'
+/** A client object is looked at by the store that is to use it. */
+const isUrl = ({ connection }: Checked): boolean => typeof connection === 'string'
+const isRedisUrl = ({ connection }: Checked): boolean => typeof connection === 'string' && REDIS_URL.test(connection)
+
 export const rules: readonly Rule[] = [
+  {
+    of: 'driver',
+    and: 'connection',
+    broken: config => connects(config) && config.connection === undefined,
+    problem: ({ driver }) => driver === 'redis'
+      ? "'redis' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as redis://127.0.0.1:6379, or to a client"
+      : "'database' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as postgres://127.0.0.1/app, or to a client"
+  },
+  {
+    of: 'connection',
+    and: 'driver',
+    broken: config => config.driver === 'redis' && isUrl(config) && !isRedisUrl(config),
+    problem: () => "the driver 'redis' needs a URL that begins with redis:// or rediss://; for this one the driver is 'database'"
+  },
+  {
+    of: 'connection',
+    and: 'driver',
+    broken: config => config.driver === 'database' && isRedisUrl(config),
+    problem: () => "the driver 'database' needs a URL that begins with postgres://, mysql://, mariadb:// or sqlite:; for this one the driver is 'redis'"
+  },
+  {
+    of: 'driver',
+    and: 'secret',
+    broken: ({ driver, secret }) => driver === 'cookie' && secret.length === 0,
+    problem: () => "'cookie' needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well"
+  },
+  {
+    of: 'block',
+    and: 'driver',
+    broken: ({ block, driver }) => driver === 'cookie' && block !== false,
+    problem: () => "has no effect with the driver 'cookie': every request brings its own copy of the session"
+  },
   {
     of: 'encrypt',
     and: 'secret',

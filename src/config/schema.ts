@@ -17,6 +17,7 @@ const flag = z.boolean(expected('true or false'))
 const minutesFault = expected('a number of minutes greater than 0')
 const minutes = z.number(minutesFault).positive(minutesFault).max(MAX_MINUTES, expected(`at most ${MAX_MINUTES} minutes (100 years)`))
 const sweepFault = expected('a number of seconds greater than 0, or false')
+const timeoutFault = expected('a number of seconds greater than 0')
 const bytesFault = expected('a whole number of bytes greater than 0')
 const tooManySeconds = expected(`at most ${MAX_SECONDS} seconds (24 days)`)
 
@@ -45,12 +46,11 @@ const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
 /** Such names need no quoting in any SQL dialect; a schema may come before the name. */
 const TABLE_NAME = /^[a-z_]\w*(\.[a-z_]\w*)?$/i
-const CONNECTION_URL = /^(rediss?|postgres(ql)?|mysql):\/\/|^sqlite:./
+const CONNECTION_URL = /^(rediss?|postgres(ql)?|mysql|mariadb):\/\/|^sqlite:./
 
 type Driver = NonNullable<CamelCaseOptions['driver']>
 
-const DRIVERS: readonly unknown[] = ['file', 'memory', 'array', 'null'] satisfies Driver[]
-const PLANNED_DRIVERS: readonly unknown[] = ['redis', 'database', 'cookie']
+const DRIVERS: readonly unknown[] = ['file', 'memory', 'array', 'redis', 'database', 'cookie', 'null'] satisfies Driver[]
 const STORE_METHODS = ['read', 'compareAndSet', 'touch', 'destroy'] as const satisfies Array<keyof SessionStore>
 const SAME_SITES: readonly string[] = ['lax', 'strict', 'none'] satisfies SameSite[]
 
@@ -62,9 +62,10 @@ export const sessionSchema = z.strictObject({
   durable: flag.default(false),
   asyncReads: flag.default(false),
   connection: z.custom<string | object>(isConnection, expected(
-    'a URL that begins with redis://, rediss://, postgres://, mysql:// or sqlite:, or a client object', conceal)).optional(),
+    'a URL that begins with redis://, rediss://, postgres://, mysql://, mariadb:// or sqlite:, or a client object', conceal)).optional(),
   table: matching(TABLE_NAME, 'the name of a table').default('sessions'),
   createTable: flag.default(false),
+  timeout: z.number(timeoutFault).positive(timeoutFault).max(MAX_SECONDS, tooManySeconds).default(2),
   lifetime: minutes.default(120),
   absoluteLifetime: minutes.optional(),
   expireOnClose: flag.default(false),
@@ -108,11 +109,8 @@ function isDriver (value: unknown): boolean {
 }
 
 function driverFault (value: unknown): string {
-  if (PLANNED_DRIVERS.includes(value)) {
-    return `${show(value)} is planned for a later release; until then any object that is a SessionStore can be passed as driver`
-  }
   if (isObject(value)) return `expected a SessionStore, got an object without the functions ${missingMethods(value).join(', ')}`
-  return `expected 'file', 'memory' (or 'array'), 'null' or an object that is a SessionStore, got ${show(value)}`
+  return `expected 'file', 'memory' (or 'array'), 'redis', 'database', 'cookie', 'null' or an object that is a SessionStore, got ${show(value)}`
 }
 
 function missingMethods (store: object): string[] {

@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
 import type { SessionId } from '../session/id.ts'
 import { isSessionId } from '../session/id.ts'
-import { keepCookieOutOfCaches } from './caching.ts'
 import { findCookie } from './cookie-header.ts'
+import { CLEARED, CookieLines } from './set-cookie.ts'
 
 /** Longer values cannot be ours: an id has 43 characters, a signature 44. */
 const MAX_LENGTH = 96
@@ -16,21 +16,31 @@ export interface Presented {
   readonly isOutdated: boolean
 }
 
-/** The session's cookie: reading it, sending it, clearing it. */
-export class SessionCookie {
+/** A cookie as a request uses it. */
+export interface RequestCookie {
   readonly name: string
+  /** Whether the browser has to be sent the session although neither its id nor its expiry is another. */
+  readonly isUnsent: boolean
+  /** @returns what the browser presented; nothing when there is no cookie, or one that the server cannot have made */
+  read (request: FastifyRequest): Presented | undefined
+  /** @param expiresAt when the session ends if it is not used again */
+  send (reply: FastifyReply, id: SessionId, expiresAt: Date): void
+  clear (reply: FastifyReply): void
+}
+
+/** The session's cookie: reading it, sending it, clearing it. */
+export class SessionCookie implements RequestCookie {
+  readonly name: string
+  readonly isUnsent = false
   readonly #signer: Signer | undefined
-  readonly #secure: boolean | 'auto'
-  /** What a cookie's line ends with, on a secure connection and on another. */
-  readonly #attributes: Readonly<Record<'secure' | 'plain', string>>
+  readonly #lines: CookieLines
   readonly #isPersistent: boolean
 
   constructor (config: SessionConfig) {
-    const { cookie, secure, expireOnClose, secret } = config
+    const { cookie, expireOnClose, secret } = config
     this.name = cookie
     this.#signer = secret.length === 0 ? undefined : new Signer([...secret])
-    this.#secure = secure
-    this.#attributes = { secure: attributesOf(config, true), plain: attributesOf(config, false) }
+    this.#lines = new CookieLines(config)
     this.#isPersistent = !expireOnClose
   }
 
@@ -48,37 +58,10 @@ export class SessionCookie {
   send (reply: FastifyReply, id: SessionId, expiresAt: Date): void {
     const value = this.#signer?.sign(id) ?? id
     const maxAge = Math.round((expiresAt.getTime() - Date.now()) / 1000)
-    this.#set(reply, this.#isPersistent ? `${value}; Max-Age=${maxAge}` : value)
+    this.#lines.append(reply, this.name, this.#isPersistent ? `${value}; Max-Age=${maxAge}` : value)
   }
 
   clear (reply: FastifyReply): void {
-    this.#set(reply, '; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT')
+    this.#lines.append(reply, this.name, CLEARED)
   }
-
-  /** @param value consists of octets that a cookie can hold as they are: base64, base64url and a dot */
-  #set (reply: FastifyReply, value: string): void {
-    const isSecure = this.#secure === 'auto' ? reply.request.protocol === 'https' : this.#secure
-    const line = `${this.name}=${value}${isSecure ? this.#attributes.secure : this.#attributes.plain}`
-    // On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be.
-    if (reply.sent) {
-      reply.raw.appendHeader('set-cookie', line)
-    } else {
-      reply.header('set-cookie', line)
-      keepCookieOutOfCaches(reply)
-    }
-  }
-}
-
-/** The attributes of RFC 6265, section 4.1, that are the same for every cookie; the options have been checked by then. */
-function attributesOf ({ path, domain, httpOnly, sameSite, partitioned }: SessionConfig, isSecure: boolean): string {
-  // Browsers refuse SameSite=None and Partitioned without Secure; over plain HTTP their own default is the next best.
-  const sites = sameSite === 'none' && !isSecure ? 'lax' : sameSite
-  return [
-    domain === undefined ? '' : `; Domain=${domain}`,
-    `; Path=${path}`,
-    httpOnly ? '; HttpOnly' : '',
-    isSecure ? '; Secure' : '',
-    isSecure && partitioned ? '; Partitioned' : '',
-    `; SameSite=${sites.charAt(0).toUpperCase()}${sites.slice(1)}`
-  ].join('')
 }

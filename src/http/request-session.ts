@@ -7,7 +7,7 @@ import { nothing, startFrom } from '../session/keeper.ts'
 import { CommitSequence } from '../session/sequence.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
-import type { Start } from '../session/unit-of-work.ts'
+import type { Start, Whereabouts } from '../session/unit-of-work.ts'
 import { UnitOfWork } from '../session/unit-of-work.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
 import { varyByCookie } from './caching.ts'
@@ -18,8 +18,13 @@ import type { RouteRules } from './route.ts'
 import type { Unfinished } from './unfinished.ts'
 import { unwatch, watch } from './unfinished.ts'
 
+/** An IPv6 address that ends in an IPv4 address is no longer. */
+const LONGEST_ADDRESS = 45
+/** What tells one browser from another comes well before. */
+const LONGEST_AGENT = 500
+
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle, Unfinished {
+export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts {
   readonly #host: Host
   readonly #rules: RouteRules
   readonly #request: FastifyRequest
@@ -57,6 +62,15 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
 
   get hasSession (): boolean {
     return this.#rules.enabled
+  }
+
+  /** Behind proxies that are trusted this is what they say, and may be any text. */
+  get ipAddress (): string | undefined {
+    return cut(this.#request.ip, LONGEST_ADDRESS)
+  }
+
+  get userAgent (): string | undefined {
+    return cut(this.#request.headers['user-agent'], LONGEST_AGENT)
   }
 
   get session (): Session {
@@ -149,6 +163,7 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
     }
     const work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
     work.onChange = () => { this.#watch() }
+    work.whereabouts = this
     this.#work = work
     this.#commits = new CommitSequence(work, this.#host.keeper)
     return new Session(work, this)
@@ -212,7 +227,7 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
     const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
     if (outcome === 'ended') {
       cookie.clear(this.#reply)
-    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated)) {
+    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated || cookie.isUnsent)) {
       cookie.send(this.#reply, stored.id, stored.record.expiresAt)
       this.#isSent = true
     }
@@ -228,4 +243,8 @@ export class RequestSession implements Scope, Lifecycle, Unfinished {
   #reportStore (cause: unknown): void {
     this.#host.keeper.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be let go; it runs out by itself', cause })
   }
+}
+
+function cut (text: string | undefined, length: number): string | undefined {
+  return text?.slice(0, length)
 }

@@ -73,7 +73,7 @@ function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Ou
   }
   const now = Date.now()
   const key = keyOf(batch.id)
-  const record = sealed(keeper, key, change.after, new Date(now), new Date(expiryFrom(now, now, keeper.lifetime)))
+  const record = sealed(work, keeper, key, change, new Date(now), new Date(expiryFrom(now, now, keeper.lifetime)))
   return andThen(writeNew(keeper, key, record, undefined), version => {
     settleStored(work, batch, keeper, change, key, record, version)
     return 'renewed'
@@ -90,8 +90,9 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
   const { record, key } = origin
   if (work.readonly || !isRenewable(record, keeper)) return 'same'
   const expiresAt = new Date(expiryFrom(Date.now(), record.createdAt.getTime(), keeper.lifetime))
-  if (!await keeper.store.touch(key, expiresAt)) return drop(work, batch, keeper)
-  work.settle({ ...origin, record: { ...record, expiresAt } }, batch)
+  const lastActivity = work.state.userId === undefined ? undefined : new Date(Date.now())
+  if (!await keeper.store.touch(key, expiresAt, lastActivity)) return drop(work, batch, keeper)
+  work.settle({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } }, batch)
   return 'renewed'
 }
 
@@ -109,7 +110,7 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
   const latest = expiryFrom(now, createdAt.getTime(), keeper.lifetime)
   const isDue = isRenewalDue(now, createdAt.getTime(), expiresAt.getTime(), keeper.lifetime)
   if (change.before === change.after && !isDue) return 'same'
-  const next = sealed(keeper, key, change.after, createdAt, isDue || latest < expiresAt.getTime() ? new Date(latest) : expiresAt)
+  const next = sealed(work, keeper, key, change, createdAt, isDue || latest < expiresAt.getTime() ? new Date(latest) : expiresAt, current)
   return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
     if (answer === 'gone') return drop(work, batch, keeper)
     if (answer === 'conflict') return updateAgain(work, origin, batch, keeper)
@@ -136,7 +137,7 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
     const change = changeOf(keeper, oldKey, current, current === record, batch)
     if (change === undefined) break
     const { createdAt } = current
-    const next = sealed(keeper, key, change.after, createdAt, new Date(expiryFrom(Date.now(), createdAt.getTime(), keeper.lifetime)))
+    const next = sealed(work, keeper, key, change, createdAt, new Date(expiryFrom(Date.now(), createdAt.getTime(), keeper.lifetime)), current)
     version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
@@ -173,14 +174,15 @@ function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound:
 function replayOn (before: string | undefined, state: SessionState, { mutations }: Batch): Change {
   replay(state, mutations)
   const after = encodeState(state)
-  return { before, after, state, isPlain: isPlainText(after) }
+  return { before, after, state, isPlain: isPlainText(after), userId: state.userId }
 }
 
 /** Notes what has been stored, and what it says, so that the next request need not decode it. */
 function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { after: text, state, isPlain }: Change, key: StoreKey, record: NewRecord, version: Version): void {
   const { payload, createdAt, expiresAt } = record
   const { id } = batch
-  work.settle({ kind: 'stored', id, key, record: { payload, createdAt, expiresAt, version } }, batch)
+  const stored = record.userId === undefined ? { payload, createdAt, expiresAt, version } : { ...record, version }
+  work.settle({ kind: 'stored', id, key, record: stored }, batch)
   if (state !== undefined) known.remember(id, key, payload, { text, state, isPlain })
 }
 
@@ -204,11 +206,21 @@ async function living ({ store }: Keeper, key: StoreKey): Promise<StoredRecord |
   return found === 'gone' ? undefined : found
 }
 
-function sealed ({ format, maxBytes }: Keeper, key: StoreKey, text: string, createdAt: Date, expiresAt: Date): NewRecord {
-  const payload = format.seal(text, key)
+/**
+ * The record to write. Of a session that has a user it says who that is, and where and when it was last used.
+ *
+ * @param before the record that it replaces: where there is no request, the session was used from where it says
+ */
+function sealed (
+  { whereabouts }: UnitOfWork, { format, maxBytes }: Keeper, key: StoreKey, { after, userId }: Change, createdAt: Date, expiresAt: Date, before?: StoredRecord
+): NewRecord {
+  const payload = format.seal(after, key)
   const bytes = Buffer.byteLength(payload)
   if (bytes > maxBytes) throw new SessionTooLargeError(bytes, maxBytes)
-  return { payload, createdAt, expiresAt }
+  const record = { payload, createdAt, expiresAt }
+  if (userId === undefined) return record
+  const { ipAddress, userAgent } = whereabouts ?? before ?? {}
+  return { ...record, userId, ipAddress, userAgent, lastActivity: new Date(Date.now()) }
 }
 
 function tombstone ({ grace }: Keeper): Date | undefined {

@@ -27,6 +27,7 @@ export type Mutation =
   | { readonly op: 'age', readonly flashes: readonly (readonly [path: string, stamp: Stamp])[], readonly input: Stamp | undefined }
   | { readonly op: 'token', readonly token: string, readonly unlessPresent: boolean }
   | { readonly op: 'previousUrl', readonly url: string }
+  | { readonly op: 'user', readonly userId: string | undefined }
 
 /**
  * Changes the state as the mutation says.
@@ -74,6 +75,9 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       return
     case 'previousUrl':
       state.previousUrl = mutation.url
+      return
+    case 'user':
+      state.userId = mutation.userId
   }
 }
 
@@ -105,6 +109,8 @@ export function subjectOf (mutation: Mutation): string {
       return '(csrf token)'
     case 'previousUrl':
       return '(previous url)'
+    case 'user':
+      return '(user)'
     case 'change':
       return mutation.key
     default:

@@ -6,6 +6,7 @@ import type { Tree } from './paths.ts'
 import { checkKey, valueAt } from './paths.ts'
 import { newStamp } from './stamp.ts'
 import { newToken } from './token.ts'
+import { userIdOf } from './user-id.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 import { encode } from './values.ts'
 
@@ -168,7 +169,7 @@ export class Session {
     for (const key of listOf(keys)) this.#forgetOne(key)
   }
 
-  /** Removes all data, with the CSRF token, old input and previous URL. The session keeps its id. */
+  /** Removes all data, with the user, the CSRF token, old input and previous URL. The session keeps its id. */
   flush (): void {
     this.#work.record({ op: 'flush' })
   }
@@ -232,6 +233,28 @@ export class Session {
   /** The name of the session's cookie. */
   get name (): string {
     return this.#lifecycle.name
+  }
+
+  /** Whose session it is, if {@link setUser} has said so. */
+  get userId (): string | undefined {
+    return this.#work.state.userId
+  }
+
+  /**
+   * Ties the session to a user, so that it is among that user's sessions. It stays so when the session gets a new id, and
+   * no longer than until its data goes: `flush()` and `invalidate()` untie it.
+   *
+   * @param id the user's id in the application; null or undefined unties the session
+   * @throws SessionValueError when it is neither a whole number nor a text of 1 to 255 characters
+   */
+  setUser (id: string | number | null | undefined): void {
+    this.#work.record({ op: 'user', userId: id == null ? undefined : userIdOf(id) })
+  }
+
+  /** @internal Whether a key is this session's: the one that it is stored under, or is going to be. */
+  isKnownAs (key: StoreKey): boolean {
+    const { origin } = this.#work
+    return key === this.key || (origin.kind === 'stored' && key === origin.key)
   }
 
   /** Whether nothing has been stored for this session yet. */

@@ -12,10 +12,12 @@ export interface SessionState {
   input: { value: Tree, stamp: Stamp } | undefined
   token: string | undefined
   previousUrl: string | undefined
+  /** Whose session it is. */
+  userId: string | undefined
 }
 
 export function emptyState (): SessionState {
-  return { data: {}, flashes: {}, input: undefined, token: undefined, previousUrl: undefined }
+  return { data: {}, flashes: {}, input: undefined, token: undefined, previousUrl: undefined, userId: undefined }
 }
 
 /** @throws SessionValueError when the state holds what would not come back as it went in */
@@ -37,22 +39,24 @@ export function decodeState (text: string): SessionState {
     flashes: state.flashes ?? {},
     input: state.input,
     token: state.token,
-    previousUrl: state.previousUrl
+    previousUrl: state.previousUrl,
+    userId: state.userId
   }
 }
 
 /** @returns a state whose members can be set; what is in them is shared with the one given */
-export function shallowCopy ({ data, flashes, input, token, previousUrl }: Readonly<SessionState>): SessionState {
-  return { data: { ...data }, flashes: { ...flashes }, input, token, previousUrl }
+export function shallowCopy ({ data, flashes, input, token, previousUrl, userId }: Readonly<SessionState>): SessionState {
+  return { data: { ...data }, flashes: { ...flashes }, input, token, previousUrl, userId }
 }
 
 /** The state as it is written: JSON leaves out what is undefined. */
-function written ({ data, flashes, input, token, previousUrl }: SessionState): Partial<SessionState> {
+function written ({ data, flashes, input, token, previousUrl, userId }: SessionState): Partial<SessionState> {
   const written: Partial<SessionState> = { data }
   if (hasMembers(flashes)) written.flashes = flashes
   if (input !== undefined) written.input = input
   if (token !== undefined) written.token = token
   if (previousUrl !== undefined) written.previousUrl = previousUrl
+  if (userId !== undefined) written.userId = userId
   return written
 }
 

@@ -67,6 +67,14 @@ export interface Change {
   readonly state: Readonly<SessionState> | undefined
   /** Whether JSON alone can say it. */
   readonly isPlain: boolean
+  /** Whose session it is then. */
+  readonly userId: string | undefined
+}
+
+/** From where a session is used. */
+export interface Whereabouts {
+  readonly ipAddress: string | undefined
+  readonly userAgent: string | undefined
 }
 
 /** Paths of this length or more may lead so deep that the depth has to be looked at. */
@@ -77,6 +85,8 @@ export class UnitOfWork {
   readonly readonly: boolean
   /** Called after each change. */
   onChange: (() => void) | undefined
+  /** Where the request came from, if there is one. Asked only for sessions that have a user. */
+  whereabouts: Whereabouts | undefined
   readonly #find: () => Start
   #origin: Origin | undefined
   /** The state as it was found, and as text. */
@@ -329,13 +339,16 @@ export class UnitOfWork {
     const state = this.#ensureOpen()
     const found = this.#found as Start
     const before = this.#departure === 'end' ? undefined : found.text
-    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) return { before, after: before, state: found.state, isPlain: found.isPlain }
+    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) {
+      return { before, after: before, state: found.state, isPlain: found.isPlain, userId: found.state.userId }
+    }
+    const { userId } = state.current
     if (this.#handedOut === undefined) {
       const shared = state.share()
-      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared, isPlain: this.#isPlain }
+      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared, isPlain: this.#isPlain, userId }
     }
     try {
-      return { before, after: encodeState(state.current), state: undefined, isPlain: false }
+      return { before, after: encodeState(state.current), state: undefined, isPlain: false, userId }
     } catch {
       // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
       return undefined

@@ -1,17 +1,38 @@
 import type { SessionConfig } from '../config/schema.ts'
 import type { Report } from '../report.ts'
+import { DatabaseStore } from './database/store.ts'
+import type { DatabaseStoreOptions } from './database/store.ts'
 import { FileStore } from './file/store.ts'
 import { MemoryStore } from './memory.ts'
 import { nullStore } from './null.ts'
+import { RedisStore } from './redis/store.ts'
+import type { RedisStoreOptions } from './redis/store.ts'
 import type { SessionStore } from './store.ts'
 
-/** @returns the store that the configuration asks for, not yet opened */
-export function createStore ({ driver, files, durable, asyncReads }: SessionConfig, report: Report): SessionStore {
+const SECOND = 1000
+
+/**
+ * The packages that a driver needs are loaded when its store is opened, so that an application has to install only those of
+ * the driver that it uses.
+ *
+ * @returns the store that the configuration asks for, not yet opened
+ * @throws SessionConfigError when the connection cannot be one of the driver's
+ */
+export function createStore (config: SessionConfig, report: Report): SessionStore {
+  const { driver, files, durable, asyncReads, connection, table, createTable } = config
+  const timeout = config.timeout * SECOND
   switch (driver) {
     case 'file':
       return new FileStore({ directory: files, durable, asyncReads, report })
     case 'memory':
       return new MemoryStore()
+    // That there is a connection has been checked with the options; what it is, the stores check.
+    case 'redis':
+      return new RedisStore({ connection: connection as RedisStoreOptions['connection'], timeout, report })
+    case 'database':
+      return new DatabaseStore({ connection: connection as DatabaseStoreOptions['connection'], table, createTable, timeout, report })
+    // On this side nothing is kept: each request brings its session along.
+    case 'cookie':
     case 'null':
       return nullStore
     default:

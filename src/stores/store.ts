@@ -55,11 +55,42 @@ export interface NewRecord {
   readonly createdAt: Date
   /** From this moment on the record counts as missing, whether or not it has been swept away yet. */
   readonly expiresAt: Date
+  /** Whose session it is, once somebody has signed in. */
+  readonly userId?: string | undefined
+  /** Where the session was last written from, and with what; recorded for sessions that have a user. */
+  readonly ipAddress?: string | undefined
+  readonly userAgent?: string | undefined
+  /** When the session was last used, as far as that has been written. */
+  readonly lastActivity?: Date | undefined
 }
 
 /** What a store hands back. */
 export interface StoredRecord extends NewRecord {
   readonly version: Version
+}
+
+/** A record without its payload, as {@link SessionStore.list} finds it. */
+export interface ListedRecord extends Omit<StoredRecord, 'payload'> {
+  readonly key: StoreKey
+}
+
+/** Which records to list. Without a user: all. */
+export interface ListFilter {
+  readonly userId?: string | undefined
+}
+
+/** Which part of a long list is wanted. */
+export interface Page {
+  /** The most records to return. */
+  readonly limit: number
+  /** The `next` of the page before; undefined for the first. */
+  readonly after?: string | undefined
+}
+
+export interface RecordPage {
+  readonly records: readonly ListedRecord[]
+  /** Where the next page begins; undefined when there is none. Opaque to everybody but the store that made it. */
+  readonly next: string | undefined
 }
 
 export interface LockOptions {
@@ -98,9 +129,10 @@ export interface SessionStore {
   /**
    * Moves a living record's expiry and leaves its version as it is.
    *
+   * @param lastActivity when the session was used, for the list of a user's sessions
    * @returns whether there was a living record; a missing, expired or ended one is never brought back
    */
-  touch (key: StoreKey, expiresAt: Date): MaybePromise<boolean>
+  touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean>
 
   /**
    * Ends a session. With `tombstoneUntil` its key answers `'gone'` until then; without, it is simply removed.
@@ -117,6 +149,13 @@ export interface SessionStore {
    * @returns how many were removed
    */
   sweep? (now: Date, limit: number): MaybePromise<number>
+
+  /**
+   * Lists living records, page by page: no tombstones and nothing that has expired. A record that lives all the while that
+   * its pages are asked for is in exactly one of them; one that begins or ends meanwhile may be. The order is the store's.
+   * With a `userId`, no living session of that user is missing, whatever crashed in between.
+   */
+  list? (filter: ListFilter, page: Page): MaybePromise<RecordPage>
 
   /**
    * Takes an exclusive lock on a session, for routes that block. Rejects with a SessionLockTimeoutError.

@@ -11,6 +11,7 @@ t.test('every option has its variable', async t => {
     SESSION_CONNECTION: 'redis://localhost',
     SESSION_TABLE: 'web_sessions',
     SESSION_CREATE_TABLE: 'true',
+    SESSION_TIMEOUT: '0.5',
     SESSION_LIFETIME: '30',
     SESSION_ASYNC_READS: 'true',
     SESSION_ABSOLUTE_LIFETIME: '90.5',
@@ -37,6 +38,7 @@ t.test('every option has its variable', async t => {
     connection: 'redis://localhost',
     table: 'web_sessions',
     createTable: true,
+    timeout: 0.5,
     lifetime: 30,
     absoluteLifetime: 90.5,
     expireOnClose: true,
@@ -101,13 +103,13 @@ t.test('a list of secrets is separated by commas', async t => {
 
 t.test('a value that cannot be read is a fault naming the variable', async t => {
   t.strictSame(await problemsOf({}, {
-    SESSION_DRIVER: 'redis',
+    SESSION_DRIVER: 'mongo',
     SESSION_LIFETIME: 'two hours',
     SESSION_HTTP_ONLY: 'yes',
     SESSION_SECRET: `${aSecret},short`,
     SESSION_SWEEP: '0'
   }), [
-    'SESSION_DRIVER: "redis" is planned for a later release; until then any object that is a SessionStore can be passed as driver',
+    "SESSION_DRIVER: expected 'file', 'memory' (or 'array'), 'redis', 'database', 'cookie', 'null' or an object that is a SessionStore, got \"mongo\"",
     'SESSION_LIFETIME: expected a number of minutes greater than 0, got "two hours"',
     'SESSION_HTTP_ONLY: expected true or false, got "yes"',
     'SESSION_SECRET[1]: expected a text of at least 32 characters, got a text of 5 characters',

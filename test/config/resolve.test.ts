@@ -10,6 +10,7 @@ const defaults = {
   asyncReads: false,
   table: 'sessions',
   createTable: false,
+  timeout: 2,
   lifetime: 120,
   expireOnClose: false,
   cookie: 'ambient_session',

@@ -6,6 +6,40 @@ t.test('encryption needs a secret', async t => {
   t.equal((await resolved({ encrypt: true }, { SESSION_SECRET: aSecret })).encrypt, true)
 })
 
+t.test('the drivers of servers need a connection', async t => {
+  const connect = 'needs a connection: set connection (or SESSION_CONNECTION) to a URL such as'
+  t.strictSame(await problemsOf({ driver: 'redis' }), [`driver: 'redis' ${connect} redis://127.0.0.1:6379, or to a client`])
+  t.strictSame(await problemsOf({}, { SESSION_DRIVER: 'database' }), [`SESSION_DRIVER: 'database' ${connect} postgres://127.0.0.1/app, or to a client`])
+  t.equal((await resolved({ driver: 'redis' }, { SESSION_CONNECTION: 'rediss://h' })).connection, 'rediss://h')
+})
+
+t.test('a URL fits its driver', async t => {
+  const password = 'hunter2'
+  for (const url of [`postgres://u:${password}@h/d`, `mariadb://u:${password}@h/d`, `sqlite:${password}`]) {
+    t.strictSame(await problemsOf({ driver: 'redis', connection: url }), [
+      "connection: the driver 'redis' needs a URL that begins with redis:// or rediss://; for this one the driver is 'database'"
+    ])
+    t.equal((await resolved({ driver: 'database', connection: url })).driver, 'database')
+  }
+  t.strictSame(await problemsOf({ driver: 'database' }, { SESSION_CONNECTION: `rediss://u:${password}@h` }), [
+    "SESSION_CONNECTION: the driver 'database' needs a URL that begins with postgres://, mysql://, mariadb:// or sqlite:; for this one the driver is 'redis'"
+  ])
+  const client = {}
+  for (const driver of ['redis', 'database']) t.equal((await resolved({ driver, connection: client })).connection, client)
+})
+
+t.test('a connection that no driver asks for is let through', async t => {
+  t.equal((await resolved({ driver: 'file' }, { SESSION_CONNECTION: 'redis://h' })).driver, 'file')
+})
+
+t.test('sessions in a cookie need a secret, and cannot be held exclusively', async t => {
+  t.strictSame(await problemsOf({ driver: 'cookie', block: true }), [
+    "driver: 'cookie' needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well",
+    "block: has no effect with the driver 'cookie': every request brings its own copy of the session"
+  ])
+  t.match(await resolved({ driver: 'cookie', block: false }, { SESSION_SECRET: aSecret }), { driver: 'cookie', secret: [aSecret] })
+})
+
 t.test('a __Host- cookie needs the path / and no domain, and cannot do without Secure', async t => {
   t.strictSame(await problemsOf({ cookie: '__Host-sid', path: '/app', domain: 'example.com', secure: false }), [
     'cookie: a name that begins with __Host- needs the path \'/\', got "/app"',

@@ -15,16 +15,12 @@ function option (name: string, { accepts, refuses }: { accepts: Array<[given: un
 const absent = (): undefined => undefined
 const store: SessionStore = { read: absent, compareAndSet: () => 'gone', touch: () => false, destroy: () => 'gone' }
 
-const wrongDriver = "driver: expected 'file', 'memory' (or 'array'), 'null' or an object that is a SessionStore"
-const planned = 'is planned for a later release; until then any object that is a SessionStore can be passed as driver'
+const wrongDriver = "driver: expected 'file', 'memory' (or 'array'), 'redis', 'database', 'cookie', 'null' or an object that is a SessionStore"
 option('driver', {
   accepts: [['file', 'file'], ['memory', 'memory'], ['array', 'memory'], ['null', 'null']],
   refuses: [
     ['fils', `${wrongDriver}, got "fils"`],
     [absent, `${wrongDriver}, got a function`],
-    ['redis', `driver: "redis" ${planned}`],
-    ['database', `driver: "database" ${planned}`],
-    ['cookie', `driver: "cookie" ${planned}`],
     [{ read: absent, touch: true }, 'driver: expected a SessionStore, got an object without the functions compareAndSet, touch, destroy']
   ]
 })
@@ -46,10 +42,10 @@ for (const flag of ['durable', 'asyncReads', 'createTable', 'expireOnClose', 'ht
 }
 
 const client = {}
-const connection = 'connection: expected a URL that begins with redis://, rediss://, postgres://, mysql:// or sqlite:, or a client object'
+const connection = 'connection: expected a URL that begins with redis://, rediss://, postgres://, mysql://, mariadb:// or sqlite:, or a client object'
 option('connection', {
   accepts: [
-    ...['redis://h', 'rediss://h', 'postgres://h/d', 'postgresql://h/d', 'mysql://h/d', 'sqlite:file.db'].map((url): [string, string] => [url, url]),
+    ...['redis://h', 'rediss://h', 'postgres://h/d', 'postgresql://h/d', 'mysql://h/d', 'mariadb://h/d', 'sqlite:file.db'].map((url): [string, string] => [url, url]),
     [client, client],
     [absent, absent]
   ],
@@ -64,6 +60,15 @@ option('connection', {
 option('table', {
   accepts: [['sessions', 'sessions'], ['web.sessions_2', 'web.sessions_2']],
   refuses: [['a b', 'table: expected the name of a table, got "a b"'], [3, 'table: expected the name of a table, got 3']]
+})
+
+option('timeout', {
+  accepts: [[2, 2], [0.25, 0.25]],
+  refuses: [
+    [0, 'timeout: expected a number of seconds greater than 0, got 0'],
+    ['2s', 'timeout: expected a number of seconds greater than 0, got "2s"'],
+    [1e7, 'timeout: expected at most 2147483 seconds (24 days), got 10000000']
+  ]
 })
 
 for (const span of ['lifetime', 'absoluteLifetime']) {

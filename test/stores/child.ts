@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs'
 import { FileStore } from '../../src/index.ts'
 import type { StoreKey, StoredRecord, Version } from '../../src/index.ts'
-import { increment, readLiving } from './conformance.ts'
+import { increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { generationOf, wholePayload } from './generations.ts'
 
 const [directory = '', command = '', name = '', count = '0'] = process.argv.slice(2)
@@ -63,6 +63,15 @@ const commands: Record<string, () => Promise<void>> = {
       const answer = await store.compareAndSet(key, { ...times, payload: String(Number(payload) + 1) }, version)
       if (typeof answer !== 'number') say(`not exclusive: ${answer}`)
       await unlock()
+    }
+  },
+
+  /** Makes sessions of the user of that name, and says the key of each once it is stored. */
+  async users () {
+    for (let n = 0; n < Number(count); n++) {
+      const made = newKey()
+      await store.compareAndSet(made, { ...recordOf('', 60_000), userId: name }, undefined)
+      say(made)
     }
   },
 

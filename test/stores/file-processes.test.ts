@@ -135,3 +135,19 @@ t.test('several processes that sweep one directory remove each session once', as
   const swept = lines.flatMap(line => /^swept: (\d+)$/.exec(line)?.[1] ?? []).map(Number)
   t.equal(swept.reduce((sum, count) => sum + count, await store.sweep(new Date(), 1000)), 200)
 })
+
+t.test('of two processes that make sessions of a user and are killed, no session is missing from the list', async t => {
+  const { store, directory } = await fileStore(t)
+  const userId = 'ada' as StoreKey
+  const children = [1, 2].map(() => start(t, directory, 'users', userId, 1_000_000))
+  const listed = async (): Promise<string[]> => (await store.list({ userId }, { limit: 1_000_000 })).records.map(({ key }) => key)
+  // Listing goes on beside the writing, and takes out of the index nothing that is about to be written.
+  let found = await listed()
+  while (found.length < 300) found = await listed()
+  const [keys] = await Promise.all([Promise.all(children.map(child => child.ended)), ...children.map(child => child.kill())])
+  const after = new Set(await listed())
+  t.ok(after.size >= 300)
+  t.same(keys.flat().filter(key => /^[0-9a-f]{64}$/.test(key) && !after.has(key)), [], 'what was acknowledged is listed')
+  const stored = (await store.list({}, { limit: 1_000_000 })).records.map(({ key }) => key)
+  t.same(stored.filter(key => !after.has(key)), [], 'and so is what was not')
+})

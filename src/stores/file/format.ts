@@ -10,8 +10,12 @@
  * 3f2a9c01 000000000007 {"format":1,"version":6,"createdAt":1764000000000,"expiresAt":1764007200000,"bytes":27}
  * {"data":{"userId":"ada"}}
  * ```
+ *
+ * A session that has a user says so on the first line as well, behind the rest.
  */
 import { crc32 } from 'node:zlib'
+import type { Facts } from '../facts.ts'
+import { factsOf } from '../facts.ts'
 
 /** A living session, or (without payload) the tombstone of one that was ended. */
 export interface Entry {
@@ -20,6 +24,8 @@ export interface Entry {
   readonly createdAt: number
   readonly expiresAt: number
   readonly payload: string | undefined
+  /** Whose session it is, and where it was used from; of a tombstone only the first. */
+  readonly facts: Facts<number> | undefined
 }
 
 /** An entry and where in the file it stands. */
@@ -30,7 +36,7 @@ export interface Slot {
 }
 
 /** What the first line says after the generation. */
-interface Facts {
+interface Heading extends Facts<number> {
   readonly format: 1
   readonly version: number
   readonly createdAt: number
@@ -58,10 +64,11 @@ export class Content {
   readonly #heading: string
   readonly #payload: string | undefined
 
-  constructor ({ version, createdAt, expiresAt, payload }: Entry, generation: number) {
+  constructor ({ version, createdAt, expiresAt, payload, facts }: Entry, generation: number) {
     const bytes = payload === undefined ? null : Buffer.byteLength(payload)
     const number = String(generation).padStart(GENERATION_LENGTH, '0')
-    this.#heading = `${number} {"format":1,"version":${version},"createdAt":${createdAt},"expiresAt":${expiresAt},"bytes":${bytes}}\n`
+    const more = facts === undefined ? '' : membersOf(facts)
+    this.#heading = `${number} {"format":1,"version":${version},"createdAt":${createdAt},"expiresAt":${expiresAt},"bytes":${bytes}${more}}\n`
     this.#payload = payload
     this.length = CHECKED_FROM + this.#heading.length + (bytes ?? 0)
   }
@@ -99,24 +106,30 @@ function generationOf (slot: Buffer): number {
 }
 
 function decodeSlot (slot: Buffer, generation: number, index: 0 | 1): Slot | undefined {
-  const facts = generation > 0 ? readFacts(slot) : undefined
-  if (facts === undefined) return undefined
-  const { facts: { version, createdAt, expiresAt, bytes }, payloadFrom } = facts
+  const read = generation > 0 ? readHeading(slot) : undefined
+  if (read === undefined) return undefined
+  const { heading, payloadFrom } = read
+  const { version, createdAt, expiresAt, bytes } = heading
   const length = payloadFrom + (bytes ?? 0)
   const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
   if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
   const payload = bytes === null ? undefined : slot.toString('utf8', payloadFrom, length)
-  return { entry: { version, createdAt, expiresAt, payload }, generation, index }
+  return { entry: { version, createdAt, expiresAt, payload, facts: factsOf(heading) }, generation, index }
 }
 
-function readFacts (slot: Buffer): { facts: Facts, payloadFrom: number } | undefined {
+function readHeading (slot: Buffer): { heading: Heading, payloadFrom: number } | undefined {
   const end = slot.indexOf(LINE_FEED, FACTS_FROM)
   if (end === -1) return undefined
   try {
-    // The checksum vouches for what the facts say.
-    const facts = JSON.parse(slot.toString('latin1', FACTS_FROM, end)) as Facts | null
-    return facts?.format === 1 ? { facts, payloadFrom: end + 1 } : undefined
+    // The checksum vouches for what the heading says.
+    const heading = JSON.parse(slot.toString('latin1', FACTS_FROM, end)) as Heading | null
+    return heading?.format === 1 ? { heading, payloadFrom: end + 1 } : undefined
   } catch {
     return undefined
   }
+}
+
+/** What follows the members that every heading has. All of it in ASCII, so that it has as many bytes as characters. */
+function membersOf (facts: Facts<number>): string {
+  return `,${JSON.stringify(facts).slice(1, -1)}`.replace(/[\u007f-\uffff]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

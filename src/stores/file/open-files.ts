@@ -254,7 +254,7 @@ function flushDescriptor (descriptor: number): Promise<void> {
   })
 }
 
-function flushDirectory (directory: string): void {
+export function flushDirectory (directory: string): void {
   const descriptor = openSync(directory, 'r')
   try {
     fsyncSync(descriptor)

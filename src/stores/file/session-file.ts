@@ -4,6 +4,7 @@ import { STAMP_LENGTH } from './format.ts'
 
 const WORD = 4
 const STAMP_WORDS = STAMP_LENGTH / WORD
+const SESSION_NAME = /^[0-9a-f]{64}$/
 
 /**
  * One session's file as this process knows it. What is known of the content is true as long as the stamps at the head of
@@ -83,6 +84,14 @@ export class SessionFile {
 
 export function recordOf (entry: Entry | undefined): StoredRecord | undefined {
   if (entry?.payload === undefined) return undefined
-  const { payload, version, createdAt, expiresAt } = entry
-  return { payload, version: version as Version, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
+  const { payload, version, createdAt, expiresAt, facts } = entry
+  const record = { payload, version: version as Version, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
+  if (facts === undefined) return record
+  const { lastActivity, ...rest } = facts
+  return { ...record, ...rest, ...lastActivity !== undefined && { lastActivity: new Date(lastActivity) } }
+}
+
+/** Whether a file's name is that of a session: a key. */
+export function isSessionName (name: string): name is StoreKey {
+  return SESSION_NAME.test(name)
 }

@@ -9,12 +9,18 @@ import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
+import type { Facts } from '../facts.ts'
+import { factsOf } from '../facts.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
-import type { LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../store.ts'
+import type {
+  ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
+} from '../store.ts'
 import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
 import { FileLock } from './file-lock.ts'
 import type { Entry } from './format.ts'
+import type { Listing } from './listing.ts'
+import { listAll, listOfUser, removeStale } from './listing.ts'
 import { isAtItsPath, OpenFiles } from './open-files.ts'
 import { Owner } from './owner.ts'
 import { Place } from './place.ts'
@@ -23,6 +29,7 @@ import { inspectFile, inspectFileSync } from './read-file.ts'
 import type { SessionFile } from './session-file.ts'
 import { recordOf } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
+import { nameOf, UserIndex } from './user-index.ts'
 
 export interface FileStoreOptions {
   /** Made when missing, readable by this user only. */
@@ -42,6 +49,8 @@ const SESSION_LOCK_POLL = 25
 const TRUST = 1_000
 /** Milliseconds for which a file that cannot be read is left for somebody to look at. */
 const DAMAGED_FOR = 24 * 60 * 60_000
+/** Milliseconds between two looks through the index of users for what crashes have left: it is rarely anything. */
+const USERS_SWEPT_EVERY = 60 * 60 * 1000
 
 export class FileStore implements SessionStore {
   readonly readsSynchronously: boolean
@@ -54,6 +63,8 @@ export class FileStore implements SessionStore {
   readonly #sweepLock: FileLock
   readonly #commits: Commits
   readonly #locks = new KeyedLock()
+  readonly #users: UserIndex
+  #usersSweptAt = -Infinity
 
   constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
     this.readsSynchronously = !asyncReads
@@ -65,6 +76,7 @@ export class FileStore implements SessionStore {
     this.#lock = new CommitLock(directory, this.#owner)
     this.#sweepLock = new FileLock(join(directory, '.sweep.lock'), this.#owner)
     this.#commits = new Commits(this.#lock, durable ? () => this.#files.flush() : undefined)
+    this.#users = new UserIndex(directory, durable)
   }
 
   /** @throws SessionStoreError naming the directory when it cannot be made or written */
@@ -94,17 +106,21 @@ export class FileStore implements SessionStore {
       if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
       if (current?.version !== expected) return 'conflict'
       const version = ((expected ?? 0) + 1) as Version
-      const { payload } = record
-      this.#write(key, { version, payload, createdAt: record.createdAt.getTime(), expiresAt: record.expiresAt.getTime() }, file)
+      const { payload, userId } = record
+      if (userId !== undefined && userId !== current?.userId) this.#users.add(userId, key)
+      const facts = plainFactsOf(record)
+      this.#write(key, { version, payload, createdAt: record.createdAt.getTime(), expiresAt: record.expiresAt.getTime(), facts }, file)
       return version
     })
   }
 
-  touch (key: StoreKey, expiresAt: Date): MaybePromise<boolean> {
+  touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
     return this.#commit(key, file => {
       const current = answerOf(file)
       if (current === undefined || current === 'gone' || file?.slot === undefined) return false
-      this.#write(key, { ...file.slot.entry, expiresAt: expiresAt.getTime() }, file)
+      const { entry } = file.slot
+      const facts = lastActivity === undefined ? entry.facts : { ...entry.facts, lastActivity: lastActivity.getTime() }
+      this.#write(key, { ...entry, expiresAt: expiresAt.getTime(), facts }, file)
       return true
     })
   }
@@ -113,10 +129,11 @@ export class FileStore implements SessionStore {
     return this.#commit(key, file => {
       const current = answerOf(file)
       if (current === undefined || current === 'gone' || file === undefined) return 'gone'
-      const { version, createdAt } = current
+      const { version, createdAt, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
       if (tombstoneUntil === undefined) this.#files.remove(file)
-      else this.#write(key, { version, payload: undefined, createdAt: createdAt.getTime(), expiresAt: tombstoneUntil.getTime() }, file)
+      // Whose it was is kept, for the one who sweeps it away: that is when it leaves the index.
+      else this.#write(key, { version, payload: undefined, createdAt: createdAt.getTime(), expiresAt: tombstoneUntil.getTime(), facts: factsOf({ userId }) }, file)
       return 'destroyed'
     })
   }
@@ -131,8 +148,18 @@ export class FileStore implements SessionStore {
         if (lock.tryTake()) lock.release()
       },
       isDead: path => isOver(inspectFileSync(path), now),
-      remove: async keys => await this.#removeAll(keys, now)
+      remove: async keys => await this.#removeAll(keys, now),
+      finish: async pause => {
+        if (performance.now() - this.#usersSweptAt < USERS_SWEPT_EVERY) return
+        this.#usersSweptAt = performance.now()
+        await removeStale(this.#listing, pause)
+      }
     })
+  }
+
+  async list ({ userId }: ListFilter, page: Page): Promise<RecordPage> {
+    const list = async (): Promise<RecordPage> => userId === undefined ? await listAll(this.#listing, page) : await listOfUser(this.#listing, userId, page)
+    return await this.#inDirectory(list).catch(asStoreError)
   }
 
   /** Exclusive between processes. A process that dies lets go at once. */
@@ -236,10 +263,13 @@ export class FileStore implements SessionStore {
     const job = (): number => {
       let removed = 0
       for (const key of keys) {
-        if (!isOver(inspectFileSync(this.#pathOf(key)), now)) continue
+        const found = inspectFileSync(this.#pathOf(key))
+        if (!isOver(found, now)) continue
+        const userId = found?.slot?.entry.facts?.userId
         rmSync(this.#pathOf(key), { force: true })
         const known = this.#files.get(key)
         if (known !== undefined) this.#files.close(known)
+        if (userId !== undefined) this.#users.remove(nameOf(userId), key)
         removed++
       }
       return removed
@@ -284,6 +314,10 @@ export class FileStore implements SessionStore {
     })
   }
 
+  get #listing (): Listing {
+    return { directory: this.#directory, users: this.#users, exclusively: async job => await this.#commits.run(undefined, job) }
+  }
+
   #pathOf (key: StoreKey): string {
     return this.#directory + sep + key
   }
@@ -312,6 +346,12 @@ function answerOf (file: SessionFile | undefined): StoredRecord | 'gone' | undef
 function isOver (found: Inspected | undefined, now: Date): boolean {
   if (found === undefined) return false
   return (found.slot?.entry.expiresAt ?? found.changedAt + DAMAGED_FOR) <= now.getTime()
+}
+
+function plainFactsOf (record: NewRecord): Facts<number> | undefined {
+  const facts = factsOf<Date>(record)
+  if (facts?.lastActivity === undefined) return facts as Facts<number> | undefined
+  return { ...facts, lastActivity: facts.lastActivity.getTime() }
 }
 
 function codeOf (error: unknown): string {

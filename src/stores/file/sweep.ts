@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { StoreKey } from '../store.ts'
 import type { FileLock } from './file-lock.ts'
 import { isOfDeadOwner, isOwnerFile, STALE } from './owner.ts'
+import { isSessionName } from './session-file.ts'
 
 export interface Sweep {
   /** Expired sessions to remove at the most. */
@@ -17,9 +18,14 @@ export interface Sweep {
   readonly isDead: (path: string) => boolean
   /** Removes those of the sessions that are still dead, and says how many. */
   readonly remove: (keys: readonly StoreKey[]) => Promise<number>
+  /**
+   * What else there is to do while this process sweeps.
+   *
+   * @param pause to be called now and then: waits if there has been enough work without a pause
+   */
+  readonly finish: (pause: () => Promise<void>) => Promise<void>
 }
 
-const SESSION_NAME = /^[0-9a-f]{64}$/
 const TEMPORARY_NAME = /^[0-9a-f]{64}\.tmp$/
 /** Locks on sessions, and the rights to take one over. */
 const LOCK_NAME = /^\.[0-9a-f]{64}\.lock(\.takeover)*$/
@@ -36,33 +42,42 @@ const BUSY = 0.5
 export async function sweepDirectory (directory: string, sweep: Sweep): Promise<number> {
   if (!sweep.lock.tryTake()) return 0
   try {
-    return await sweepAll(directory, sweep)
+    const pause = pauses()
+    const removed = await sweepAll(directory, sweep, pause)
+    await sweep.finish(pause)
+    return removed
   } finally {
     sweep.lock.release()
   }
 }
 
-async function sweepAll (directory: string, { limit, freeLock, isDead, remove }: Sweep): Promise<number> {
+async function sweepAll (directory: string, { limit, freeLock, isDead, remove }: Sweep, pause: () => Promise<void>): Promise<number> {
   let removed = 0
   let dead: StoreKey[] = []
-  let load = performance.eventLoopUtilization()
-  let sliceBegin = performance.now()
   for await (const { name } of await opendir(directory, { bufferSize: 64 })) {
     if (removed + dead.length >= limit) break
-    if (!SESSION_NAME.test(name)) await removeLeftover(join(directory, name), name, freeLock)
-    else if (isSurelyDead(join(directory, name), isDead)) dead.push(name as StoreKey)
+    if (!isSessionName(name)) await removeLeftover(join(directory, name), name, freeLock)
+    else if (isSurelyDead(join(directory, name), isDead)) dead.push(name)
     if (dead.length === BATCH) {
       removed += await remove(dead)
       dead = []
     }
-    if (performance.now() - sliceBegin > SLICE) {
-      const { utilization } = performance.eventLoopUtilization(load)
-      load = performance.eventLoopUtilization()
-      await delay(utilization > BUSY ? PAUSE.busy : PAUSE.idle)
-      sliceBegin = performance.now()
-    }
+    await pause()
   }
   return dead.length === 0 ? removed : removed + await remove(dead)
+}
+
+/** @returns a function that waits when there has been enough work since it last did, longer where requests are coming in */
+function pauses (): () => Promise<void> {
+  let load = performance.eventLoopUtilization()
+  let sliceBegin = performance.now()
+  return async () => {
+    if (performance.now() - sliceBegin <= SLICE) return
+    const { utilization } = performance.eventLoopUtilization(load)
+    load = performance.eventLoopUtilization()
+    await delay(utilization > BUSY ? PAUSE.busy : PAUSE.idle)
+    sliceBegin = performance.now()
+  }
 }
 
 /** One entry that cannot be read (a directory, a loop of links) does not keep the others from being swept. */

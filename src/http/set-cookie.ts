@@ -1,0 +1,50 @@
+/** What every cookie of a session has in common: its attributes, and the way into the response. */
+import type { FastifyReply } from 'fastify'
+import type { SessionConfig } from '../config/schema.ts'
+import { keepCookieOutOfCaches } from './caching.ts'
+
+/** In the place of a value: makes the browser forget the cookie. */
+export const CLEARED = '; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT'
+
+/** Writes the lines of Set-Cookie headers, as far as they are the same for every cookie of an application. */
+export class CookieLines {
+  readonly #secure: SessionConfig['secure']
+  /** What a line ends with, on a secure connection and on another. */
+  readonly #attributes: Readonly<Record<'secure' | 'plain', string>>
+
+  constructor (config: SessionConfig) {
+    this.#secure = config.secure
+    this.#attributes = { secure: attributesOf(config, true), plain: attributesOf(config, false) }
+  }
+
+  /** @param value consists of octets that a cookie can hold as they are: base64, base64url and a dot */
+  line ({ request }: FastifyReply, name: string, value: string): string {
+    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
+    return `${name}=${value}${isSecure ? this.#attributes.secure : this.#attributes.plain}`
+  }
+
+  append (reply: FastifyReply, name: string, value: string): void {
+    const line = this.line(reply, name, value)
+    // On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be.
+    if (reply.sent) {
+      reply.raw.appendHeader('set-cookie', line)
+    } else {
+      reply.header('set-cookie', line)
+      keepCookieOutOfCaches(reply)
+    }
+  }
+}
+
+/** The attributes of RFC 6265, section 4.1, but for Max-Age; the options have been checked by then. */
+function attributesOf ({ path, domain, httpOnly, sameSite, partitioned }: SessionConfig, isSecure: boolean): string {
+  // Browsers refuse SameSite=None and Partitioned without Secure; over plain HTTP their own default is the next best.
+  const sites = sameSite === 'none' && !isSecure ? 'lax' : sameSite
+  return [
+    domain === undefined ? '' : `; Domain=${domain}`,
+    `; Path=${path}`,
+    httpOnly ? '; HttpOnly' : '',
+    isSecure ? '; Secure' : '',
+    isSecure && partitioned ? '; Partitioned' : '',
+    `; SameSite=${sites.charAt(0).toUpperCase()}${sites.slice(1)}`
+  ].join('')
+}

@@ -1,0 +1,213 @@
+/** All sessions of an application: those of a user, or all that there are. Outside of requests as well. */
+import { resolveConfig } from './config/resolve.ts'
+import type { SessionOptions } from './config/schema.ts'
+import { currentSessionIfAny } from './context.ts'
+import { SessionListError } from './errors.ts'
+import { reportToProcess } from './report.ts'
+import type { Session } from './session/session.ts'
+import { userIdOf } from './session/user-id.ts'
+import { createStore } from './stores/create.ts'
+import type { ListedRecord, ListFilter, RecordPage, SessionStore, StoreKey } from './stores/store.ts'
+
+/** A session as others see it: without what is in it. */
+export interface ListedSession {
+  /** SHA-256 of the session's id: names the session, and opens nothing. */
+  readonly key: StoreKey
+  readonly userId: string | undefined
+  /** When it was first stored; a new id does not change that. */
+  readonly createdAt: Date
+  /** When it was last written or its end moved, to the minute or so; undefined for a session that has no user. */
+  readonly lastActivity: Date | undefined
+  /** When it ends if it is not used again. */
+  readonly expiresAt: Date
+  /** From where, and with what, it was last written; undefined where that is not known. */
+  readonly ipAddress: string | undefined
+  readonly userAgent: string | undefined
+  /** Whether it is the session of the request in whose flow it was listed. */
+  readonly isCurrent: boolean
+}
+
+export interface SessionPageOptions {
+  /** The `next` of the page before; without it, the first page. */
+  readonly page?: string | undefined
+  /** The most sessions on a page. Default: 100. */
+  readonly limit?: number
+}
+
+export interface SessionPage {
+  readonly sessions: readonly ListedSession[]
+  /** Where the next page begins; undefined on the last one. */
+  readonly next: string | undefined
+}
+
+const LIMIT = 100
+/** Records that are fetched at once where all of them are wanted. */
+const MANY = 1000
+/**
+ * Rounds of listing and ending a user's sessions. Each but the last two has found sessions that began, or got a new id,
+ * since the one before.
+ */
+const MOST_ROUNDS = 100
+
+/** All methods but `close` reject with a SessionListError when the store cannot list. */
+export interface Sessions {
+  /** @returns a user's sessions, that of the newest activity first */
+  for (userId: string | number): Promise<ListedSession[]>
+
+  /**
+   * Ends a session. It is dead for requests in flight, too: nothing that they do is stored any more.
+   *
+   * @returns whether there was a living one
+   */
+  destroy (key: StoreKey | string): Promise<boolean>
+
+  /**
+   * Ends all sessions of a user, those included that begin while it is at it.
+   *
+   * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
+   * @returns how many have been ended
+   */
+  destroyFor (userId: string | number, options?: { readonly except?: StoreKey | string | undefined }): Promise<number>
+
+  /** @returns how many living sessions there are, or how many a user has */
+  count (filter?: { readonly userId?: string | number | undefined }): Promise<number>
+
+  /**
+   * All living sessions, page by page, in the store's order. One that lives all the while is on exactly one page.
+   *
+   * @example
+   * ```ts
+   * let page: string | undefined
+   * do {
+   *   const { sessions, next } = await app.sessions.all({ page })
+   *   console.log(sessions.length)
+   *   page = next
+   * } while (page !== undefined)
+   * ```
+   */
+  all (options?: SessionPageOptions): Promise<SessionPage>
+}
+
+/** Sessions opened by {@link openSessions}, to be closed by whoever has opened them. */
+export interface OpenSessions extends Sessions {
+  /** Lets go of the store. */
+  close (): Promise<void>
+}
+
+export class SessionsInStore implements Sessions {
+  readonly #store: SessionStore
+  readonly #grace: number
+
+  /** @param grace milliseconds for which it is remembered that a session was ended */
+  constructor (store: SessionStore, grace: number) {
+    this.#store = store
+    this.#grace = grace
+  }
+
+  async for (userId: string | number): Promise<ListedSession[]> {
+    const sessions: ListedSession[] = []
+    for await (const page of this.#pages({ userId: userIdOf(userId) })) sessions.push(...page)
+    return sessions.sort((a, b) => lastUse(b) - lastUse(a))
+  }
+
+  async destroy (key: StoreKey | string): Promise<boolean> {
+    this.#assertListed()
+    const tombstone = this.#grace === 0 ? undefined : new Date(Date.now() + this.#grace)
+    return await this.#store.destroy(key as StoreKey, tombstone) === 'destroyed'
+  }
+
+  async destroyFor (userId: string | number, { except }: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
+    const filter = { userId: userIdOf(userId) }
+    const current = currentSessionIfAny()
+    // In a request that gives its session a new id, it is stored under the old one until it is committed.
+    const spared = except !== undefined && current?.isKnownAs(except as StoreKey) === true ? current : undefined
+    const isSpared = ({ key }: ListedSession): boolean => key === except || spared?.isKnownAs(key) === true
+    let ended = 0
+    // A session that gets a new id while it is listed can be missed under both of them, once. Hence the second look.
+    for (let round = 0, empty = 0; round < MOST_ROUNDS && empty < 2; round++) {
+      let found = 0
+      for await (const page of this.#pages(filter)) {
+        const others = page.filter(listed => !isSpared(listed))
+        const answers = await Promise.all(others.map(({ key }) => this.destroy(key)))
+        found += others.length
+        ended += answers.filter(isDone => isDone).length
+      }
+      empty = found === 0 ? empty + 1 : 0
+    }
+    return ended
+  }
+
+  async count ({ userId }: { readonly userId?: string | number | undefined } = {}): Promise<number> {
+    let count = 0
+    for await (const { length } of this.#pages(userId === undefined ? {} : { userId: userIdOf(userId) })) count += length
+    return count
+  }
+
+  async all ({ page, limit = LIMIT }: SessionPageOptions = {}): Promise<SessionPage> {
+    const { records, next } = await this.#list({}, limit, page)
+    return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
+  }
+
+  async * #pages (filter: ListFilter): AsyncGenerator<ListedSession[]> {
+    const current = currentSessionIfAny()
+    let after: string | undefined
+    do {
+      const { records, next } = await this.#list(filter, MANY, after)
+      yield records.map(withCurrent(current))
+      after = next
+    } while (after !== undefined)
+  }
+
+  async #list (filter: ListFilter, limit: number, after: string | undefined): Promise<RecordPage> {
+    return await this.#assertListed().list(filter, { limit, after })
+  }
+
+  #assertListed (): ListingStore {
+    if (canList(this.#store)) return this.#store
+    throw new SessionListError('the store of this application cannot list sessions, nor end one by its key: the drivers ' +
+      "'cookie' and 'null' keep none, and stores for express-session cannot. Use 'file', 'memory', 'redis' or 'database'")
+  }
+}
+
+/**
+ * Opens the sessions of an application without the application: in a job, a script, a REPL.
+ *
+ * @param options those of the application; without any, those of `config/session.ts`
+ * @throws SessionConfigError for wrong options, SessionStoreError when the store cannot work
+ * @example
+ * ```ts
+ * const sessions = await openSessions()
+ * await sessions.destroyFor(userId)
+ * await sessions.close()
+ * ```
+ */
+export async function openSessions (options?: SessionOptions): Promise<OpenSessions> {
+  const config = await resolveConfig(options)
+  const store = createStore(config, reportToProcess)
+  await store.open?.()
+  return new OpenedSessions(store, config.grace * 1000)
+}
+
+class OpenedSessions extends SessionsInStore implements OpenSessions {
+  readonly close: () => Promise<void>
+
+  constructor (store: SessionStore, grace: number) {
+    super(store, grace)
+    this.close = async () => { await store.close?.() }
+  }
+}
+
+type ListingStore = SessionStore & Required<Pick<SessionStore, 'list'>>
+
+function canList (store: SessionStore): store is ListingStore {
+  return store.list !== undefined
+}
+
+function lastUse ({ lastActivity, createdAt }: ListedSession): number {
+  return (lastActivity ?? createdAt).getTime()
+}
+
+function withCurrent (current: Session | undefined): (record: ListedRecord) => ListedSession {
+  return ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent }) =>
+    ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent, isCurrent: current?.isKnownAs(key) === true })
+}

@@ -1,0 +1,131 @@
+/** From what an application says about its database to a database that the store can use. */
+import type { Dialect as KyselyDialect, Kysely } from 'kysely'
+import type { Pool as MysqlPool } from 'mysql2'
+import type { Pool as PostgresPool } from 'pg'
+import { SessionConfigError } from '../../errors.ts'
+import { Database } from './database.ts'
+import type { Instance } from './database.ts'
+import type { Connection } from './instances.ts'
+import { mysqlConnections, newMysqlPool } from './mysql.ts'
+import { load } from './packages.ts'
+import { newPostgresPool, PostgresConnections } from './postgres.ts'
+import type { Dialect } from './schema.ts'
+import { openSqlite, preparedOnce } from './sqlite.ts'
+import type { Sqlite } from './sqlite.ts'
+
+/**
+ * @param timeout milliseconds after which a connection that does not answer is given up
+ * @throws SessionConfigError when the connection makes no sense, or a package is missing
+ * @throws SessionStoreError when a file of SQLite cannot be opened
+ */
+export async function connect (connection: Connection, timeout: number): Promise<Database> {
+  if (typeof connection === 'string') return await connectTo(connection, timeout)
+  if (isKysely(connection)) return await overKysely(connection)
+  if (isMysqlPool(connection)) return await overMysql(callbackPoolOf(connection), timeout)
+  if (isPostgresPool(connection)) return await overPostgres(connection, timeout)
+  if (isSqlite(connection)) return await overSqlite(connection)
+  throw refused('expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite')
+}
+
+async function connectTo (url: string, timeout: number): Promise<Database> {
+  const [, scheme = '', rest = ''] = /^(\w+):(.*)$/s.exec(url) ?? []
+  switch (scheme) {
+    case 'postgres':
+    case 'postgresql': {
+      const pool = await newPostgresPool(checked(url), timeout)
+      return await overPostgres(pool, timeout, () => pool.end())
+    }
+    case 'mysql':
+    case 'mariadb': {
+      const pool = await newMysqlPool(checked(`mysql:${rest}`), timeout)
+      return await overMysql(pool, timeout, () => pool.promise().end())
+    }
+    case 'sqlite': {
+      const file = rest.replace(/^\/\//, '')
+      if (file === '') throw refused('sqlite: names no file; write sqlite:storage/sessions.sqlite')
+      const sqlite = await openSqlite(file, timeout)
+      return await overSqlite(sqlite, async () => { sqlite.close() })
+    }
+    default:
+      throw refused('expected a URL that begins with postgres://, mysql:// or sqlite:')
+  }
+}
+
+/** @throws SessionConfigError that does not repeat the URL, which may hold a password */
+function checked (url: string): string {
+  if (!URL.canParse(url)) throw refused('is not a URL; mind that characters like @ : / # in a password have to be percent-encoded')
+  return url
+}
+
+function refused (problem: string): SessionConfigError {
+  return new SessionConfigError([`connection: ${problem}`], 'the database store')
+}
+
+const leaveOpen = async (): Promise<void> => {}
+
+async function overKysely (kysely: Instance): Promise<Database> {
+  const { CompiledQuery } = await loadKysely()
+  return new Database(dialectOf(kysely), kysely, CompiledQuery.raw, leaveOpen)
+}
+
+async function overPostgres (pool: PostgresPool, timeout: number, close = leaveOpen): Promise<Database> {
+  const { PostgresDialect } = await loadKysely()
+  return await over('postgres', new PostgresDialect({ pool: new PostgresConnections(pool, timeout) }), close)
+}
+
+async function overMysql (pool: MysqlPool, timeout: number, close = leaveOpen): Promise<Database> {
+  const { MysqlDialect } = await loadKysely()
+  return await over('mysql', new MysqlDialect({ pool: mysqlConnections(pool, timeout) }), close)
+}
+
+async function overSqlite (sqlite: Sqlite, close = leaveOpen): Promise<Database> {
+  const { SqliteDialect } = await loadKysely()
+  return await over('sqlite', new SqliteDialect({ database: preparedOnce(sqlite) }), close)
+}
+
+async function over (dialect: Dialect, kyselyDialect: KyselyDialect, close: () => Promise<void>): Promise<Database> {
+  const { CompiledQuery, Kysely: Instance } = await loadKysely()
+  const kysely = new Instance<Record<string, never>>({ dialect: kyselyDialect, log: [] })
+  return new Database(dialect, kysely, CompiledQuery.raw, async () => {
+    await kysely.destroy()
+    await close()
+  })
+}
+
+async function loadKysely () {
+  return await load('kysely', () => import('kysely'))
+}
+
+/** What an instance speaks, told from how it writes a query. */
+function dialectOf (kysely: Instance): Dialect {
+  const { sql } = (kysely as unknown as Kysely<{ t: { c: number } }>).selectFrom('t').where('c', '=', 1).compile()
+  if (sql.includes('$1')) return 'postgres'
+  if (sql.includes('`')) return 'mysql'
+  if (sql.includes('?')) return 'sqlite'
+  throw refused('this instance of Kysely speaks neither PostgreSQL nor MySQL nor SQLite')
+}
+
+function isKysely (connection: object): connection is Instance {
+  return has(connection, 'getExecutor') && has(connection, 'selectFrom')
+}
+
+function isPostgresPool (connection: object): connection is PostgresPool {
+  return has(connection, 'connect') && 'totalCount' in connection
+}
+
+function isMysqlPool (connection: object): connection is MysqlPool {
+  return has(connection, 'getConnection')
+}
+
+/** The pool with callbacks that is within one with promises. */
+function callbackPoolOf (pool: MysqlPool | { readonly pool: MysqlPool }): MysqlPool {
+  return 'pool' in pool ? pool.pool : pool
+}
+
+function isSqlite (connection: object): connection is Sqlite {
+  return has(connection, 'prepare') && has(connection, 'exec')
+}
+
+function has (object: object, method: string): boolean {
+  return typeof (object as Record<string, unknown>)[method] === 'function'
+}

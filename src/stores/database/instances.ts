@@ -1,0 +1,32 @@
+/**
+ * What an application may hand in, told by the methods that are looked at. Nothing is imported here: an application that has
+ * only one of these packages, or none, is to compile with this one nevertheless.
+ */
+
+/** A function of whatever parameters. */
+type Method = (...parameters: never[]) => unknown
+
+/** An instance of Kysely, of any database. */
+export interface KyselyInstance {
+  readonly getExecutor: Method
+  readonly selectFrom: Method
+}
+
+/** A `Pool` of the package `pg`. */
+export interface PostgresPoolInstance {
+  readonly connect: Method
+  readonly totalCount: number
+}
+
+/** A pool of the package `mysql2`, or of `mysql2/promise`. */
+export interface MysqlPoolInstance {
+  readonly getConnection: Method
+}
+
+/** A `Database` of the package `better-sqlite3`, or a `DatabaseSync` of `node:sqlite`. */
+export interface SqliteInstance {
+  readonly prepare: Method
+  readonly exec: Method
+}
+
+export type Connection = string | KyselyInstance | PostgresPoolInstance | MysqlPoolInstance | SqliteInstance

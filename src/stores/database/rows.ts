@@ -1,0 +1,54 @@
+/** Between rows of the table and the records of the contract. */
+import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from '../store.ts'
+import type { Row } from './database.ts'
+import type { Column } from './schema.ts'
+import type { Value } from './statement.ts'
+import { unescaped } from './statement.ts'
+
+export function rowOf (record: NewRecord, version: number): Record<Column, Value> {
+  const { payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity } = record
+  return {
+    payload,
+    version,
+    created_at: createdAt.getTime(),
+    expires_at: expiresAt.getTime(),
+    user_id: userId ?? null,
+    ip_address: ipAddress ?? null,
+    user_agent: userAgent ?? null,
+    last_activity: lastActivity?.getTime() ?? null
+  }
+}
+
+/** @returns the record, or `'gone'` for a tombstone */
+export function recordIn (row: Row): StoredRecord | 'gone' {
+  const payload = textIn(row.payload)
+  return payload === undefined ? 'gone' : { payload, ...factsIn(row) }
+}
+
+export function listedIn (row: Row): ListedRecord {
+  return { key: row.id as StoreKey, ...factsIn(row) }
+}
+
+function factsIn (row: Row): Omit<StoredRecord, 'payload'> {
+  const userId = textIn(row.user_id)
+  const ipAddress = textIn(row.ip_address)
+  const userAgent = textIn(row.user_agent)
+  return {
+    version: Number(row.version) as Version,
+    createdAt: timeIn(row.created_at),
+    expiresAt: timeIn(row.expires_at),
+    ...userId !== undefined && { userId },
+    ...ipAddress !== undefined && { ipAddress },
+    ...userAgent !== undefined && { userAgent },
+    ...row.last_activity !== null && { lastActivity: timeIn(row.last_activity) }
+  }
+}
+
+function textIn (value: unknown): string | undefined {
+  return typeof value === 'string' ? unescaped(value) : undefined
+}
+
+/** Drivers give large integers as text, as numbers or as BigInt. */
+function timeIn (value: unknown): Date {
+  return new Date(Number(value))
+}

@@ -1,0 +1,109 @@
+/**
+ * The table that sessions are kept in, and the SQL that makes it. One row is one of three things:
+ *
+ * - a session: it has a payload;
+ * - the tombstone of one that was ended: the payload and all that is personal are null;
+ * - a lock: the same, under an id of its own, see locks.ts.
+ *
+ * All of them have had their time when `expires_at` has passed, and are swept away the same way. Times are whole
+ * milliseconds since 1970.
+ */
+import { SessionConfigError } from '../../errors.ts'
+
+export const dialects = ['postgres', 'mysql', 'sqlite'] as const
+
+export type Dialect = typeof dialects[number]
+
+/** The columns besides the id, in the order in which statements name them. */
+export const columns = [
+  'user_id', 'ip_address', 'user_agent', 'payload', 'last_activity', 'version', 'created_at', 'expires_at'
+] as const
+
+export type Column = typeof columns[number]
+
+/** Shorter than what databases allow, so that the names of the indexes fit as well. */
+const TABLE = /^(?:[a-z_]\w{0,47}\.)?[a-z_]\w{0,47}$/i
+
+/**
+ * The name of a table as it is written in a statement.
+ *
+ * @throws SessionConfigError when it is none
+ */
+export function quoted (table: string, dialect: Dialect): string {
+  if (!TABLE.test(table)) {
+    throw new SessionConfigError(
+      [`table: expected a name of letters, digits and underscores, perhaps with a schema and a dot in front, got ${JSON.stringify(table)}`],
+      'the database store'
+    )
+  }
+  const quote = dialect === 'mysql' ? '`' : '"'
+  return table.split('.').map(part => `${quote}${part}${quote}`).join('.')
+}
+
+/**
+ * The statements that make the table and its indexes, in their order. None of them fails where what it makes is there.
+ *
+ * @throws SessionConfigError when the table's name is none
+ */
+export function migration (dialect: Dialect, table: string): string[] {
+  const name = quoted(table, dialect)
+  const [prefix, bare] = table.includes('.') ? table.split('.') as [string, string] : [undefined, table]
+  switch (dialect) {
+    case 'postgres':
+      return [
+        `create table if not exists ${name} (
+  id text collate "C" primary key,
+  user_id text,
+  ip_address text,
+  user_agent text,
+  payload text,
+  last_activity bigint,
+  version bigint not null,
+  created_at bigint not null,
+  expires_at bigint not null
+)`,
+        `create index if not exists "${bare}_expires_at" on ${name} (expires_at)`,
+        `create index if not exists "${bare}_user_id" on ${name} (user_id)`
+      ]
+    case 'mysql':
+      return [
+        `create table if not exists ${name} (
+  id varchar(80) character set ascii collate ascii_bin primary key,
+  user_id varchar(255) character set utf8mb4 collate utf8mb4_bin,
+  ip_address varchar(255) character set utf8mb4 collate utf8mb4_bin,
+  user_agent text character set utf8mb4 collate utf8mb4_bin,
+  payload longtext character set utf8mb4 collate utf8mb4_bin,
+  last_activity bigint,
+  version bigint not null,
+  created_at bigint not null,
+  expires_at bigint not null,
+  index ${bare}_expires_at (expires_at),
+  index ${bare}_user_id (user_id)
+) engine = InnoDB`
+      ]
+    case 'sqlite': {
+      // In SQLite it is the index that is put into a schema, and follows its table there.
+      const inSchema = prefix === undefined ? '' : `"${prefix}".`
+      return [
+        `create table if not exists ${name} (
+  id text primary key not null,
+  user_id text,
+  ip_address text,
+  user_agent text,
+  payload text,
+  last_activity integer,
+  version integer not null,
+  created_at integer not null,
+  expires_at integer not null
+)`,
+        `create index if not exists ${inSchema}"${bare}_expires_at" on "${bare}" (expires_at)`,
+        `create index if not exists ${inSchema}"${bare}_user_id" on "${bare}" (user_id)`
+      ]
+    }
+  }
+}
+
+/** How somebody gets at the migration, for messages. */
+export function migrationCommand (dialect: Dialect, table: string): string {
+  return `npx ambient-session table --dialect ${dialect}${table === 'sessions' ? '' : ` --table ${table}`}`
+}

@@ -1,0 +1,75 @@
+/** Everything that is ever asked of the table, as SQL. */
+import type { Dialect } from './schema.ts'
+import { columns, quoted } from './schema.ts'
+import { Statement } from './statement.ts'
+
+/** A session that has neither been ended nor expired. Locks have no payload either. */
+const LIVING = 'payload is not null and expires_at > :now'
+
+export type Statements = ReturnType<typeof statementsFor>
+
+/** @throws SessionConfigError when the table's name is none */
+export function statementsFor (dialect: Dialect, table: string) {
+  const name = quoted(table, dialect)
+  const prepare = (text: string): Statement => new Statement(text, dialect)
+  const names = columns.join(', ')
+  const values = columns.map(column => `:${column}`).join(', ')
+  const assignments = columns.map(column => `${column} = :${column}`).join(', ')
+  // MySQL compares as if there were no spaces at the end.
+  const ofUser = dialect === 'mysql' ? 'user_id = :user_id and char_length(user_id) = char_length(:user_id)' : 'user_id = :user_id'
+  const listed = (condition: string): Statement => prepare(
+    `select id, ${names.replace('payload, ', '')} from ${name} where ${condition} and id > :after and ${LIVING} order by id limit :limit`
+  )
+  return {
+    /** Fails when the table or one of its columns is not there. */
+    check: prepare(`select id, ${names} from ${name} where 1 = 0`),
+
+    /** What MySQL makes of the statements it is sent. */
+    mode: dialect === 'mysql' ? prepare('select @@sql_mode as mode') : undefined,
+
+    read: prepare(`select ${names} from ${name} where id = :id and expires_at > :now`),
+
+    /** Inserts a row, in the place of one that has expired. With MySQL only where there is none: that is `takeOver`. */
+    create: prepare(dialect === 'mysql'
+      ? `insert into ${name} (id, ${names}) values (:id, ${values})`
+      : `insert into ${name} as stored (id, ${names}) values (:id, ${values}) on conflict (id) do update ` +
+        `set ${columns.map(column => `${column} = excluded.${column}`).join(', ')} where stored.expires_at <= :now`),
+
+    takeOver: prepare(`update ${name} set ${assignments} where id = :id and expires_at <= :now`),
+
+    replace: prepare(`update ${name} set ${assignments} where id = :id and version = :expected and ${LIVING}`),
+
+    touch: prepare(
+      `update ${name} set expires_at = :expires_at, last_activity = coalesce(:last_activity, last_activity) where id = :id and ${LIVING}`
+    ),
+
+    /** Leaves a tombstone, in which nothing of the session remains. */
+    bury: prepare(
+      `update ${name} set payload = null, user_id = null, ip_address = null, user_agent = null, last_activity = null, ` +
+      `expires_at = :expires_at where id = :id and (version = :expected or :expected = 0) and ${LIVING}`
+    ),
+
+    remove: prepare(`delete from ${name} where id = :id and (version = :expected or :expected = 0) and ${LIVING}`),
+
+    /** Removes a lock, if it is still the one that was taken. */
+    unlock: prepare(`delete from ${name} where id = :id and version = :version`),
+
+    sweep: prepare(sweep(dialect, name)),
+
+    listAll: listed('1 = 1'),
+    listOfUser: listed(ofUser)
+  }
+}
+
+function sweep (dialect: Dialect, name: string): string {
+  switch (dialect) {
+    case 'postgres':
+      // As an array, so that the rows are chosen once whatever the plan; and none that somebody else is at.
+      return `delete from ${name} where id = any (array(` +
+        `select id from ${name} where expires_at <= :now order by expires_at limit :limit for update skip locked))`
+    case 'mysql':
+      return `delete from ${name} where expires_at <= :now order by expires_at limit :limit`
+    case 'sqlite':
+      return `delete from ${name} where rowid in (select rowid from ${name} where expires_at <= :now order by expires_at limit :limit)`
+  }
+}

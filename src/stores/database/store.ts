@@ -1,0 +1,300 @@
+import { randomInt } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SessionConfigError, SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
+import type { Report } from '../../report.ts'
+import { reportToProcess } from '../../report.ts'
+import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
+import type {
+  ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
+} from '../store.ts'
+import { connect } from './connection.ts'
+import type { Database, Result } from './database.ts'
+import { discreet, isAlreadyMade, isColumnMissing, isDuplicate, isRefusal, isTableMissing, reasonOf } from './faults.ts'
+import type { Connection } from './instances.ts'
+import { listedIn, recordIn, rowOf } from './rows.ts'
+import { migration, migrationCommand } from './schema.ts'
+import type { Statement, Value } from './statement.ts'
+import type { Statements } from './statements.ts'
+import { statementsFor } from './statements.ts'
+import type { IsOver } from './time.ts'
+import { retrying, within } from './time.ts'
+
+export interface DatabaseStoreOptions {
+  /**
+   * The database: a URL (`postgres://…`, `mysql://…`, `sqlite:FILE`), a pool of `pg` or `mysql2`, a database of
+   * `better-sqlite3` or `node:sqlite`, or an instance of Kysely. What is handed in is not closed with the store.
+   */
+  readonly connection: Connection
+  /** The table, perhaps with its schema in front. Default: `sessions`. */
+  readonly table?: string
+  /** Makes the table when it is missing. Default: false. */
+  readonly createTable?: boolean
+  /** Milliseconds after which a call that the database has not answered fails. Default: 2000. */
+  readonly timeout?: number
+  readonly report?: Report
+}
+
+const TIMEOUT = 2000
+/** Rows that are removed by one statement. */
+const BATCH = 1000
+/** Milliseconds between two tries to get a lock that another process holds. */
+const LOCK_POLL = 25
+/** Times that making the table is tried while other processes make it. */
+const CREATE_ATTEMPTS = 5
+/** Locks are told apart by a random number; below what all of JavaScript's and the databases' integers can hold. */
+const MAX_TOKEN = 2 ** 48 - 1
+/** Stands for any version where one may be expected; none is 0. */
+const ANY_VERSION = 0
+
+type Values = Readonly<Record<string, Value>>
+
+/** A database that is there, with the statements for its table. */
+interface Access {
+  readonly database: Database
+  readonly statements: Statements
+}
+
+/** One call of the store, in which statements are run until its time is up. */
+type Run = (name: StatementName, values: Values) => Promise<Result>
+
+type StatementName = Exclude<keyof Statements, 'mode'>
+
+/**
+ * Keeps sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite. Any number of processes and machines may share it.
+ *
+ * Every change is one statement that names the version it expects, so the database itself decides which of two commits
+ * comes first. What has expired is judged by this process's clock.
+ */
+export class DatabaseStore implements SessionStore {
+  readonly readsSynchronously = false
+  readonly #connection: Connection
+  readonly #table: string
+  readonly #createTable: boolean
+  readonly #timeout: number
+  readonly #report: Report
+  readonly #locks = new KeyedLock()
+  #opened: Promise<Access> | undefined
+  /** Whether the table has been seen with all its columns; made or checked again until it has. */
+  #isReady = false
+  #preparing: Promise<void> | undefined
+
+  constructor ({ connection, table = 'sessions', createTable = false, timeout = TIMEOUT, report = reportToProcess }: DatabaseStoreOptions) {
+    this.#connection = connection
+    this.#table = table
+    this.#createTable = createTable
+    this.#timeout = timeout
+    this.#report = report
+  }
+
+  /**
+   * Connects, and looks whether the table is right. A server that cannot be reached is no error here: calls fail until it can be.
+   *
+   * @throws SessionConfigError when the options make no sense, or a package is missing
+   * @throws SessionStoreError when the database refuses for good, or the table is missing or another one
+   */
+  async open (): Promise<void> {
+    await this.#access()
+    try {
+      await this.#call(async () => {})
+    } catch (error) {
+      if (!(error instanceof SessionStoreError) || isRefusal(error.cause)) throw error
+      this.#report({
+        code: 'AMBIENT_SESSION_STORE',
+        message: `sessions will be answered with 503 until the database is there: ${error.message}`,
+        cause: error
+      })
+    }
+  }
+
+  async read (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+    return await this.#call(run => read(run, key))
+  }
+
+  async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
+    return await this.#call(async run => {
+      const version = ((expected ?? 0) + 1) as Version
+      const isWritten = expected === undefined
+        ? await this.#create(run, { id: key, ...rowOf(record, version) })
+        : await changes(run, 'replace', { id: key, expected, ...rowOf(record, version) })
+      if (isWritten) return version
+      const current = await read(run, key)
+      if (current === 'gone') return 'gone'
+      // What was to be created did exist, even if it has gone by now.
+      return current === undefined && expected !== undefined ? 'gone' : 'conflict'
+    })
+  }
+
+  async touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): Promise<boolean> {
+    return await this.#call(async run => {
+      const values = { id: key, expires_at: expiresAt.getTime(), last_activity: lastActivity?.getTime() ?? null }
+      if (await changes(run, 'touch', values)) return true
+      // A connection to MySQL may count only rows that have changed, and this one may have had these times already.
+      return typeof await read(run, key) === 'object'
+    })
+  }
+
+  async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
+    return await this.#call(async run => {
+      const which = { id: key, expected: expected ?? ANY_VERSION }
+      const isDone = tombstoneUntil === undefined
+        ? await changes(run, 'remove', which)
+        : await changes(run, 'bury', { ...which, expires_at: tombstoneUntil.getTime() })
+      if (isDone) return 'destroyed'
+      return expected !== undefined && typeof await read(run, key) === 'object' ? 'conflict' : 'gone'
+    })
+  }
+
+  async sweep (now: Date, limit: number): Promise<number> {
+    let removed = 0
+    for (;;) {
+      const batch = Math.min(BATCH, limit - removed)
+      if (batch <= 0) return removed
+      const { affected } = await this.#call(run => run('sweep', { now: now.getTime(), limit: batch }))
+      removed += affected
+      if (affected < batch) return removed
+    }
+  }
+
+  async list ({ userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
+    return await this.#call(async run => {
+      const page = { after, limit: limit + 1 }
+      const { rows } = userId === undefined ? await run('listAll', page) : await run('listOfUser', { ...page, user_id: userId })
+      const records = rows.slice(0, limit).map(listedIn)
+      return { records, next: rows.length > limit ? records.at(-1)?.key : undefined }
+    })
+  }
+
+  /**
+   * Exclusive between processes: a row whose id is `lock:` and the key. The holder of a process that was killed loses it when
+   * its lease runs out.
+   */
+  async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
+    const until = Date.now() + options.wait
+    const unlockHere = await this.#locks.acquire(key, options)
+    try {
+      const lock = { id: `lock:${key}`, version: randomInt(1, MAX_TOKEN) }
+      await this.#takeLock(lock, options.lease, until)
+      const lease = setTimeout(() => { void unlockHere() }, options.lease).unref()
+      return async () => {
+        clearTimeout(lease)
+        try {
+          await this.#call(run => run('unlock', lock))
+        } finally {
+          await unlockHere()
+        }
+      }
+    } catch (error) {
+      await unlockHere()
+      throw error
+    }
+  }
+
+  async close (): Promise<void> {
+    const access = await this.#opened?.catch(() => undefined)
+    // A server that has gone silent does not say goodbye either.
+    await within(this.#timeout, async () => { await access?.database.close() }).catch(() => {})
+  }
+
+  async #takeLock (lock: { readonly id: string, readonly version: number }, lease: number, until: number): Promise<void> {
+    for (;;) {
+      const now = Date.now()
+      const row = { ...lock, created_at: now, expires_at: now + lease }
+      if (await this.#call(run => this.#create(run, row))) return
+      const rest = until - Date.now()
+      if (rest <= 0) throw new SessionLockTimeoutError(RETRY_AFTER)
+      await delay(Math.min(LOCK_POLL, rest))
+    }
+  }
+
+  /** @returns whether the row is there now: not when there was one that has not expired */
+  async #create (run: Run, row: Values): Promise<boolean> {
+    try {
+      return await changes(run, 'create', row)
+    } catch (error) {
+      if (!isDuplicate(error)) throw error
+      return await changes(run, 'takeOver', row)
+    }
+  }
+
+  /** Does the work of one call: within its time, and with all that goes wrong as an error of the store. */
+  async #call<T> (work: (run: Run) => Promise<T>): Promise<T> {
+    const { database, statements } = await this.#access()
+    try {
+      return await within(this.#timeout, async isOver => {
+        if (!this.#isReady) await this.#prepared(database, statements)
+        return await work((name, values) => runIn(database, statements[name], values, isOver))
+      })
+    } catch (error) {
+      throw error instanceof SessionConfigError ? error : asStoreError(error)
+    }
+  }
+
+  async #access (): Promise<Access> {
+    this.#opened ??= this.#connect()
+    return await this.#opened
+  }
+
+  async #connect (): Promise<Access> {
+    const database = await connect(this.#connection, this.#timeout)
+    return { database, statements: statementsFor(database.dialect, this.#table) }
+  }
+
+  /** Sees to the table, once for all calls that come meanwhile. */
+  async #prepared (database: Database, statements: Statements): Promise<void> {
+    this.#preparing ??= within(this.#timeout, isOver => this.#prepare(database, statements, isOver))
+      .then(() => { this.#isReady = true })
+      .finally(() => { this.#preparing = undefined })
+    await this.#preparing
+  }
+
+  async #prepare (database: Database, { check, mode }: Statements, isOver: IsOver): Promise<void> {
+    if (mode !== undefined) mustEscape(await runIn(database, mode, {}, isOver))
+    try {
+      await runIn(database, check, {}, isOver)
+    } catch (error) {
+      if (isTableMissing(error) && this.#createTable) return await this.#make(database, isOver)
+      const command = migrationCommand(database.dialect, this.#table)
+      if (isTableMissing(error)) {
+        throw asStoreError(error, `there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`)
+      }
+      if (isColumnMissing(error)) {
+        throw asStoreError(error, `the table ${this.#table} is not one of sessions (${reasonOf(error)}): \`${command}\` prints the SQL of one that is`)
+      }
+      throw error
+    }
+  }
+
+  async #make (database: Database, isOver: IsOver): Promise<void> {
+    for (let n = 1; ; n++) {
+      try {
+        return await retrying(isOver, () => database.runAll(migration(database.dialect, this.#table)))
+      } catch (error) {
+        if (!isAlreadyMade(error) || n === CREATE_ATTEMPTS) throw error
+      }
+    }
+  }
+}
+
+async function runIn (database: Database, statement: Statement, values: Values, isOver: IsOver): Promise<Result> {
+  return await retrying(isOver, () => database.run(statement, { now: Date.now(), ...values }, isOver))
+}
+
+async function read (run: Run, key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+  const { rows: [row] } = await run('read', { id: key })
+  return row === undefined ? undefined : recordIn(row)
+}
+
+/** @returns whether the statement has changed its row */
+async function changes (run: Run, name: StatementName, values: Values): Promise<boolean> {
+  return (await run(name, values)).affected > 0
+}
+
+/** Values reach MySQL within the statement's text. In this mode, what makes them harmless there does not. */
+function mustEscape ({ rows }: Result): void {
+  if (!String(rows[0]?.mode).includes('NO_BACKSLASH_ESCAPES')) return
+  throw new SessionConfigError(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'], 'the database store')
+}
+
+function asStoreError (error: unknown, problem = `the database cannot keep sessions at the moment (${reasonOf(error)})`): SessionStoreError {
+  return error instanceof SessionStoreError ? error : new SessionStoreError(problem, { cause: discreet(error) })
+}

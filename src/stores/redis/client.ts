@@ -1,0 +1,122 @@
+/**
+ * Clients of Redis and Valkey, made alike. Only what is named here is used of them, so that any version that has it will do,
+ * and an application's types need not be those of the package installed here.
+ */
+
+/** What clients say of their connection: that it is there, or that it will never be again. */
+interface Emitter {
+  once (event: 'ready' | 'end', listener: () => void): this
+  off (event: 'ready' | 'end', listener: () => void): this
+}
+
+/** A client of ioredis or iovalkey, or their Cluster. This is also what `@fastify/redis` gives. */
+export interface IoredisClient extends Emitter {
+  readonly status: string
+  call (command: string, args: string[]): Promise<unknown>
+  connect (): Promise<unknown>
+}
+
+/** A client of node-redis, which is the package `redis`. */
+export interface NodeRedisClient extends Emitter {
+  readonly isOpen: boolean
+  readonly isReady: boolean
+  sendCommand (args: string[]): Promise<unknown>
+}
+
+/** A cluster of node-redis. */
+export interface NodeRedisCluster {
+  readonly isOpen: boolean
+  readonly masters: readonly unknown[]
+  sendCommand (key: string, isReadonly: boolean, args: string[]): Promise<unknown>
+}
+
+export type RedisClient = IoredisClient | NodeRedisClient | NodeRedisCluster
+
+export interface Connection {
+  /** Whether a command that is sent now is written now. Otherwise it would wait in the client, for nobody knows how long. */
+  isReady (): boolean
+  /** Resolves when it is ready. Rejects when it never will be by itself. */
+  ready (): Promise<void>
+  /** @param key one of those that the command is about, by which a cluster finds the server */
+  send (command: string, args: string[], key: string): Promise<unknown>
+}
+
+const CLOSED = 'the client has been closed'
+
+/** @returns undefined when it is none of the clients known */
+export function connectionOf (client: unknown): Connection | undefined {
+  if (typeof client !== 'object' || client === null) return undefined
+  if (isIoredis(client)) return ioredis(client)
+  if (isNodeRedisCluster(client)) return nodeRedisCluster(client)
+  if (isNodeRedis(client)) return nodeRedis(client)
+  return undefined
+}
+
+export function ioredis (client: IoredisClient): Connection {
+  const ready = connected(client)
+  return {
+    isReady: () => client.status === 'ready',
+    async ready () {
+      if (client.status === 'end') throw new Error(CLOSED)
+      // A lazy client connects at its first command, which waits here until it has.
+      if (client.status === 'wait') client.connect().catch(() => {})
+      await ready()
+    },
+    send: (command, args) => client.call(command, args)
+  }
+}
+
+export function nodeRedis (client: NodeRedisClient): Connection {
+  const ready = connected(client)
+  return {
+    isReady: () => client.isReady,
+    async ready () {
+      mustBeOpen(client)
+      await ready()
+    },
+    send: (command, args) => client.sendCommand([command, ...args])
+  }
+}
+
+/** A cluster has many connections, and finds out for itself which of them are ready. */
+function nodeRedisCluster (client: NodeRedisCluster): Connection {
+  return {
+    isReady: () => client.isOpen,
+    async ready () { mustBeOpen(client) },
+    send: (command, args, key) => client.sendCommand(key, false, [command, ...args])
+  }
+}
+
+function mustBeOpen ({ isOpen }: { isOpen: boolean }): void {
+  if (!isOpen) throw new Error('the client is not open: the application has not called its connect(), or has closed it')
+}
+
+/** One pair of listeners for however many wait. */
+function connected (client: Emitter): () => Promise<void> {
+  let waiting: Promise<void> | undefined
+  return () => {
+    waiting ??= new Promise((resolve, reject) => {
+      const settle = (outcome: () => void) => () => {
+        waiting = undefined
+        client.off('ready', onReady).off('end', onEnd)
+        outcome()
+      }
+      const onReady = settle(resolve)
+      const onEnd = settle(() => { reject(new Error(CLOSED)) })
+      client.once('ready', onReady).once('end', onEnd)
+    })
+    return waiting
+  }
+}
+
+function isIoredis (client: object): client is IoredisClient {
+  return 'status' in client && 'call' in client && typeof client.call === 'function'
+}
+
+function isNodeRedis (client: object): client is NodeRedisClient {
+  return 'isReady' in client && 'sendCommand' in client && typeof client.sendCommand === 'function'
+}
+
+function isNodeRedisCluster (client: object): client is NodeRedisCluster {
+  return 'masters' in client && 'sendCommand' in client && typeof client.sendCommand === 'function'
+}

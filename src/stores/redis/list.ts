@@ -1,0 +1,54 @@
+/**
+ * Lists of sessions, in the order of their keys. What a list names is looked up before it is handed out: it may name more
+ * than there is, and never less.
+ */
+import type { ListFilter, ListedRecord, Page, RecordPage, StoreKey } from '../store.ts'
+import type { Keys } from './keys.ts'
+import { SHARDS, shardOf } from './keys.ts'
+import type { Link } from './link.ts'
+import { FACTS, factsOf } from './record.ts'
+
+/** How many shards are asked at once. */
+const SHARDS_AT_ONCE = 32
+
+export async function listRecords (link: Link, keys: Keys, { userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
+  const records: ListedRecord[] = []
+  for await (const named of userId === undefined ? namedInShards(link, keys, after) : namedForUser(link, keys, userId)) {
+    const candidates = named.filter(key => key > after).sort()
+    // One more than wanted is looked for, which tells whether there is a next page.
+    for (let at = 0; at < candidates.length && records.length <= limit; at += limit + 1) {
+      const found = await Promise.all(candidates.slice(at, at + limit + 1).map(key => look(link, keys, key)))
+      records.push(...found.flatMap(record => record !== undefined && (userId === undefined || record.userId === userId) ? [record] : []))
+    }
+    if (records.length > limit) break
+  }
+  const page = records.slice(0, limit)
+  return { records: page, next: records.length > limit ? page.at(-1)?.key : undefined }
+}
+
+async function * namedForUser (link: Link, keys: Keys, userId: string): AsyncGenerator<StoreKey[]> {
+  yield await namedIn(link, keys.user(userId))
+}
+
+/** Shard after shard, beginning with the one of the last key of the page before. */
+async function * namedInShards (link: Link, keys: Keys, after: string): AsyncGenerator<StoreKey[]> {
+  const shards = SHARDS.filter(shard => shard >= shardOf(after))
+  for (let at = 0; at < shards.length; at += SHARDS_AT_ONCE) {
+    yield (await Promise.all(shards.slice(at, at + SHARDS_AT_ONCE).map(shard => namedIn(link, keys.shard(shard))))).flat()
+  }
+}
+
+async function namedIn (link: Link, list: string): Promise<StoreKey[]> {
+  return (await link.send('ZRANGE', [list, '0', '-1'], list) as (string | Buffer)[]).map(key => String(key) as StoreKey)
+}
+
+async function look (link: Link, keys: Keys, key: StoreKey): Promise<ListedRecord | undefined> {
+  const name = keys.session(key)
+  const facts = factsOf(textsOf(await link.send('HMGET', [name, ...FACTS], name)))
+  return facts && { key, ...facts }
+}
+
+/** The values of a reply, whatever the client gives for texts and for what is not there. */
+export function textsOf (reply: unknown): (string | undefined)[] {
+  return (reply as (string | Buffer | null)[]).map(value => value === null ? undefined : String(value))
+}

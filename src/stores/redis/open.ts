@@ -1,0 +1,114 @@
+/**
+ * Connections that this package opens, with whichever client is installed.
+ *
+ * Their clients are told to hold nothing back: no command waits in a queue of the client for a connection, and none is sent
+ * again after one. A command whose request has been answered with an error is not carried out minutes later, as far as
+ * that is in the client's hands. They try to connect again for ever, and let go of a connection that has gone silent.
+ */
+import type * as IoredisPackage from 'ioredis'
+import type * as RedisPackage from 'redis'
+import { SessionConfigError } from '../../errors.ts'
+import type { Connection } from './client.ts'
+import { ioredis, nodeRedis } from './client.ts'
+import { within } from './within.ts'
+
+/** Packages that can open a URL, in the order in which they are tried. */
+export const CLIENT_PACKAGES = ['ioredis', 'iovalkey', 'redis'] as const
+export type ClientPackage = typeof CLIENT_PACKAGES[number]
+
+export interface OwnConnection extends Connection {
+  close (): Promise<void>
+}
+
+export interface ConnectOptions {
+  /** Milliseconds for one attempt to connect; twice as many of silence are the end of a connection. */
+  readonly timeout: number
+  /** Called at every sign that something is wrong. */
+  readonly onFault: (error: unknown) => void
+  /** Called whenever there is a connection. */
+  readonly onReady: () => void
+}
+
+const LONGEST_PAUSE = 1_000
+const FIRST_PAUSE = 50
+
+/** Begins to connect, and does not wait until it has. */
+export async function connect (url: string, packages: readonly string[], options: ConnectOptions): Promise<OwnConnection> {
+  const { name, imported } = await firstInstalled(packages)
+  switch (name) {
+    case 'redis':
+      return openNodeRedis(imported as typeof RedisPackage, url, options)
+    default:
+      return openIoredis(imported as typeof IoredisPackage, url, options)
+  }
+}
+
+/** @throws SessionConfigError naming what to install, when none of the packages is */
+async function firstInstalled (packages: readonly string[]): Promise<{ name: string, imported: unknown }> {
+  for (const name of packages) {
+    try {
+      return { name, imported: await import(name) as unknown }
+    } catch (error) {
+      // By the message: loaders of TypeScript lose the code, and the package may be there and miss another one.
+      if (!(error as Error).message.includes(`Cannot find package '${name}'`)) throw error
+    }
+  }
+  throw new SessionConfigError([`connection: a URL needs a client of Redis, and none is installed (${packages.join(', ')}): npm i ioredis`])
+}
+
+function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, onFault, onReady }: ConnectOptions): OwnConnection {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeout,
+    socketTimeout: 2 * timeout,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    maxLoadingRetryTime: LONGEST_PAUSE,
+    retryStrategy: pauseBefore,
+    // After a failover a name may lead elsewhere, while the old connection leads to what has become a replica.
+    reconnectOnError: error => error.message.includes('READONLY')
+  })
+  client.on('error', onFault)
+  client.on('ready', onReady)
+  client.connect().catch(() => {})
+  return {
+    ...ioredis(client),
+    async close () {
+      if (client.status === 'ready') await settled(client.quit(), timeout)
+      client.disconnect()
+    }
+  }
+}
+
+function openNodeRedis ({ createClient }: typeof RedisPackage, url: string, { timeout, onFault, onReady }: ConnectOptions): OwnConnection {
+  const client = createClient({
+    url,
+    disableOfflineQueue: true,
+    pingInterval: timeout,
+    socket: { connectTimeout: timeout, socketTimeout: 2 * timeout, reconnectStrategy: pauseBefore }
+  })
+  client.on('error', onFault)
+  client.on('ready', onReady)
+  client.connect().catch(() => {})
+  return {
+    ...nodeRedis(client),
+    async close () {
+      if (client.isReady) await settled(client.close(), timeout)
+      if (!client.isOpen) return
+      // A socket that is just being opened escapes destroy(); it is not to keep the process from ending.
+      client.unref()
+      client.destroy()
+    }
+  }
+}
+
+/** Waits for the answers to what has been sent, and not for ever. */
+async function settled (closing: Promise<unknown>, timeout: number): Promise<void> {
+  await within(performance.now() + timeout, closing, () => new Error('no answer')).catch(() => {})
+}
+
+/** @param attempt how many have failed since there was a connection */
+function pauseBefore (attempt: number): number {
+  return Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE)
+}

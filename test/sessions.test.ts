@@ -1,0 +1,508 @@
+/** All sessions of a user: whose a session is, the lists, and the end of the others. On every store that can list. */
+import { randomBytes } from 'node:crypto'
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { FileStore, fromConnectStore, MemoryStore, openSessions, runWithSession, session, SessionListError, SessionValueError } from '../src/index.ts'
+import type { ListedSession, RecordPage, Session, SessionOptions, Sessions, SessionStore, StoreKey } from '../src/index.ts'
+import { visitor } from './helpers/client.ts'
+import type { Visitor } from './helpers/client.ts'
+import { hasRedisServer, newRedisServer } from './helpers/redis-server.ts'
+import { skipWithout } from './helpers/services.ts'
+import { Clock, COOKIE, Gate, Log, serve } from './http/support.ts'
+import { application } from './session/helpers.ts'
+import { run, services } from './stores/database-support.ts'
+
+t.setTimeout(120_000)
+
+const MINUTE = 60
+
+interface Service {
+  readonly app: FastifyInstance
+  readonly gate: Gate
+  readonly log: Log
+}
+
+async function service (t: Test, options: SessionOptions): Promise<Service> {
+  const [gate, log] = [new Gate(), new Log()]
+  const app = await serve(t, app => {
+    app.post<{ Params: { user: string } }>('/login/:user', async req => {
+      session().regenerate()
+      session().setUser(req.params.user)
+      return session().key
+    })
+    app.get('/me', async () => ({ userId: session().userId ?? null, key: session().key }))
+    app.post('/visit', async () => session().increment('visits'))
+    app.post('/slow', async () => {
+      session().increment('visits')
+      await gate.pass()
+      session().regenerate()
+      session().put('late', true)
+    })
+    app.post('/logout', async () => { session().invalidate() })
+    app.get('/devices', async () => await app.sessions.for(session().userId ?? ''))
+    app.post('/logout-others', async () => await app.sessions.destroyFor(session().userId ?? '', { except: session().key }))
+    app.post('/new-password', async () => {
+      session().regenerate()
+      return await app.sessions.destroyFor(session().userId ?? '', { except: session().key })
+    })
+  }, options, { logger: log })
+  return { app, gate, log }
+}
+
+async function signIn (app: FastifyInstance, user: string, userAgent = 'a browser'): Promise<{ device: Visitor, key: StoreKey }> {
+  const device = visitor(app)
+  const { text } = await device.post(`/login/${user}`, undefined, { 'user-agent': userAgent })
+  return { device, key: text as StoreKey }
+}
+
+function newUser (): string {
+  return `user-${randomBytes(6).toString('hex')}`
+}
+
+function keysOf (sessions: readonly ListedSession[]): StoreKey[] {
+  return sessions.map(({ key }) => key).sort()
+}
+
+async function userOf (device: Visitor): Promise<string | null> {
+  return ((await device.get('/me')).json as { userId: string | null }).userId
+}
+
+/** What holds for every store. */
+async function keepsItsPromises (t: Test, options: () => SessionOptions | Promise<SessionOptions>): Promise<void> {
+  const { app, gate, log } = await service(t, await options())
+
+  await t.test('a user has a session for each device, and sees which one is this one', async t => {
+    const user = newUser()
+    const begin = Date.now()
+    const phone = await signIn(app, user, 'a phone')
+    const laptop = await signIn(app, user, 'a laptop')
+    const tablet = await signIn(app, user, 'x'.repeat(1000))
+    await signIn(app, newUser())
+    const listed = (await laptop.device.get('/devices')).json as Array<Record<string, unknown>>
+    t.same(listed.map(({ key, isCurrent }) => [key, isCurrent]).sort(), [[phone.key, false], [laptop.key, true], [tablet.key, false]].sort())
+    t.same(listed.map(({ userAgent }) => userAgent).sort(), ['a laptop', 'a phone', 'x'.repeat(500)])
+    const outside = await app.sessions.for(user)
+    t.same(keysOf(outside), [phone.key, laptop.key, tablet.key].sort())
+    for (const { userId, ipAddress, isCurrent, createdAt, lastActivity, expiresAt } of outside) {
+      t.same({ userId, ipAddress, isCurrent }, { userId: user, ipAddress: '127.0.0.1', isCurrent: false })
+      t.ok(createdAt.getTime() >= begin && Number(lastActivity) >= begin && expiresAt.getTime() > Date.now())
+    }
+    await phone.device.post('/visit')
+    t.equal((await app.sessions.for(user))[0]?.key, phone.key, 'the last one used is the first')
+    t.equal(await app.sessions.count({ userId: user }), 3)
+  })
+
+  await t.test('a session that is revoked is dead for its request in flight, which regenerates it', async t => {
+    const user = newUser()
+    const [phone, laptop] = [await signIn(app, user), await signIn(app, user)]
+    const late = phone.device.post('/slow')
+    await gate.reached
+    t.equal(await app.sessions.destroy(phone.key), true)
+    t.equal(await app.sessions.destroy(phone.key), false, 'that it is not there any more is no error')
+    gate.open()
+    t.same((await late).setCookies, [])
+    t.same(keysOf(await app.sessions.for(user)), [laptop.key])
+    t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_DROPPED', key: String }])
+    t.equal(await userOf(phone.device), null)
+    t.equal(await userOf(laptop.device), user)
+  })
+
+  await t.test('the other devices of a user are logged out, and this one is not', async t => {
+    const [user, another] = [newUser(), newUser()]
+    const here = await signIn(app, user)
+    const others = [await signIn(app, user), await signIn(app, user)]
+    const stranger = await signIn(app, another)
+    t.equal((await here.device.post('/logout-others')).text, '2')
+    t.same(keysOf(await app.sessions.for(user)), [here.key])
+    for (const { device } of others) t.equal(await userOf(device), null)
+    t.equal(await userOf(here.device), user)
+    t.equal(await userOf(stranger.device), another)
+    t.equal(await app.sessions.destroyFor(user), 1)
+    t.equal(await userOf(here.device), null)
+  })
+
+  await t.test('a session that gets a new id in the same request is spared, too', async t => {
+    const user = newUser()
+    const here = await signIn(app, user)
+    await signIn(app, user)
+    t.equal((await here.device.post('/new-password')).text, '1')
+    const { key } = (await here.device.get('/me')).json as { key: StoreKey }
+    t.not(key, here.key)
+    t.same(keysOf(await app.sessions.for(user)), [key])
+  })
+
+  await t.test('whoever signs in while all sessions of the user are ended is listed, or logged out', async t => {
+    const user = newUser()
+    const before = await signIn(app, user)
+    const [devices] = await Promise.all([
+      Promise.all(Array.from({ length: 20 }, async () => (await signIn(app, user)).device)),
+      app.sessions.destroyFor(user)
+    ])
+    t.equal(await userOf(before.device), null)
+    const living = await Promise.all(devices.map(async device => await userOf(device)))
+    t.equal(await app.sessions.count({ userId: user }), living.filter(found => found === user).length)
+    await app.sessions.destroyFor(user)
+    t.equal(await app.sessions.count({ userId: user }), 0)
+    t.same(await Promise.all(devices.map(async device => await userOf(device))), Array(20).fill(null))
+  })
+
+  await t.test('all sessions come in pages, those without a user among them', async t => {
+    const user = newUser()
+    const guest = visitor(app)
+    await guest.post('/visit')
+    const { key } = (await guest.get('/me')).json as { key: StoreKey }
+    await Promise.all(Array.from({ length: 5 }, () => signIn(app, user)))
+    const found: ListedSession[] = []
+    let page: string | undefined
+    do {
+      const { sessions, next } = await app.sessions.all({ page, limit: 2 })
+      t.ok(sessions.length <= 2)
+      found.push(...sessions)
+      page = next
+    } while (page !== undefined)
+    t.equal(found.length, await app.sessions.count())
+    t.equal(found.filter(({ userId }) => userId === user).length, 5)
+    t.match(found.find(listed => listed.key === key), { userId: undefined, ipAddress: undefined, userAgent: undefined, lastActivity: undefined })
+    t.ok((await app.sessions.all()).sessions.length >= 6)
+  })
+}
+
+t.test('sessions of a user in memory', async t => {
+  await keepsItsPromises(t, () => ({ driver: 'memory' }))
+})
+
+t.test('sessions of a user in files', async t => {
+  await keepsItsPromises(t, () => ({ driver: 'file', files: t.testdir() }))
+})
+
+t.test('sessions of a user in Redis', { skip: await skipWithout('redis-server', hasRedisServer) }, async t => {
+  await keepsItsPromises(t, async () => {
+    const server = await newRedisServer(t)
+    await server.start()
+    return { driver: 'redis', connection: server.url }
+  })
+})
+
+for (const { name, skip, url } of services) {
+  t.test(`sessions of a user in ${name}`, { skip }, async t => {
+    await keepsItsPromises(t, () => {
+      const [connection, table] = [url(t), `users_${randomBytes(6).toString('hex')}`]
+      if (!connection.startsWith('sqlite:')) t.teardown(() => run(connection, `drop table if exists ${table}`))
+      return { driver: 'database', connection, table, createTable: true }
+    })
+  })
+}
+
+t.test('the user of a session is a text, whatever was given, and goes with the data', async t => {
+  const { browser, app, warnings } = await application(t)
+  const ada = browser()
+  t.equal(await ada.visit(session => session.userId), undefined)
+  await ada.visit(session => { session.setUser(7) })
+  t.equal(await ada.visit(session => session.userId), '7', 'a session in which only the user is, is stored')
+  t.same((await app.sessions.for(7)).map(({ userId }) => userId), ['7'])
+  for (const change of ['regenerate', 'migrate'] as const) {
+    await ada.visit(session => { session[change]() })
+    t.equal(await ada.visit(session => session.userId), '7', change)
+    t.equal(await app.sessions.count({ userId: 7 }), 1, `${change} leaves one session`)
+  }
+  await ada.visit(session => { session.replace({ a: 1 }) })
+  t.equal(await ada.visit(session => session.userId), '7', 'replace() is about the data')
+  for (const change of ['flush', 'invalidate'] as const) {
+    await ada.visit(session => {
+      session.setUser('7')
+      session[change]()
+    })
+    t.equal(await ada.visit(session => session.userId), undefined, change)
+    t.same(await app.sessions.for('7'), [], change)
+  }
+  for (const nobody of [null, undefined]) {
+    await ada.visit(session => { session.setUser('7') })
+    await ada.visit(session => { session.setUser(nobody) })
+    t.same(await app.sessions.for('7'), [])
+    t.equal(await ada.visit(session => session.userId), undefined)
+  }
+  await t.rejects(ada.visit(session => { session.setUser('7') }, { readonly: true }), { code: 'ERR_SESSION_READONLY' })
+  t.same(warnings, [])
+})
+
+t.test('what is no id of a user is refused, and not shown', async t => {
+  const { browser, app } = await application(t)
+  const ada = browser()
+  for (const id of ['', 'x'.repeat(256), 'nul\0', '\ud800', 1.5, NaN, Infinity, 2 ** 53, {}, true]) {
+    const error = await ada.visit(session => { session.setUser(id as string) }).then(() => undefined, (error: unknown) => error)
+    t.ok(error instanceof SessionValueError, typeof id)
+    await t.rejects(app.sessions.for(id as string), SessionValueError)
+  }
+  t.equal(ada.cookie, undefined)
+})
+
+t.test('the user that another request has set is kept by one that is late, and the later one wins', async t => {
+  const { browser } = await application(t)
+  const ada = browser()
+  await ada.visit(session => { session.put('a', 1) })
+  const tab = browser(ada.cookie)
+  await ada.visit(async session => {
+    session.put('b', 2)
+    await tab.visit(session => { session.setUser('ada') })
+  })
+  t.same(await ada.visit(session => [session.userId, session.all()]), ['ada', { a: 1, b: 2 }])
+  await ada.visit(async session => {
+    session.setUser('grace')
+    await tab.visit(session => { session.setUser('alan') })
+  })
+  t.equal(await ada.visit(session => session.userId), 'grace')
+})
+
+t.test('a change of the user that is not stored is named', async t => {
+  const { browser, app, warnings } = await application(t)
+  const ada = browser()
+  await ada.visit(session => { session.setUser('ada') })
+  await ada.visit(async session => {
+    session.setUser('grace')
+    await app.sessions.destroy(session.key)
+  })
+  t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['(user)'] }])
+})
+
+t.test('the record says who, from where and when; that of a guest says nothing of it', async t => {
+  const clock = new Clock(t)
+  const store = new MemoryStore()
+  const { browser, app } = await application(t, { driver: store, lifetime: 10, secret: 's'.repeat(32), encrypt: true })
+  const ada = browser()
+  const key = await ada.visit(session => {
+    session.put('a', 1)
+    return session.key
+  })
+  t.same(Object.keys(store.read(key) as object).sort(), ['createdAt', 'expiresAt', 'payload', 'version'])
+  await ada.visit(session => { session.setUser('ada') })
+  t.match(store.read(key), { userId: 'ada', ipAddress: '127.0.0.1', userAgent: 'lightMyRequest' })
+  const before = (await app.sessions.for('ada'))[0]
+  clock.advance(5 * MINUTE)
+  await ada.visit(session => session.all())
+  const after = (await app.sessions.for('ada'))[0]
+  t.equal(Number(after?.lastActivity) - Number(before?.lastActivity) >= 5 * MINUTE * 1000, true, 'reading moves it with the end')
+  t.match(after, { userId: 'ada', ipAddress: '127.0.0.1', userAgent: 'lightMyRequest' })
+  await ada.visit(session => { session.setUser(null) })
+  t.same(Object.keys(store.read(key) as object).sort(), ['createdAt', 'expiresAt', 'payload', 'version'])
+})
+
+t.test('without a request, a session stays where it was used', async t => {
+  const { app } = await service(t, { driver: 'memory' })
+  const { device } = await signIn(app, 'ada', 'a phone')
+  const id = device.cookies.get(COOKIE) ?? ''
+  await runWithSession({ app, id }, async () => {
+    session().increment('jobs')
+    t.match(await app.sessions.for('ada'), [{ isCurrent: true }])
+    const { sessions } = await app.sessions.all()
+    t.match(sessions, [{ isCurrent: true }])
+  })
+  t.match(await app.sessions.for('ada'), [{ ipAddress: '127.0.0.1', userAgent: 'a phone', isCurrent: false }])
+  runWithSession({ a: 1 }, () => { session().setUser('grace') })
+  t.same(await app.sessions.for('grace'), [])
+})
+
+t.test('a route without a session can list sessions, and none of them is its own', async t => {
+  const app = await serve(t, app => {
+    app.get('/login', async () => { session().setUser('ada') })
+    app.get('/all', { config: { session: false } }, async () => (await app.sessions.all()).sessions)
+  })
+  const ada = visitor(app)
+  await ada.get('/login')
+  t.match((await ada.get('/all')).json, [{ userId: 'ada', isCurrent: false }])
+})
+
+t.test('the address that a trusted proxy gives is cut to the length of an address', async t => {
+  const app = await serve(t, app => { app.get('/', async () => { session().setUser('ada') }) }, {}, { trustProxy: true })
+  await visitor(app).get('/', { 'x-forwarded-for': '1'.repeat(100) })
+  t.match(await app.sessions.for('ada'), [{ ipAddress: '1'.repeat(45) }])
+})
+
+/** A store in which something happens right after a page was listed, as often as there is something. */
+class BusyStore extends MemoryStore {
+  readonly meanwhile: Array<() => unknown> = []
+
+  override list (...args: Parameters<MemoryStore['list']>): RecordPage {
+    const page = super.list(...args)
+    this.meanwhile.shift()?.()
+    return page
+  }
+
+  put (key: string, userId: string): void {
+    this.compareAndSet(key as StoreKey, { payload: '', createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000), userId }, undefined)
+  }
+}
+
+t.test('sessions that begin while those of a user are ended are ended, too', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  store.put('first', 'ada')
+  for (const key of ['second', 'third', 'fourth']) store.meanwhile.push(() => { store.put(key, 'ada') })
+  t.equal(await app.sessions.destroyFor('ada'), 4)
+  t.same(await app.sessions.for('ada'), [])
+})
+
+t.test('a session that gets a new id while it is listed is ended under that one', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  store.put('old', 'ada')
+  // The page has no room for what a listing of several steps would have passed already.
+  store.meanwhile.push(() => {
+    store.put('new', 'ada')
+    store.destroy('old' as StoreKey, new Date(Date.now() + 60_000))
+  })
+  t.equal(await app.sessions.destroyFor('ada'), 1)
+  t.equal(store.read('new' as StoreKey), 'gone')
+})
+
+t.test('a listing that found nothing is repeated before it is believed', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  store.meanwhile.push(() => { store.put('passed', 'ada') })
+  t.equal(await app.sessions.destroyFor('ada'), 1)
+})
+
+t.test('ending a user\'s sessions comes to an end, however fast they begin', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  store.put('0', 'ada')
+  let n = 0
+  const another = (): void => {
+    store.put(String(++n), 'ada')
+    store.meanwhile.push(another)
+  }
+  store.meanwhile.push(another)
+  t.equal(await app.sessions.destroyFor('ada'), 100)
+})
+
+t.test('where a store has no last activity, the newest session is the first', async t => {
+  const store = new BusyStore()
+  const { app } = await application(t, { driver: store })
+  for (const [key, minute] of [['b', 1], ['a', 3], ['c', 2]] as const) {
+    store.compareAndSet(key as StoreKey, { payload: '', createdAt: new Date(minute), expiresAt: new Date(Date.now() + 60_000), userId: 'ada' }, undefined)
+  }
+  t.same((await app.sessions.for('ada')).map(({ key }) => key), ['a', 'c', 'b'])
+})
+
+t.test('sessions that end without a tombstone are gone all the same', async t => {
+  const { app } = await service(t, { driver: 'memory', grace: 0 })
+  const { device, key } = await signIn(app, 'ada')
+  t.equal(await app.sessions.destroy(key), true)
+  t.equal(await userOf(device), null)
+})
+
+t.test('where sessions cannot be listed, an error says so', async t => {
+  const secret = 's'.repeat(32)
+  const connect = fromConnectStore({ get () {}, set () {}, destroy () {} })
+  for (const options of [{ driver: 'cookie', secret }, { driver: 'null' }, { driver: connect }] as const) {
+    const { sessions } = (await application(t, options)).app
+    for (const use of [
+      (sessions: Sessions) => sessions.for('ada'),
+      (sessions: Sessions) => sessions.all(),
+      (sessions: Sessions) => sessions.count(),
+      (sessions: Sessions) => sessions.destroy('0'.repeat(64)),
+      (sessions: Sessions) => sessions.destroyFor('ada')
+    ]) {
+      const error = await use(sessions).then(() => undefined, (error: unknown) => error)
+      t.match(error, { code: 'ERR_SESSION_LIST', statusCode: 500, message: /'file', 'memory', 'redis' or 'database'/ })
+      t.ok(error instanceof SessionListError)
+    }
+  }
+})
+
+t.test('with sessions in a cookie the user is known, and nothing else is carried for a list', async t => {
+  const app = await serve(t, app => {
+    app.get('/login', async () => { session().setUser('ada') })
+    app.get('/me', async () => session().userId)
+  }, { driver: 'cookie', secret: 's'.repeat(32) })
+  const ada = visitor(app)
+  await ada.get('/login', { 'user-agent': 'x'.repeat(400) })
+  t.equal((await ada.get('/me')).text, 'ada')
+  t.ok(ada.cookieHeader.length < 400)
+})
+
+t.test('a job opens the sessions of an application without the application', async t => {
+  const files = t.testdir()
+  const { app } = await service(t, { driver: 'file', files })
+  const { device, key } = await signIn(app, 'ada')
+  const sessions = await openSessions({ driver: 'file', files })
+  t.teardown(() => sessions.close())
+  t.same(keysOf(await sessions.for('ada')), [key])
+  t.equal(await sessions.destroyFor('ada'), 1)
+  t.equal(await userOf(device), null)
+  await sessions.close()
+})
+
+t.test('a store of one\'s own is opened and closed by whoever opens the sessions', async t => {
+  const calls: string[] = []
+  const store: SessionStore = Object.assign(new MemoryStore(), { open: () => { calls.push('open') }, close: () => { calls.push('close') } })
+  const sessions = await openSessions({ driver: store })
+  t.equal(await sessions.count(), 0)
+  await sessions.close()
+  t.same(calls, ['open', 'close'])
+  await (await openSessions({ driver: fromConnectStore({ get () {}, set () {}, destroy () {} }) })).close()
+  await t.rejects(openSessions({ driver: 'nowhere' as 'file' }), { code: 'ERR_SESSION_CONFIG' })
+})
+
+type Step =
+  | { readonly op: 'setUser', readonly userId: string | null }
+  | { readonly op: 'regenerate' | 'invalidate' | 'flush' | 'put' | 'destroy' | 'expire' | 'sweep' }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('setUser'), userId: fc.constantFrom('ada', 'grace', null) }) },
+  fc.record({ op: fc.constantFrom('regenerate', 'invalidate', 'flush', 'put', 'destroy', 'expire', 'sweep') })
+)
+
+/** Which browser does it, and what another tab of it does at the same time. */
+const events = fc.array(fc.record({ who: fc.nat(2), first: step, second: fc.option(step, { nil: undefined }) }), { minLength: 1, maxLength: 12 })
+
+for (const [name, makeStore] of [
+  ['in memory', () => new MemoryStore()],
+  ['in files', (t: Test) => new FileStore({ directory: t.testdir(), report: () => {} })]
+] as const) {
+  t.test(`after whatever happened, a list has the living sessions of its user: ${name}`, async t => {
+    const clock = new Clock(t)
+    await fc.assert(fc.asyncProperty(events, async events => {
+      await t.test('a run', async t => {
+        const store = makeStore(t)
+        const { app, browser } = await application(t, { driver: store, lifetime: 10 })
+        await app.ready()
+        const cookies = new Set<string>()
+        const holders = [browser(), browser(), browser()]
+        let n = 0
+
+        async function act (session: Session, step: Step): Promise<void> {
+          if (step.op === 'setUser') session.setUser(step.userId)
+          else if (step.op === 'put') session.put('n', ++n)
+          else if (step.op === 'destroy') await app.sessions.destroy(session.key)
+          else if (step.op === 'expire') clock.advance(6 * MINUTE)
+          else if (step.op === 'sweep') await store.sweep(new Date(Date.now()), 100)
+          else session[step.op]()
+        }
+
+        for (const { who, first, second } of events) {
+          const visitor = holders[who] ?? browser()
+          const tab = browser(visitor.cookie)
+          await visitor.visit(async session => {
+            await act(session, first)
+            if (second !== undefined) await tab.visit(session => act(session, second))
+          })
+          for (const { cookie } of [visitor, tab]) if (cookie !== undefined) cookies.add(cookie)
+        }
+
+        const expected: Record<string, StoreKey[]> = { ada: [], grace: [] }
+        let living = 0
+        for (const cookie of cookies) {
+          const found = await browser(cookie).visit(session => session.isNew ? undefined : [session.userId, session.key] as const, { readonly: true })
+          if (found === undefined) continue
+          living++
+          if (found[0] !== undefined) expected[found[0]]?.push(found[1])
+        }
+        for (const [userId, keys] of Object.entries(expected)) assert.deepEqual(keysOf(await app.sessions.for(userId)), keys.sort())
+        assert.equal(await app.sessions.count(), living)
+      })
+    }), { numRuns: 40 })
+  })
+}

@@ -1,0 +1,58 @@
+/**
+ * A process of its own with a database store, for tests with several: `database-child.ts URL TABLE COMMAND KEY [COUNT]`. Says
+ * what it has come to on lines of its standard output, written at once.
+ */
+import { writeSync } from 'node:fs'
+import { DatabaseStore } from '../../src/index.ts'
+import type { StoreKey } from '../../src/index.ts'
+import { increment, readLiving } from './conformance.ts'
+
+const [connection = '', table = '', command = '', name = '', count = '0'] = process.argv.slice(2)
+const key = name as StoreKey
+// Several processes that write to one SQLite file take turns, on a machine that may be busy with other things.
+const store = new DatabaseStore({ connection, table, createTable: true, timeout: 20_000, report: ({ message }) => { say(`warning: ${message}`) } })
+
+const commands: Record<string, () => Promise<void>> = {
+  /** Does no more than to open, when it is told to: so that several do at the same time. */
+  async open () {
+    say('waiting')
+    await new Promise(resolve => { process.stdin.once('data', resolve) })
+    process.stdin.destroy()
+    await store.open()
+  },
+
+  /** Adds to a number, as requests would, and tells each time. */
+  async increment () {
+    await store.open()
+    for (let n = 1; n <= Number(count); n++) {
+      await increment(store, key)
+      say(`acknowledged: ${n}`)
+    }
+  },
+
+  /** Holds the session's lock while adding to a number that it reads and writes without compare-and-set's help. */
+  async blocking () {
+    for (let n = 0; n < Number(count); n++) {
+      const unlock = await store.lock(key, { lease: 60_000, wait: 50_000 })
+      const { payload, version, ...rest } = await readLiving(store, key)
+      const answer = await store.compareAndSet(key, { ...rest, payload: String(Number(payload) + 1) }, version)
+      if (typeof answer !== 'number') say(`not exclusive: ${answer}`)
+      await unlock()
+    }
+  },
+
+  /** Takes the session's lock, and keeps it. */
+  async lock () {
+    await store.lock(key, { lease: Number(count), wait: 10_000 })
+    say('locked')
+    await new Promise(resolve => { setTimeout(resolve, 60_000) })
+  }
+}
+
+await commands[command]?.()
+await store.close()
+say('done')
+
+function say (line: string): void {
+  writeSync(1, `${line}\n`)
+}

@@ -1,0 +1,103 @@
+/** The database store between processes: real ones, on one table. */
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import type { Test } from 'tap'
+import { create, increment, newKey, readLiving } from './conformance.ts'
+import { databaseStore, newTable, run, services, sqlite } from './database-support.ts'
+
+// Each process takes its time to start.
+t.setTimeout(120_000)
+
+interface Child {
+  readonly process: ChildProcess
+  /** Resolves when the process has said the line. */
+  said (line: string): Promise<void>
+  /** Resolves with all lines when the process has ended. */
+  readonly ended: Promise<string[]>
+}
+
+/** Starts a process with a database store; see database-child.ts for what it can do. */
+function start (t: Test, url: string, table: string, command: string, key: string, count = 0): Child {
+  const args = ['--import', 'tsx', join(import.meta.dirname, 'database-child.ts'), url, table, command, key, String(count)]
+  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
+  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env })
+  t.teardown(() => child.kill('SIGKILL'))
+  const lines: string[] = []
+  const output = createInterface(child.stdout)
+  output.on('line', line => { lines.push(line) })
+  const ended = once(output, 'close').then(() => lines)
+  return {
+    process: child,
+    ended,
+    async said (line) {
+      while (!lines.includes(line)) {
+        const more = once(output, 'line')
+        const isOver = await Promise.race([more.then(() => false), ended.then(() => true)])
+        if (isOver && !lines.includes(line)) throw new Error(`the process ended without saying '${line}': ${lines.join(', ')}`)
+      }
+    }
+  }
+}
+
+for (const service of services) {
+  t.test(`${service.name}: two processes that count on one session lose nothing`, { skip: service.skip }, async t => {
+    const { store, url, table } = await databaseStore(t, service)
+    const { key } = await create(store, '0')
+    const children = [1, 2].map(() => start(t, url, table, 'increment', key, 100))
+    for (const child of children) t.equal((await child.ended).at(-1), 'done')
+    t.equal((await readLiving(store, key)).payload, '200')
+  })
+
+  t.test(`${service.name}: processes that make the table at the same moment do not fail`, { skip: service.skip }, async t => {
+    const url = service.url(t)
+    const table = newTable()
+    if (service.dialect !== 'sqlite') t.teardown(async () => { await run(url, `drop table if exists ${table}`) })
+    const children = [1, 2, 3].map(() => start(t, url, table, 'open', newKey()))
+    for (const child of children) await child.said('waiting')
+    for (const child of children) child.process.stdin?.write('go')
+    for (const child of children) t.same(await child.ended, ['waiting', 'done'])
+    const { store } = await databaseStore(t, service, { connection: url, table, createTable: false })
+    await create(store)
+  })
+
+  t.test(`${service.name}: a session's lock is exclusive between processes`, { skip: service.skip }, async t => {
+    const { store, url, table } = await databaseStore(t, service)
+    const { key } = await create(store, '0')
+    const children = [1, 2].map(() => start(t, url, table, 'blocking', key, 20))
+    for (const child of children) t.same(await child.ended, ['done'])
+    t.equal((await readLiving(store, key)).payload, '40')
+  })
+
+  t.test(`${service.name}: the lock of a process that was killed is to be had when its lease has run out`, { skip: service.skip }, async t => {
+    const { store, url, table } = await databaseStore(t, service)
+    const key = newKey()
+    const child = start(t, url, table, 'lock', key, 3_000)
+    await child.said('locked')
+    child.process.kill('SIGKILL')
+    await child.ended
+    await t.rejects(store.lock(key, { lease: 1_000, wait: 50 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
+    const unlock = await store.lock(key, { lease: 1_000, wait: 10_000 })
+    await unlock()
+  })
+}
+
+t.test('SQLite: a process killed while it writes has lost nothing that it acknowledged', { skip: sqlite.skip }, async t => {
+  const { store, url, table } = await databaseStore(t, sqlite)
+  const { key } = await create(store, '0')
+  for (const enough of [20, 50, 80]) {
+    const before = Number((await readLiving(store, key)).payload)
+    const child = start(t, url, table, 'increment', key, 1_000_000)
+    await child.said(`acknowledged: ${enough}`)
+    child.process.kill('SIGKILL')
+    const lines = await child.ended
+    const acknowledged = before + lines.length
+    const found = Number((await readLiving(store, key)).payload)
+    t.ok(found === acknowledged || found === acknowledged + 1, `${found} are stored and ${acknowledged} were acknowledged`)
+    await increment(store, key)
+  }
+})

@@ -1,0 +1,339 @@
+/** The Redis store while things go wrong: with servers of its own, which are killed, stopped, full, or not there. */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
+import fastify from 'fastify'
+import { Redis as Ioredis } from 'ioredis'
+import { createClient } from 'redis'
+import t from 'tap'
+import type { Test } from 'tap'
+import ambientSession, { RedisStore } from '../../src/index.ts'
+import type { RedisStoreOptions, SessionWarning, StoreKey, Version } from '../../src/index.ts'
+import { failure } from '../../src/stores/redis/faults.ts'
+import { freePort, hasRedisServer, newRedisServer, redisServer } from '../helpers/redis-server.ts'
+import type { RedisServer } from '../helpers/redis-server.ts'
+import { skipWithout } from '../helpers/services.ts'
+import { create, newKey, readLiving, recordOf } from './conformance.ts'
+
+const MINUTE = 60_000
+/** Milliseconds within which an operation is to fail, and what a busy machine may add to that. */
+const TIMEOUT = 300
+const LEEWAY = 700
+
+const skip = await skipWithout('redis-server to start', hasRedisServer)
+const packages = ['ioredis', 'iovalkey', 'redis'] as const
+
+t.setTimeout(120_000)
+
+interface OpenStore {
+  readonly store: RedisStore
+  readonly warnings: SessionWarning[]
+}
+
+async function redisStore (t: Test, { url }: { url: string }, options: Partial<RedisStoreOptions> = {}): Promise<OpenStore> {
+  const warnings: SessionWarning[] = []
+  const store = new RedisStore({ connection: url, timeout: TIMEOUT, report: warning => { warnings.push(warning) }, ...options })
+  t.teardown(async () => { await store.close() })
+  await store.open()
+  return { store, warnings }
+}
+
+/** That an operation fails with a 503, a message and in time. */
+async function fails (t: Test, operation: () => unknown, message: RegExp): Promise<void> {
+  const begin = performance.now()
+  await t.rejects(async () => await operation(), { code: 'ERR_SESSION_STORE', statusCode: 503, message })
+  const took = performance.now() - begin
+  t.ok(took < TIMEOUT + LEEWAY, `it took ${Math.round(took)} ms`)
+}
+
+/** Does it again until it does not fail, which must be soon. */
+async function recovers<T> (operation: () => T | Promise<T>): Promise<T> {
+  for (const deadline = performance.now() + 20_000; ;) {
+    try {
+      return await operation()
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await delay(20)
+    }
+  }
+}
+
+for (const client of packages) {
+  t.test(`with a connection that ${client} has opened`, { skip }, async t => {
+    await t.test('a server that refuses connections at the start: the store opens, answers 503, and works once it is there', async t => {
+      const server = await newRedisServer(t)
+      const begin = performance.now()
+      const { store, warnings } = await redisStore(t, server, { client })
+      t.ok(performance.now() - begin < TIMEOUT + LEEWAY)
+      t.match(warnings, [{ code: 'AMBIENT_SESSION_STORE', message: /ECONNREFUSED/ }])
+      await fails(t, () => store.read(newKey()), /no connection to Redis \(ECONNREFUSED\)/)
+      await server.start()
+      await recovers(() => create(store))
+      t.equal(warnings.length, 1, 'it is told of once')
+    })
+
+    await t.test('a server that is killed under load, and started again: what was acknowledged is there', async t => {
+      const server = await redisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
+      const { store, warnings } = await redisStore(t, server, { client })
+      const acknowledged = new Map<StoreKey, Version>()
+      const failures: unknown[] = []
+      const load = new AbortController()
+      const writers = Array.from({ length: 20 }, async () => {
+        let { key, version } = await create(store)
+        acknowledged.set(key, version)
+        while (!load.signal.aborted) {
+          try {
+            const answer = await store.compareAndSet(key, recordOf('changed'), version)
+            // A commit that failed may have been stored nevertheless.
+            version = typeof answer === 'number' ? answer : (await readLiving(store, key)).version
+            acknowledged.set(key, version)
+          } catch (error) {
+            failures.push(error)
+            await delay(5)
+          }
+        }
+      })
+      await delay(100)
+      await server.kill()
+      while (failures.length === 0) await delay(5)
+      await server.start()
+      await recovers(() => create(store))
+      load.abort()
+      await Promise.all(writers)
+      for (const error of failures) t.match(error, { code: 'ERR_SESSION_STORE', statusCode: 503 })
+      for (const [key, version] of acknowledged) t.ok((await readLiving(store, key)).version >= version)
+      t.equal(warnings.length, 1, 'the outage is told of once')
+      await server.kill()
+      while (warnings.length === 1) await delay(5)
+      t.equal(warnings.length, 2, 'and the next one again')
+    })
+
+    await t.test('a server that is stopped: 503 in time, and everything goes on when it does', async t => {
+      const server = await redisServer(t)
+      const { store } = await redisStore(t, server, { client })
+      const { key, version } = await create(store, '0')
+      server.signal('SIGSTOP')
+      await fails(t, () => store.compareAndSet(key, recordOf('1'), version), /has not answered within 300 ms/)
+      await Promise.all(Array.from({ length: 150 }, async () => { await t.rejects(async () => await store.read(key), { code: 'ERR_SESSION_STORE' }) }))
+      const begin = performance.now()
+      await t.rejects(async () => await store.read(key), { code: 'ERR_SESSION_STORE' })
+      t.ok(performance.now() - begin < TIMEOUT + LEEWAY)
+      // Long enough for the connection to be given up and another one to be tried.
+      await delay(3 * TIMEOUT)
+      await fails(t, () => store.read(key), /Redis/)
+      server.signal('SIGCONT')
+      const { payload } = await recovers(() => readLiving(store, key))
+      t.ok(['0', '1'].includes(payload), 'the commit that failed was stored as a whole, or not at all')
+      await recovers(() => create(store))
+    })
+
+    await t.test('a server that is stopped does not keep the application from closing', async t => {
+      const server = await redisServer(t)
+      const { store } = await redisStore(t, server, { client })
+      server.signal('SIGSTOP')
+      const reading = t.rejects(async () => await store.read(newKey()), { code: 'ERR_SESSION_STORE' })
+      const begin = performance.now()
+      await store.close()
+      t.ok(performance.now() - begin < TIMEOUT + LEEWAY)
+      await reading
+    })
+
+    await t.test('a server that takes connections and never says a word', async t => {
+      const sockets: Socket[] = []
+      const silent = createServer(socket => { sockets.push(socket.on('error', () => {})) }).listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      t.teardown(() => {
+        for (const socket of sockets) socket.destroy()
+        silent.close()
+      })
+      const { store, warnings } = await redisStore(t, { url: `redis://127.0.0.1:${(silent.address() as AddressInfo).port}` }, { client })
+      t.match(warnings, [{ code: 'AMBIENT_SESSION_STORE', message: /no connection within 300 ms/ }])
+      await fails(t, () => store.read(newKey()), /no connection to Redis/)
+    })
+
+    await t.test('a server that forgets its scripts', async t => {
+      const server = await redisServer(t)
+      const { store } = await redisStore(t, server, { client })
+      const { key, version } = await create(store, '0')
+      await server.command('SCRIPT', 'FLUSH')
+      t.type(await store.compareAndSet(key, recordOf('1'), version), 'number')
+      await server.command('SCRIPT', 'FLUSH')
+      const created = await Promise.all(Array.from({ length: 20 }, async () => await create(store)))
+      t.equal(new Set(created.map(({ key }) => key)).size, 20)
+    })
+
+    await t.test('a server whose memory is full: nothing is half written, and sessions can still be read, kept alive and ended', async t => {
+      const server = await redisServer(t, '--maxmemory-policy', 'noeviction')
+      const { store } = await redisStore(t, server, { client })
+      const { key, version } = await create(store, 'before')
+      const { key: another } = await create(store)
+      await server.command('CONFIG', 'SET', 'maxmemory', '1')
+      await fails(t, () => store.compareAndSet(key, recordOf('after'), version), /Redis refused the command \(OOM/)
+      await fails(t, () => create(store), /OOM/)
+      await fails(t, () => store.compareAndSet(newKey(), { ...recordOf('new'), userId: 'ada' }, undefined), /OOM/)
+      t.match(await store.read(key), { payload: 'before', version })
+      const expiresAt = new Date(Date.now() + 5 * MINUTE)
+      t.equal(await store.touch(key, expiresAt), true)
+      t.same((await readLiving(store, key)).expiresAt, expiresAt)
+      t.equal(await store.destroy(another, expiresAt), 'destroyed')
+      t.equal(await store.read(another), 'gone')
+      await server.command('CONFIG', 'SET', 'maxmemory', '0')
+      t.type(await store.compareAndSet(key, recordOf('after'), version), 'number')
+    })
+
+    await t.test('a server that has become a replica, and a primary again', async t => {
+      const server = await redisServer(t)
+      const { store } = await redisStore(t, server, { client })
+      const { key, version } = await create(store)
+      await server.command('REPLICAOF', '127.0.0.1', String(await freePort()))
+      await fails(t, () => store.compareAndSet(key, recordOf('changed'), version), /READONLY|connection/)
+      await server.command('REPLICAOF', 'NO', 'ONE')
+      t.type(await recovers(() => store.compareAndSet(key, recordOf('changed'), version)), 'number')
+    })
+
+    await t.test('a server that is still loading its data', async t => {
+      // Loading takes 20 ms for each key, so that it lasts, and connections are answered meanwhile.
+      const server = await redisServer(t, '--enable-debug-command', 'yes', '--rdbcompression', 'no',
+        '--key-load-delay', '20000', '--loading-process-events-interval-bytes', '1024')
+      await server.command('DEBUG', 'POPULATE', '100', 'filler', '2000')
+      const filling = await redisStore(t, server, { client })
+      const { key } = await create(filling.store, 'before')
+      await server.command('SAVE')
+      await server.kill()
+      await server.start(/Server initialized/)
+      const { store } = await redisStore(t, server, { client })
+      await fails(t, () => store.read(key), client === 'redis' ? /LOADING/ : /no connection/)
+      t.match(await server.command('INFO', 'persistence'), /^loading:1/m)
+      t.match(await recovers(() => store.read(key)), { payload: 'before' })
+    })
+
+    await t.test('a wrong password is told, and not what it was', async t => {
+      const server = await redisServer(t, '--requirepass', 'the right one')
+      const { store, warnings } = await redisStore(t, { url: `redis://:the-wrong-one@127.0.0.1:${server.port}` }, { client })
+      await fails(t, () => store.read(newKey()), /WRONGPASS/)
+      t.match(warnings, [{ message: /WRONGPASS/ }])
+      const error = await Promise.resolve(store.read(newKey())).catch((error: unknown) => error)
+      t.notMatch(inspect([error, warnings], { depth: 10 }), /the-wrong-one/)
+    })
+  })
+}
+
+t.test('with a client of the application', { skip }, async t => {
+  const connections: Record<string, (t: Test, server: RedisServer) => Promise<RedisStoreOptions['connection']>> = {
+    async ioredis (t, { port }) {
+      const client = new Ioredis(port).on('error', () => {})
+      t.teardown(() => { client.disconnect() })
+      return client
+    },
+    async 'node-redis' (t, { url }) {
+      const client = createClient({ url }).on('error', () => {})
+      t.teardown(() => { client.destroy() })
+      await client.connect()
+      return client
+    }
+  }
+  for (const [name, connect] of Object.entries(connections)) {
+    await t.test(`${name}: what failed while the server was away is not done later`, async t => {
+      const server = await redisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
+      const store = new RedisStore({ connection: await connect(t, server), timeout: TIMEOUT })
+      const { key, version } = await create(store, 'before')
+      await server.kill()
+      // The client has to have noticed.
+      await t.rejects(async () => { for (;;) await store.read(key) }, { code: 'ERR_SESSION_STORE' })
+      await fails(t, () => store.compareAndSet(key, recordOf('late'), version), /no connection to Redis/)
+      await fails(t, () => store.destroy(key), /no connection to Redis/)
+      await server.start()
+      t.match(await recovers(() => store.read(key)), { payload: 'before', version })
+    })
+
+    await t.test(`${name}: a server that leaves many commands unanswered is tried with one at a time`, async t => {
+      const server = await redisServer(t)
+      const store = new RedisStore({ connection: await connect(t, server), timeout: TIMEOUT })
+      const { key } = await create(store)
+      server.signal('SIGSTOP')
+      await Promise.all(Array.from({ length: 100 }, async () => { await fails(t, () => store.read(key), /has not answered within/) }))
+      const answers = await Promise.all(Array.from({ length: 100 }, async () => await Promise.resolve(store.read(key)).catch((error: unknown) => error)))
+      t.equal(answers.filter(answer => /one command at a time/.test(String(answer))).length, 99)
+      server.signal('SIGCONT')
+      t.match(await recovers(() => store.read(key)), { payload: 'payload' })
+      await Promise.all(Array.from({ length: 200 }, async () => await readLiving(store, key)))
+    })
+  }
+})
+
+t.test('a lazy client of the application whose server is not there', { skip }, async t => {
+  const client = new Ioredis({ port: await freePort(), lazyConnect: true, retryStrategy: () => 10 }).on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  const store = new RedisStore({ connection: client, timeout: TIMEOUT })
+  await fails(t, () => store.read(newKey()), /no connection to Redis, and there was none within 300 ms/)
+})
+
+t.test('a lock', { skip }, async t => {
+  await t.test('that was asked of a stopped server is not held by nobody when it goes on', async t => {
+    const server = await redisServer(t)
+    const client = new Ioredis(server.port)
+    t.teardown(() => { client.disconnect() })
+    const store = new RedisStore({ connection: client, timeout: TIMEOUT })
+    const key = newKey()
+    await (await store.lock(key, { lease: MINUTE, wait: 0 }))()
+    server.signal('SIGSTOP')
+    await fails(t, () => store.lock(key, { lease: MINUTE, wait: 0 }), /has not answered/)
+    server.signal('SIGCONT')
+    const unlock = await store.lock(key, { lease: MINUTE, wait: 5_000 })
+    server.signal('SIGSTOP')
+    await fails(t, unlock, /has not answered/)
+    server.signal('SIGCONT')
+    await (await store.lock(key, { lease: MINUTE, wait: 5_000 }))()
+  })
+
+  await t.test('cannot be had without a server', async t => {
+    const { store } = await redisStore(t, await newRedisServer(t))
+    await fails(t, () => store.lock(newKey(), { lease: MINUTE, wait: 0 }), /no connection/)
+  })
+})
+
+t.test('an application answers 503 while the server is away, and works when it is there', { skip }, async t => {
+  const server = await newRedisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
+  const store = new RedisStore({ connection: server.url, timeout: TIMEOUT, report () {} })
+  const app = fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(ambientSession, { driver: store })
+  app.get('/count', request => String(request.session().increment('count')))
+  app.get('/plain', () => 'works without a session')
+
+  const away = await app.inject('/count')
+  t.equal(away.statusCode, 503)
+  t.match(away.json(), { code: 'ERR_SESSION_STORE', message: /no connection to Redis \(ECONNREFUSED\)/ })
+  t.equal((await app.inject('/plain')).statusCode, 200)
+
+  await server.start()
+  const first = await recovers(async () => {
+    const response = await app.inject('/count')
+    if (response.statusCode !== 200) throw new Error(response.body)
+    return response
+  })
+  const cookies = Object.fromEntries(first.cookies.map(({ name, value }) => [name, value]))
+  t.equal((await app.inject({ url: '/count', cookies })).body, '2')
+  await server.kill()
+  t.equal((await app.inject({ url: '/count', cookies })).statusCode, 503)
+  await server.start()
+  await recovers(() => store.read(newKey()))
+  t.equal((await app.inject({ url: '/count', cookies })).body, '3')
+})
+
+t.test('an error does not tell what was to be stored', { skip }, async t => {
+  const server = await redisServer(t, '--maxmemory-policy', 'noeviction')
+  const { store } = await redisStore(t, server)
+  const { key, version } = await create(store)
+  await server.command('CONFIG', 'SET', 'maxmemory', '1')
+  const error = await Promise.resolve(store.compareAndSet(key, recordOf('a secret'), version)).catch((error: unknown) => error)
+  t.match(error, { code: 'ERR_SESSION_STORE', cause: { message: /^OOM/ } })
+  t.notMatch(inspect(error, { depth: 10, showHidden: true }), /a secret/)
+
+  const quoting = failure(new Error("ERR unknown command 'EVALSHA', with args beginning with: 'a secret'"))
+  t.match(quoting.message, /Redis refused the command \(ERR unknown command 'EVALSHA'\)/)
+  t.notMatch(inspect(quoting, { depth: 10 }), /a secret/)
+  t.match(failure('a text').message, /a text/, 'not all that is thrown is an error')
+})

@@ -1,0 +1,377 @@
+/** The Redis store: the contract, with each client and without one, and what is in the server. Faults have a file of their own. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Cluster as IoredisCluster, Redis as Ioredis } from 'ioredis'
+import { Redis as Iovalkey } from 'iovalkey'
+import { createClient, createCluster } from 'redis'
+import t from 'tap'
+import type { Test } from 'tap'
+import { RedisStore } from '../../src/index.ts'
+import type { NewRecord, RedisStoreOptions, SessionWarning, StoreKey, Version } from '../../src/index.ts'
+import type { IoredisClient } from '../../src/stores/redis/client.ts'
+import { connect } from '../../src/stores/redis/open.ts'
+import { hasRedisServer, redisCluster, redisServer } from '../helpers/redis-server.ts'
+import type { RedisServer } from '../helpers/redis-server.ts'
+import { skipWithout } from '../helpers/services.ts'
+import { casesFor, create, newKey, readLiving, recordOf } from './conformance.ts'
+
+const MINUTE = 60_000
+const skip = await skipWithout('redis-server to start', hasRedisServer)
+
+type Connection = RedisStoreOptions['connection']
+type Connect = (t: Test, server: RedisServer) => Promise<Connection>
+
+t.setTimeout(120_000)
+
+/** Clients as applications have them. */
+const clients: Record<string, Connect> = {
+  async ioredis (t, { port }) {
+    const client = new Ioredis(port)
+    t.teardown(() => { client.disconnect() })
+    return client
+  },
+  async iovalkey (t, { port }) {
+    const client = new Iovalkey(port)
+    t.teardown(() => { client.disconnect() })
+    return client
+  },
+  async 'a lazy ioredis with a prefix of its own' (t, { port }) {
+    const client = new Ioredis({ port, lazyConnect: true, keyPrefix: 'app:' })
+    t.teardown(() => { client.disconnect() })
+    return client
+  },
+  async 'node-redis' (t, { url }) {
+    const client = createClient({ url })
+    t.teardown(() => { client.destroy() })
+    await client.connect()
+    return client
+  }
+}
+
+async function redisStore (t: Test, connection: Connection, options: Partial<RedisStoreOptions> = {}): Promise<RedisStore> {
+  const store = new RedisStore({ connection, ...options })
+  t.teardown(async () => { await store.close() })
+  await store.open()
+  return store
+}
+
+/** Holds the store against the contract, and the cases about what happens at the same time against two of them. */
+async function conforms (t: Test, open: (t: Test) => Promise<RedisStore>): Promise<void> {
+  const stores = [await open(t), await open(t)] as const
+  for (const { name, run } of casesFor(stores[0])) await t.test(name, async t => { await t.resolves(run(...stores)) })
+}
+
+function ownedBy (userId: string, expiresIn = MINUTE): NewRecord {
+  return { ...recordOf('payload', expiresIn), userId }
+}
+
+t.test('the redis store keeps the contract', { skip }, async t => {
+  const server = await redisServer(t)
+  for (const [name, connect] of Object.entries(clients)) {
+    await t.test(`with a client of the application: ${name}`, async t => {
+      await conforms(t, async t => await redisStore(t, await connect(t, server), { prefix: `${name}:` }))
+    })
+  }
+  for (const client of ['ioredis', 'iovalkey', 'redis'] as const) {
+    await t.test(`with a URL that ${client} opens`, async t => {
+      await conforms(t, async t => await redisStore(t, server.url, { client, prefix: `url:${client}:` }))
+    })
+  }
+})
+
+t.test('the redis store keeps the contract in a cluster', { skip }, async t => {
+  const [{ port }] = await redisCluster(t) as [RedisServer, ...RedisServer[]]
+  await t.test('with ioredis', async t => {
+    await conforms(t, async t => {
+      const cluster = new IoredisCluster([{ host: '127.0.0.1', port }])
+      t.teardown(() => { cluster.disconnect() })
+      return await redisStore(t, cluster, { prefix: 'ioredis:' })
+    })
+  })
+  await t.test('with node-redis', async t => {
+    await conforms(t, async t => {
+      const cluster = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] })
+      t.teardown(() => { cluster.destroy() })
+      await cluster.connect()
+      return await redisStore(t, cluster, { prefix: 'node-redis:' })
+    })
+  })
+})
+
+t.test('a connection', { skip }, async t => {
+  const server = await redisServer(t)
+  const connected = async (): Promise<number> => String(await server.command('CLIENT', 'LIST', 'TYPE', 'normal')).trim().split('\n').length - 1
+
+  for (const [name, connect] of Object.entries(clients)) {
+    await t.test(`that was handed over is left open: ${name}`, async t => {
+      const connection = await connect(t, server)
+      const store = await redisStore(t, connection)
+      await create(store)
+      await store.close()
+      await create(new RedisStore({ connection }))
+    })
+  }
+
+  for (const client of ['ioredis', 'iovalkey', 'redis'] as const) {
+    await t.test(`that the store has opened is closed with it: ${client}`, async t => {
+      const before = await connected()
+      const store = await redisStore(t, server.url, { client })
+      await create(store)
+      t.equal(await connected(), before + 1)
+      await store.close()
+      while (await connected() > before) await delay(5)
+      await t.rejects(async () => await store.read(newKey()), { code: 'ERR_SESSION_STORE', message: /has been closed/ })
+    })
+  }
+
+  await t.test('that has been closed by the application is an error, and not waited for', async t => {
+    const closing = new Ioredis(server.port)
+    await once(closing, 'ready')
+    const closed = new Ioredis(server.port)
+    await Promise.all([once(closed, 'end'), closed.quit()])
+    const neverOpened = [createClient({ url: server.url }), createCluster({ rootNodes: [{ url: server.url }] })]
+    const reading = [closing, closed, ...neverOpened].map(async connection => {
+      const store = await redisStore(t, connection, { timeout: 60_000 })
+      if (connection === closing) closing.disconnect()
+      await t.rejects(async () => await store.read(newKey()), { code: 'ERR_SESSION_STORE', statusCode: 503, message: /closed/ })
+    })
+    await Promise.all(reading)
+  })
+
+  await t.test('is not waited for before the store is open', async t => {
+    const store = new RedisStore({ connection: server.url })
+    await t.rejects(async () => await store.read(newKey()), { code: 'ERR_SESSION_STORE', message: /has not been opened/ })
+    await store.close()
+  })
+})
+
+t.test('what is no connection is refused at once, without telling the password', async t => {
+  for (const connection of ['127.0.0.1:6379', 'redis:', 'http://user:secret@127.0.0.1', 'redis://user:secret@[', '']) {
+    t.throws(() => new RedisStore({ connection }), { code: 'ERR_SESSION_CONFIG', message: /^(?!.*secret).*redis:\/\/127\.0\.0\.1:6379/ })
+  }
+  for (const connection of [undefined, null, {}, { status: 'ready' }, { isReady: true }, { masters: [] }]) {
+    t.throws(() => new RedisStore({ connection: connection as unknown as Connection }), { code: 'ERR_SESSION_CONFIG', message: /ioredis/ })
+  }
+})
+
+t.test('a URL without a client that could open it is an error that says what to install', async t => {
+  const options = { timeout: 100, onFault () {}, onReady () {} }
+  await t.rejects(connect('redis://127.0.0.1', ['@ambient-session/missing', '@ambient-session/missing-too'], options), {
+    code: 'ERR_SESSION_CONFIG', message: /\(@ambient-session\/missing, @ambient-session\/missing-too\): npm i ioredis/
+  })
+  const broken = join(t.testdir({ 'broken.js': "import 'ambient-session-missing'" }), 'broken.js')
+  await t.rejects(connect('redis://127.0.0.1', [broken], options), { message: /'ambient-session-missing'/ }, 'a client that is there but broken says why')
+})
+
+t.test('in the server', { skip }, async t => {
+  const server = await redisServer(t)
+  const open = async (t: Test): Promise<RedisStore> => {
+    await server.command('FLUSHALL')
+    return await redisStore(t, server.url)
+  }
+  const keys = async (): Promise<string[]> => (await server.command('KEYS', '*') as string[]).sort()
+  const ttl = async (key: string): Promise<number> => Number(await server.command('PTTL', key))
+
+  await t.test('a session is a hash that can be read, and has its expiry', async t => {
+    const store = await open(t)
+    const { key } = await create(store, '{"data":{}}')
+    const name = `ambient_session:{${key.slice(0, 2)}}:session:${key}`
+    t.same(await keys(), [`ambient_session:{${key.slice(0, 2)}}:all`, name])
+    t.equal(await server.command('HGET', name, 'payload'), '{"data":{}}')
+    t.ok(await ttl(name) > MINUTE / 2 && await ttl(name) <= MINUTE)
+  })
+
+  await t.test('nothing is without an expiry, and so everything goes by itself', async t => {
+    const store = await open(t)
+    const key = newKey()
+    await store.compareAndSet(key, ownedBy('ada'), undefined)
+    await store.touch(key, new Date(Date.now() + 10 * MINUTE))
+    const { key: ended } = await create(store)
+    await store.destroy(ended, new Date(Date.now() + MINUTE))
+    await store.lock(key, { lease: MINUTE, wait: 0 })
+    const names = await keys()
+    t.equal(names.length, 5)
+    for (const name of names) t.ok(await ttl(name) > 0, name)
+  })
+
+  await t.test('the list of all sheds what has expired', async t => {
+    const store = await open(t)
+    const inShard = (): StoreKey => `00${newKey().slice(2)}` as StoreKey
+    await store.compareAndSet(inShard(), recordOf('living'), undefined)
+    await store.compareAndSet(inShard(), recordOf('expiring', 20), undefined)
+    t.equal(await server.command('ZCARD', 'ambient_session:{00}:all'), 2)
+    await delay(25)
+    await store.compareAndSet(inShard(), recordOf('another'), undefined)
+    t.equal(await server.command('ZCARD', 'ambient_session:{00}:all'), 2)
+  })
+
+  await t.test('the list of a user sheds what has expired for long, and not what may yet be written', async t => {
+    const store = await open(t)
+    const list = 'ambient_session:user:ada'
+    await store.compareAndSet(newKey(), ownedBy('ada'), undefined)
+    await server.command('ZADD', list, String(Date.now() - 59_000), 'late', String(Date.now() - 61_000), 'over')
+    await store.compareAndSet(newKey(), ownedBy('ada'), undefined)
+    const named = await server.command('ZRANGE', list, '0', '-1') as string[]
+    t.ok(named.includes('late'))
+    t.notOk(named.includes('over'))
+    t.equal((await store.list({ userId: 'ada' }, { limit: 10 })).records.length, 2)
+  })
+
+  await t.test('a session keeps its place on the list of its user as long as it lives', async t => {
+    const store = await open(t)
+    const key = newKey()
+    let version = await store.compareAndSet(key, ownedBy('ada'), undefined) as Version
+    const listedUntil = async (): Promise<number> => Number(await server.command('ZSCORE', 'ambient_session:user:ada', key))
+    const first = await listedUntil()
+    for (const [expiresIn, isMoved] of [[1.5, false], [3, true], [4, false]] as const) {
+      const before = await listedUntil()
+      const expiresAt = new Date(Date.now() + expiresIn * MINUTE)
+      t.equal(await store.touch(key, expiresAt), true)
+      t.equal(await listedUntil() > before, isMoved)
+      t.ok(await listedUntil() >= expiresAt.getTime())
+      t.ok(await ttl('ambient_session:user:ada') >= await ttl(`ambient_session:{${key.slice(0, 2)}}:session:${key}`))
+    }
+    t.ok(first < await listedUntil())
+    version = await store.compareAndSet(key, ownedBy('ada', 20 * MINUTE), version) as Version
+    t.type(version, 'number')
+    t.ok(await listedUntil() >= (await readLiving(store, key)).expiresAt.getTime())
+  })
+
+  await t.test('a session that changes hands while it is touched stays on both lists that it may be looked for on', async t => {
+    const store = await open(t)
+    const key = newKey()
+    const version = await store.compareAndSet(key, ownedBy('ada'), undefined) as Version
+    const touched = store.touch(key, new Date(Date.now() + 30 * MINUTE))
+    const written = store.compareAndSet(key, ownedBy('grace', 5 * MINUTE), version)
+    t.equal(await touched, true)
+    t.type(await written, 'number')
+    t.same((await store.list({ userId: 'grace' }, { limit: 10 })).records.map(record => record.key), [key])
+    t.same((await store.list({ userId: 'ada' }, { limit: 10 })).records, [])
+  })
+
+  await t.test('what somebody else has written under a session\'s key is no session', async t => {
+    const store = await open(t)
+    const key = newKey()
+    const name = `ambient_session:{${key.slice(0, 2)}}:session:${key}`
+    await server.command('HSET', name, 'payload', 'something')
+    t.equal(await store.read(key), undefined)
+    await server.command('DEL', name)
+    await server.command('SET', name, 'something')
+    await t.rejects(async () => await store.read(key), { code: 'ERR_SESSION_STORE', message: /WRONGTYPE/ })
+  })
+})
+
+t.test('a command that a client sends again is done once', { skip }, async t => {
+  const server = await redisServer(t)
+  const client = new Ioredis(server.port)
+  t.teardown(() => { client.disconnect() })
+  // As when the connection was lost between the first and its answer.
+  const store = new RedisStore({
+    connection: calling(client, async (command, args) => {
+      await client.call(command, args)
+      return await client.call(command, args)
+    })
+  })
+  const { key, version } = await create(store, '0')
+  const second = await store.compareAndSet(key, recordOf('1'), version)
+  t.equal(second, version + 1)
+  t.equal((await readLiving(store, key)).version, second)
+  const unlock = await store.lock(key, { lease: MINUTE, wait: 0 })
+  await unlock()
+  t.equal(await store.destroy(key, new Date(Date.now() + MINUTE)), 'destroyed')
+  t.equal(await store.destroy(key, new Date(Date.now() + MINUTE)), 'gone')
+})
+
+t.test('a session and its user take so many round trips', { skip }, async t => {
+  const server = await redisServer(t)
+  const client = new Ioredis(server.port)
+  t.teardown(() => { client.disconnect() })
+  let commands = 0
+  const store = new RedisStore({
+    connection: calling(client, async (command, args) => {
+      commands++
+      return await client.call(command, args)
+    })
+  })
+  const trips = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = commands
+    await work()
+    return commands - before
+  }
+  // The server learns the scripts.
+  await store.compareAndSet(newKey(), ownedBy('ada'), undefined)
+  await store.touch(newKey(), new Date())
+  const [anonymous, owned] = [newKey(), newKey()]
+  t.equal(await trips(() => store.compareAndSet(anonymous, recordOf('new'), undefined)), 1)
+  t.equal(await trips(() => store.read(anonymous)), 1)
+  t.equal(await trips(() => store.compareAndSet(anonymous, recordOf('changed'), 1 as Version)), 1)
+  t.equal(await trips(() => store.touch(anonymous, new Date(Date.now() + MINUTE))), 1)
+  t.equal(await trips(() => store.compareAndSet(owned, ownedBy('ada'), undefined)), 2, 'the list of the user comes first')
+  t.equal(await trips(() => store.compareAndSet(owned, ownedBy('ada'), 1 as Version)), 1)
+  t.equal(await trips(() => store.touch(owned, new Date(Date.now() + MINUTE))), 1)
+  t.equal(await trips(() => store.compareAndSet(owned, ownedBy('grace'), 2 as Version)), 3, 'the list of the other user is found wanting')
+})
+
+t.test('two processes that count on one session lose nothing', { skip }, async t => {
+  const server = await redisServer(t)
+  const store = await redisStore(t, server.url)
+  const { key } = await create(store, '0')
+  await Promise.all(['increment', 'increment'].map(command => child(t, server.url, command, key, 50)))
+  t.equal((await readLiving(store, key)).payload, '100')
+})
+
+t.test('a session\'s lock is exclusive between processes', { skip }, async t => {
+  const server = await redisServer(t)
+  const store = await redisStore(t, server.url)
+  const { key } = await create(store, '0')
+  await Promise.all(['blocking', 'blocking', 'blocking'].map(command => child(t, server.url, command, key, 20)))
+  t.equal((await readLiving(store, key)).payload, '60')
+})
+
+t.test('who waits for a lock has it within 100 ms of its release', { skip }, async t => {
+  const server = await redisServer(t)
+  const [holder, waiter, another] = [await redisStore(t, server.url), await redisStore(t, server.url), await redisStore(t, server.url)]
+  for (let round = 0; round < 5; round++) {
+    const key = newKey()
+    const unlock = await holder.lock(key, { lease: MINUTE, wait: 0 })
+    const waiting = waiter.lock(key, { lease: MINUTE, wait: 10_000 })
+    for (const impatient of [waiter, another]) {
+      await t.rejects(impatient.lock(key, { lease: MINUTE, wait: 60 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
+    }
+    await unlock()
+    const begin = performance.now()
+    await (await waiting)()
+    t.ok(performance.now() - begin < 100)
+  }
+})
+
+t.test('where nobody is told, an outage is a warning of the process', { skip }, async t => {
+  const server = await redisServer(t)
+  const warnings: SessionWarning['code'][] = []
+  const note = (warning: Error & { code?: SessionWarning['code'] }): void => { if (warning.code !== undefined) warnings.push(warning.code) }
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  await redisStore(t, server.url, { timeout: 200 })
+  await server.kill()
+  while (warnings.length === 0) await delay(5)
+  t.same(warnings, ['AMBIENT_SESSION_STORE'])
+})
+
+/** A client that does something else with commands. */
+function calling (client: Ioredis, call: (command: string, args: string[]) => Promise<unknown>): IoredisClient {
+  return new Proxy(client, {
+    get: (target, name) => name === 'call' ? call : Reflect.get(target, name, target) as unknown
+  })
+}
+
+/** Runs a process of its own to its end; see redis-child.ts for what it can do. */
+async function child (t: Test, ...args: [url: string, command: string, key: StoreKey, count: number]): Promise<void> {
+  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
+  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  const running = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'redis-child.ts'), ...args.map(String)], { stdio: 'inherit', env })
+  t.teardown(() => running.kill('SIGKILL'))
+  const code = await new Promise(resolve => { running.on('exit', resolve) })
+  t.equal(code, 0)
+}
