@@ -227,6 +227,19 @@ t.test('the commit lock', async t => {
     t.equal((await readLiving(store, key)).payload, '1')
   })
 
+  await t.test('is let go by a busy process when another one has left a note, once some work has been done', async t => {
+    const { store, directory } = await fileStore(t)
+    const clock = fastClock(t)
+    await create(store)
+    writeFileSync(join(directory, '.commit.wanted'), '')
+    clock.jump(2)
+    await create(store)
+    clock.jump(11)
+    await create(store)
+    t.notOk(existsSync(join(directory, '.commit.lock')))
+    await create(store)
+  })
+
   await t.test('that is not to be had refuses all commits that wait for it, and none after them', async t => {
     const held = await heldBy(t, ours => ours)
     const clock = fastClock(t)
