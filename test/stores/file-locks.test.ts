@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import type { Test } from 'tap'
-import type { FileStore } from '../../src/index.ts'
+import type { FileStore, StoreKey } from '../../src/index.ts'
 import type { Claim } from './claims.ts'
 import { claimOf, endedProcess, zombie } from './claims.ts'
 import { fastClock, until } from './clock.ts'
@@ -182,7 +182,8 @@ t.test('a store in a worker thread keeps its locks, also for ten seconds after i
   t.teardown(async () => { await worker.terminate() })
   await once(worker, 'message')
   await t.rejects(store.lock(key, { lease: MINUTE, wait: 100 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
-  await worker.terminate()
+  worker.postMessage('end')
+  await once(worker, 'exit')
   const clock = fastClock(t)
   const waiting = store.lock(key, { lease: MINUTE, wait: MINUTE })
   await until(() => clock.looks > 5)
@@ -226,6 +227,19 @@ t.test('the commit lock', async t => {
     t.equal((await readLiving(store, key)).payload, '1')
   })
 
+  await t.test('is let go by a busy process when another one has left a note, once some work has been done', async t => {
+    const { store, directory } = await fileStore(t)
+    const clock = fastClock(t)
+    await create(store)
+    writeFileSync(join(directory, '.commit.wanted'), '')
+    clock.jump(2)
+    await create(store)
+    clock.jump(11)
+    await create(store)
+    t.notOk(existsSync(join(directory, '.commit.lock')))
+    await create(store)
+  })
+
   await t.test('that is not to be had refuses all commits that wait for it, and none after them', async t => {
     const held = await heldBy(t, ours => ours)
     const clock = fastClock(t)
@@ -245,6 +259,54 @@ t.test('the commit lock', async t => {
     await increment(store, key)
     t.equal((await readLiving(store, key)).payload, '1')
   })
+})
+
+t.test('a lock that was let go while its directory was away', async t => {
+  /** A session's lock in a directory that has come back after the lock was let go. */
+  async function back (t: Test): Promise<{ store: FileStore, key: StoreKey, lock: string }> {
+    const { store, directory } = await fileStore(t)
+    const key = newKey()
+    const unlock = await store.lock(key, { lease: MINUTE, wait: 0 })
+    renameSync(directory, `${directory}.away`)
+    await unlock()
+    renameSync(`${directory}.away`, directory)
+    return { store, key, lock: join(directory, `.${key}.lock`) }
+  }
+
+  await t.test('is to be had again at once', async t => {
+    const { store, key } = await back(t)
+    const other = newKey()
+    await (await store.lock(other, { lease: MINUTE, wait: 0 }))()
+    await (await store.lock(key, { lease: MINUTE, wait: 0 }))()
+    t.pass()
+  })
+
+  await t.test('is gone within some seconds, also if nobody asks for it', async t => {
+    const { lock } = await back(t)
+    const begin = performance.now()
+    await until(() => !existsSync(lock))
+    t.ok(performance.now() - begin < 10_000)
+  })
+})
+
+t.test('a lock that goes away while somebody looks who holds it is to be had', { skip: hasProc ? false : 'there is no /proc' }, async t => {
+  const { store, lock } = await heldBy(t, ours => ours)
+  let isDue = true
+  replaceInFs(t, 'statSync', original => (path, options) => {
+    if (path === lock && isDue) {
+      isDue = false
+      rmSync(lock)
+    }
+    return original(path, options)
+  })
+  await create(store)
+  t.notOk(isDue)
+})
+
+t.test('a file system that cannot link files is an error that names the fault', async t => {
+  const { store } = await fileStore(t)
+  replaceInFs(t, 'linkSync', () => () => { throw fault('EPERM') })
+  await t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: /EPERM/ })
 })
 
 t.test('closing a store is not held up by a file of its own that cannot be removed', async t => {

@@ -120,6 +120,16 @@ t.test('the directory', async t => {
     t.ok(existsSync(directory))
   })
 
+  await t.test('with a link to nowhere in its place is an error that names it', async t => {
+    const directory = join(t.testdir(), 'sessions')
+    const { store } = await fileStore(t, { directory })
+    rmSync(directory, { recursive: true })
+    symlinkSync('nowhere', directory)
+    await t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: directory })
+    rmSync(directory)
+    await create(store)
+  })
+
   await t.test('with a file in its place is an error of each call, and works again when that is gone', async t => {
     const directory = join(t.testdir(), 'sessions')
     const { store } = await fileStore(t, { directory })
@@ -241,6 +251,7 @@ t.test('damage', async t => {
     'that cuts the file short': after => after.subarray(0, 100),
     'by another format': after => after.toString('latin1').replaceAll('"format":1', '"format":2'),
     'by text that is none of ours': () => 'hello\nworld\n',
+    'by a first line that never ends': () => '00000000 000000000001 '.padEnd(256, 'x').repeat(2),
     'by facts that are no object': () => '00000000 null\n00000000 null\n',
     'to both payloads': after => after.toString('latin1').replaceAll('generation\n', 'GENERATION\n'),
     'to both lengths': after => after.toString('latin1').replaceAll(/"bytes":\d+/g, '"bytes":9999')

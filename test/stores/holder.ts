@@ -8,5 +8,5 @@ const store = new FileStore({ directory, report: () => {} })
 store.open()
 await store.lock(key, { lease: 60_000, wait: 0 })
 parentPort?.postMessage('locked')
-// Goes on until it is ended.
-setInterval(() => {}, 60_000)
+// Goes on until it is told to end, and then lets go of nothing.
+parentPort?.once('message', () => { process.exit() })

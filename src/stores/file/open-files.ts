@@ -32,8 +32,8 @@ export class OpenFiles {
   readonly #most = mostOpen()
   /** In the order in which they were opened, but for those that were given another chance. */
   readonly #open = new Map<StoreKey, SessionFile>()
-  /** What has been written and not yet reached the disk. */
-  readonly #unflushed = new Set<SessionFile>()
+  /** What has been written and not yet reached the disk, with its generation. */
+  readonly #unflushed = new Map<SessionFile, number>()
   #unflushedDirectory: string | undefined
 
   /** @param isDurable whether what is written has to survive a loss of power, once it has been flushed */
@@ -51,18 +51,17 @@ export class OpenFiles {
    * @returns the file at a path, or `undefined` when there is none; damaged only if it stays so
    * @throws the file system's error when it cannot be read
    */
-  find (key: StoreKey, path: string, known: SessionFile | undefined): SessionFile | undefined {
+  find (key: StoreKey, path: string, known: SessionFile | undefined, attempt = 1): SessionFile | undefined {
     if (known !== undefined) this.close(known)
-    for (let attempt = 1; ; attempt++) {
-      const descriptor = this.#tryOpen(path)
-      if (descriptor === undefined) return undefined
-      const { ino, size } = fstatSync(descriptor)
-      const file = known?.ino === ino && known.size === size ? known : new SessionFile(key, path, ino, size)
-      this.#keep(file, descriptor)
-      this.#readAll(file)
-      if (file.slot !== undefined || attempt === READ_ATTEMPTS) return file
-      this.close(file)
-    }
+    const descriptor = this.#tryOpen(path)
+    if (descriptor === undefined) return undefined
+    const { ino, size } = fstatSync(descriptor)
+    const file = known?.ino === ino && known.size === size ? known : new SessionFile(key, path, ino, size)
+    this.#keep(file, descriptor)
+    this.#readAll(file)
+    if (file.slot !== undefined || attempt === READ_ATTEMPTS) return file
+    this.close(file)
+    return this.find(key, path, known, attempt + 1)
   }
 
   /**
@@ -105,7 +104,7 @@ export class OpenFiles {
       file.noteStamp(file.slot.index, wordsOf(buffer))
     }
     file.hold({ entry, generation, index })
-    this.#noteUnflushed(file)
+    this.#noteUnflushed(file, generation)
     return file
   }
 
@@ -136,21 +135,20 @@ export class OpenFiles {
     const directory = this.#unflushedDirectory
     this.#unflushedDirectory = undefined
     try {
-      await Promise.all(files.map(async file => {
-        const generation = file.slot?.generation ?? 0
+      await Promise.all(files.map(async ([file, generation]) => {
         await flushDescriptor(file.descriptor as number)
         file.flushed = generation
       }))
       if (directory !== undefined) flushDirectory(directory)
     } finally {
-      for (const file of files) file.isPinned = false
+      for (const [file] of files) file.isPinned = false
     }
   }
 
-  #noteUnflushed (file: SessionFile, directory?: string): void {
+  #noteUnflushed (file: SessionFile, generation: number, directory?: string): void {
     if (!this.#isDurable) return
     file.isPinned = true
-    this.#unflushed.add(file)
+    this.#unflushed.set(file, generation)
     this.#unflushedDirectory = directory ?? this.#unflushedDirectory
   }
 
@@ -168,7 +166,7 @@ export class OpenFiles {
       file.hold({ entry, generation, index: 0 })
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
-      this.#noteUnflushed(file, dirname(path))
+      this.#noteUnflushed(file, generation, dirname(path))
       return file
     } catch (error) {
       closeSync(descriptor)
