@@ -111,6 +111,17 @@ t.test('a stored session is opened by its id and committed when the function has
   t.same((await ada.get('/all')).json, { user: { name: 'ada' }, jobs: 1 })
 })
 
+t.test('a job may end a session and begin another one for a user', async t => {
+  const { app, id } = await served(t)
+  const another = await runWithSession({ app, id }, () => {
+    session().invalidate()
+    session().setUser('eve')
+    return session().id
+  })
+  t.equal(await runWithSession({ app, id: another }, () => session().userId), 'eve')
+  await t.rejects(runWithSession({ app, id }, greet), SessionNotFoundError)
+})
+
 t.test('a synchronous function on a stored session gives a promise', async t => {
   const { app, id } = await served(t)
   const result: Promise<string> = runWithSession({ app, id }, greet)

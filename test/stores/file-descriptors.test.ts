@@ -120,3 +120,8 @@ t.test('when descriptors run out, those kept open are given up for one that is n
   for (const each of [...keys, key]) await increment(store, each)
   t.match(readFileSync(join(directory, key), 'latin1'), /\n1\n/)
 })
+
+t.test('a group of durable commits may have more files open than are kept open', async t => {
+  const { store, keys } = await storeWith(t, '16', 60, { durable: true })
+  for (const key of keys) t.equal((await readLiving(store, key)).payload, '0')
+})

@@ -93,6 +93,7 @@ t.test('the directory', async t => {
     const { store, directory } = await fileStore(t)
     const { key, version } = await create(store)
     rmSync(directory, { recursive: true })
+    await nextTurn()
     t.equal(await store.compareAndSet(key, recordOf('late'), version), 'gone')
     t.equal(store.read(key), undefined)
     const { key: another } = await create(store, 'another')
@@ -713,4 +714,14 @@ t.test('nothing is ever left behind but sessions', async t => {
   await store.close()
   t.same(readdirSync(directory), [key])
   t.ok(lstatSync(join(directory, key)).isFile())
+})
+
+t.test('a file that somebody has removed by hand is missed within a second', async t => {
+  const { directory, key } = await createIn(t)
+  const { store } = await anotherOn(t, directory)
+  await readLiving(store, key)
+  rmSync(join(directory, key))
+  const clock = fastClock(t)
+  clock.jump(1_000)
+  t.equal(store.read(key), undefined)
 })

@@ -76,7 +76,7 @@ export class SessionFile {
 
   /** Notes the current content. Of what is known already nothing changes, so that the same object is handed out. */
   hold (slot: Slot | undefined): void {
-    if (slot !== undefined && slot.generation === this.slot?.generation && slot.index === this.slot.index) return
+    if (slot !== undefined && slot.generation === this.slot?.generation) return
     this.slot = slot
     this.record = recordOf(slot?.entry)
   }
