@@ -30,7 +30,7 @@ const scratchWords = new Int32Array(scratch.buffer, 0, scratch.length / WORD)
 export class OpenFiles {
   readonly #isDurable: boolean
   readonly #most = mostOpen()
-  /** In the order in which they were opened, but for those that were given another chance. */
+  /** In the order in which they were opened. */
   readonly #open = new Map<StoreKey, SessionFile>()
   /** What has been written and not yet reached the disk, with its generation. */
   readonly #unflushed = new Map<SessionFile, number>()
@@ -205,16 +205,12 @@ export class OpenFiles {
     this.#open.set(file.key, file)
   }
 
-  /** Closes the one that was opened first, unless it has been used since it was last its turn. */
+  /** Closes the first one that has not been used since this was last done, or the first one of all. */
   #closeOne (): void {
-    let looks = 2 * this.#open.size
-    for (const file of this.#open.values()) {
-      if (!file.isUsed && !file.isPinned) return this.close(file)
-      if (looks-- === 0) return
-      file.isUsed = false
-      this.#open.delete(file.key)
-      this.#open.set(file.key, file)
-    }
+    const files = [...this.#open.values()].filter(({ isPinned }) => !isPinned)
+    const victim = files.find(({ isUsed }) => !isUsed) ?? files[0]
+    for (const file of files) file.isUsed = false
+    if (victim !== undefined) this.close(victim)
   }
 
   #tryOpen (path: string): number | undefined {

@@ -74,9 +74,8 @@ export class SessionFile {
     this.#stamps.set(words.subarray(0, STAMP_WORDS), index * STAMP_WORDS)
   }
 
-  /** Notes the current content. Of what is known already nothing changes, so that the same object is handed out. */
+  /** Notes the current content. */
   hold (slot: Slot | undefined): void {
-    if (slot !== undefined && slot.generation === this.slot?.generation) return
     this.slot = slot
     this.record = recordOf(slot?.entry)
   }
