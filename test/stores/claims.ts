@@ -31,7 +31,7 @@ export function endedProcess (): number {
 
 /** @returns a process that has ended, and whose parent does not look: a zombie */
 export async function zombie (t: Test): Promise<{ pid: number, startedAt: string }> {
-  const parent = spawn('sh', ['-c', 'sh -c exit & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => parent.kill('SIGKILL'))
   const [line] = await once(createInterface(parent.stdout), 'line') as [string]
   for (;;) {
