@@ -18,7 +18,7 @@ export class SessionFile {
   readonly size: number
   /** The current slot; undefined when the file is damaged. */
   slot: Slot | undefined
-  /** What is handed out: always the same object for the same content. */
+  /** What is handed out: the same object until the file is read or written again. */
   record: StoredRecord | undefined
   /** Open for reading and writing, or undefined. */
   descriptor: number | undefined
