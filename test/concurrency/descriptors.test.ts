@@ -9,7 +9,8 @@ import { hasShell, unless } from './needs.ts'
 import type { Step } from './servers.ts'
 import { dataOf, result, start } from './servers.ts'
 
-const DESCRIPTORS = 80
+/** As many as it takes to load all modules, which is done many at a time, and some more. */
+const DESCRIPTORS = 160
 const SESSIONS = 60
 
 t.setTimeout(60_000)
