@@ -72,8 +72,15 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
     const commitment = current.finish()
-    if (commitment !== undefined) commitment.then(() => { proceed(current, reply, done) }, done)
-    else keepInScope(current, reply, done)
+    if (commitment === undefined) return keepInScope(current, reply, done)
+    const answer = (error?: Error): void => {
+      if (error === undefined) current.tellBrowser()
+      done(error)
+    }
+    commitment.then(() => { proceed(current, reply, answer) }, (error: Error) => {
+      current.noteFailure()
+      done(error)
+    })
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
@@ -111,7 +118,8 @@ function keepInScope (scope: RequestSession, { raw }: FastifyReply, next: () => 
 
 function emitInScope (scope: RequestSession, response: ServerResponse): void {
   const emit = response.emit.bind(response) as (...args: unknown[]) => boolean
-  response.emit = (...args: unknown[]) => runInScope(scope, () => emit(...args))
+  const emitHere = (...args: unknown[]): boolean => runInScope(scope, () => emit(...args))
+  response.emit = emitHere
 }
 
 function isSwept (store: SessionStore): store is SweptStore {

@@ -5,13 +5,13 @@ import { SessionConfigError, SessionNotFoundError } from './errors.ts'
 import { HOST } from './plugin.ts'
 import { isSessionId, keyOf } from './session/id.ts'
 import type { Keeper } from './session/keeper.ts'
-import { nothing, startFrom } from './session/keeper.ts'
+import { startFrom } from './session/keeper.ts'
 import type { SessionValues } from './session/keys.ts'
 import { KnownSessions } from './session/known.ts'
 import { plainPayload } from './session/payload.ts'
 import { CommitSequence } from './session/sequence.ts'
 import { Session } from './session/session.ts'
-import type { Start } from './session/unit-of-work.ts'
+import { NOTHING, Opened, Start } from './session/start.ts'
 import { UnitOfWork } from './session/unit-of-work.ts'
 import type { Tree } from './session/paths.ts'
 import { emptyState } from './session/state.ts'
@@ -60,7 +60,7 @@ async function runWithStored ({ app, id }: StoredSession, fn: () => unknown): Pr
   if (!app.hasDecorator(HOST)) throw new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, id })')
   const { keeper, cookie } = app[HOST]
   const key = isSessionId(id) ? keyOf(id) : undefined
-  const start = isSessionId(id) && key !== undefined ? startFrom(keeper, id, key, await keeper.store.read(key)) : nothing()
+  const start = isSessionId(id) && key !== undefined ? startFrom(keeper, id, key, await keeper.store.read(key)) : NOTHING
   if (start.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
@@ -73,14 +73,14 @@ async function runWithStored ({ app, id }: StoredSession, fn: () => unknown): Pr
 }
 
 function scopeOf (start: Start, keeper: Keeper, name: string): { scope: Scope, commits: CommitSequence } {
-  const work = new UnitOfWork(() => start)
+  const work = new UnitOfWork({ find: () => start })
   const commits = new CommitSequence(work, keeper)
   const session = new Session(work, { name, save: async () => { await commits.commit() }, reload: () => commits.reload() })
   return { scope: { session, hasSession: true }, commits }
 }
 
 function startWith (data: SessionValues): Start {
-  return { ...nothing(), state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree }, isPlain: false }
+  return new Start(NOTHING.origin, new Opened(undefined, { ...emptyState(), data: decode(encode(data, 'session')) as Tree }, false))
 }
 
 function isStored (target: StoredSession | SessionValues): target is StoredSession {

@@ -208,6 +208,15 @@ function lastUse ({ lastActivity, createdAt }: ListedSession): number {
 }
 
 function withCurrent (current: Session | undefined): (record: ListedRecord) => ListedSession {
-  return ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent }) =>
-    ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent, isCurrent: current?.isKnownAs(key) === true })
+  return ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent }) => ({
+    key,
+    userId,
+    // A store's own dates are not to be changed by anybody.
+    createdAt: new Date(createdAt),
+    lastActivity: lastActivity && new Date(lastActivity),
+    expiresAt: new Date(expiresAt),
+    ipAddress,
+    userAgent,
+    isCurrent: current?.isKnownAs(key) === true
+  })
 }

@@ -267,6 +267,8 @@ t.test('a change of the user that is not stored is named', async t => {
   t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['(user)'] }])
 })
 
+const NO_FACTS = { version: Number, userId: undefined, ipAddress: undefined, userAgent: undefined, lastActivity: undefined }
+
 t.test('the record says who, from where and when; that of a guest says nothing of it', async t => {
   const clock = new Clock(t)
   const store = new MemoryStore()
@@ -276,7 +278,7 @@ t.test('the record says who, from where and when; that of a guest says nothing o
     session.put('a', 1)
     return session.key
   })
-  t.same(Object.keys(store.read(key) as object).sort(), ['createdAt', 'expiresAt', 'payload', 'version'])
+  t.match(store.read(key), NO_FACTS)
   await ada.visit(session => { session.setUser('ada') })
   t.match(store.read(key), { userId: 'ada', ipAddress: '127.0.0.1', userAgent: 'lightMyRequest' })
   const before = (await app.sessions.for('ada'))[0]
@@ -286,7 +288,7 @@ t.test('the record says who, from where and when; that of a guest says nothing o
   t.equal(Number(after?.lastActivity) - Number(before?.lastActivity) >= 5 * MINUTE * 1000, true, 'reading moves it with the end')
   t.match(after, { userId: 'ada', ipAddress: '127.0.0.1', userAgent: 'lightMyRequest' })
   await ada.visit(session => { session.setUser(null) })
-  t.same(Object.keys(store.read(key) as object).sort(), ['createdAt', 'expiresAt', 'payload', 'version'])
+  t.match(store.read(key), NO_FACTS)
 })
 
 t.test('without a request, a session stays where it was used', async t => {

@@ -2,19 +2,23 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
+import type { KnownSessions } from '../session/known.ts'
 import type { StoredRecord } from '../stores/store.ts'
 import { CarriedStore } from './carried-store.ts'
-import type { Presented, RequestCookie } from './cookie.ts'
+import type { RequestCookie } from './cookie.ts'
+import { Presented } from './cookie.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
 
 export class CarryingCookie implements RequestCookie {
   readonly store: CarriedStore
   readonly #sealed: SealedCookie
+  readonly #known: KnownSessions
   /** How many cookies of a session the browser has, once they have been counted. */
   #present: number | undefined
 
-  constructor (sealed: SealedCookie, reply: FastifyReply) {
+  constructor (sealed: SealedCookie, reply: FastifyReply, known: KnownSessions) {
     this.#sealed = sealed
+    this.#known = known
     this.store = new CarriedStore(sealed, reply)
   }
 
@@ -30,7 +34,7 @@ export class CarryingCookie implements RequestCookie {
     const carried = this.#sealed.read(request)
     if (carried === undefined) return undefined
     this.store.bring(keyOf(carried.id), carried.record)
-    return { id: carried.id, isOutdated: false }
+    return new Presented(carried.id, false, this.#known.get(carried.id))
   }
 
   send (reply: FastifyReply, id: SessionId): void {

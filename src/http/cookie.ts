@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
 import type { SessionId } from '../session/id.ts'
 import { isSessionId } from '../session/id.ts'
+import type { Known, KnownSessions } from '../session/known.ts'
 import { findCookie } from './cookie-header.ts'
 import { CLEARED, CookieLines } from './set-cookie.ts'
 
@@ -10,10 +11,19 @@ import { CLEARED, CookieLines } from './set-cookie.ts'
 const MAX_LENGTH = 96
 
 /** A cookie that was presented, after its form and signature have been found right. */
-export interface Presented {
+export class Presented {
   readonly id: SessionId
   /** Signed with a secret that is not the first any more: to be sent again. */
   readonly isOutdated: boolean
+  /** What is remembered of the session. */
+  readonly known: Known | undefined
+
+  constructor (id: SessionId, isOutdated: boolean, known: Known | undefined) {
+    // The remembered one is quicker to look for: this one is still a part of the header.
+    this.id = known?.id ?? id
+    this.isOutdated = isOutdated
+    this.known = known
+  }
 }
 
 /** A cookie as a request uses it. */
@@ -35,8 +45,10 @@ export class SessionCookie implements RequestCookie {
   readonly #signer: Signer | undefined
   readonly #lines: CookieLines
   readonly #isPersistent: boolean
+  readonly #known: KnownSessions
 
-  constructor (config: SessionConfig) {
+  constructor (config: SessionConfig, known: KnownSessions) {
+    this.#known = known
     const { cookie, expireOnClose, secret } = config
     this.name = cookie
     this.#signer = secret.length === 0 ? undefined : new Signer([...secret])
@@ -49,9 +61,9 @@ export class SessionCookie implements RequestCookie {
     const { cookie: header } = request.headers
     const value = header === undefined ? undefined : findCookie(header, this.name)
     if (value === undefined || value.length > MAX_LENGTH) return undefined
-    if (this.#signer === undefined) return isSessionId(value) ? { id: value, isOutdated: false } : undefined
+    if (this.#signer === undefined) return this.#presented(value, false)
     const { valid, renew, value: id } = this.#signer.unsign(value)
-    return valid && id !== null && isSessionId(id) ? { id, isOutdated: renew } : undefined
+    return valid && id !== null ? this.#presented(id, renew) : undefined
   }
 
   /** @param expiresAt when the session ends if it is not used again */
@@ -63,5 +75,10 @@ export class SessionCookie implements RequestCookie {
 
   clear (reply: FastifyReply): void {
     this.#lines.append(reply, this.name, CLEARED)
+  }
+
+  #presented (text: string, isOutdated: boolean): Presented | undefined {
+    const known = this.#known.get(text)
+    return known !== undefined || isSessionId(text) ? new Presented(text as SessionId, isOutdated, known) : undefined
   }
 }

@@ -28,7 +28,7 @@ export function hostPerRequest (host: Host): HostOf {
   if (host.config.driver !== 'cookie') return () => host
   const sealed = new SealedCookie(host.config)
   return reply => {
-    const cookie = new CarryingCookie(sealed, reply)
+    const cookie = new CarryingCookie(sealed, reply, host.keeper.known)
     // What is sealed as a whole need not be encrypted once more.
     return { ...host, cookie, keeper: { ...host.keeper, store: cookie.store, format: plainPayload } }
   }
@@ -41,15 +41,16 @@ export function createHost (config: SessionConfig, report: Report): Host {
   const { lifetime, absoluteLifetime, grace, maxBytes, encrypt, secret } = config
   // A store that cannot lock still gets routes that are serial within this process.
   const locks = new KeyedLock()
+  const known = new KnownSessions()
   return {
     config,
-    cookie: new SessionCookie(config),
+    cookie: new SessionCookie(config, known),
     lock: (key, options) => store.lock?.(key, options) ?? locks.acquire(key, options),
     keeper: {
       store,
       report,
       maxBytes,
-      known: new KnownSessions(),
+      known,
       format: encrypt ? sealedPayload(secret) : plainPayload,
       lifetime: { idle: lifetime * MINUTE, absolute: absoluteLifetime === undefined ? undefined : absoluteLifetime * MINUTE },
       grace: grace * 1000

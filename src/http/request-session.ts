@@ -3,11 +3,13 @@ import type { Scope } from '../context.ts'
 import { SessionContextError, SessionHeadersSentError, SessionLockTimeoutError } from '../errors.ts'
 import { keyOf } from '../session/id.ts'
 import type { Found } from '../session/keeper.ts'
-import { nothing, startFrom } from '../session/keeper.ts'
+import { startFrom } from '../session/keeper.ts'
 import { CommitSequence } from '../session/sequence.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
-import type { Start, Whereabouts } from '../session/unit-of-work.ts'
+import type { Start } from '../session/start.ts'
+import { NOTHING } from '../session/start.ts'
+import type { Client, Whereabouts } from '../session/unit-of-work.ts'
 import { UnitOfWork } from '../session/unit-of-work.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
 import { varyByCookie } from './caching.ts'
@@ -23,8 +25,11 @@ const LONGEST_ADDRESS = 45
 /** What tells one browser from another comes well before. */
 const LONGEST_AGENT = 500
 
+/** What a store said, or what it threw. */
+type Answer = { readonly found: Found } | { readonly error: unknown }
+
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts {
+export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Unfinished {
   readonly #host: Host
   readonly #rules: RouteRules
   readonly #request: FastifyRequest
@@ -33,13 +38,18 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
   #commits: CommitSequence | undefined
   #session: Session | undefined
   #presented: Presented | undefined
-  /** Gives what an asynchronous store answered before the handler ran, or throws what it threw. */
-  #answer: (() => Found) | undefined
+  /** What an asynchronous store answered before the handler ran. */
+  #answer: Answer | undefined
+  /** In the list of those that are watched. */
+  previous: Unfinished | undefined
+  next: Unfinished | undefined
   #hasFailed = false
   /** Whether the commit before the response has been begun. */
   #hasFinished = false
-  /** Whether what is unsaved when the response has left is going to be reported. */
+  /** Whether what is unsaved when the response has left is going to be reported … */
   #isWatched = false
+  /** … by whoever looks at all those that are unfinished. */
+  #isListed = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
   #isSent = false
 
@@ -73,6 +83,10 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
     return cut(this.#request.headers['user-agent'], LONGEST_AGENT)
   }
 
+  get whereabouts (): Whereabouts {
+    return this
+  }
+
   get session (): Session {
     this.#session ??= this.#begin()
     return this.#session
@@ -92,7 +106,12 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
     return this.#presented === undefined ? undefined : this.#lockAndLoad(this.#presented, isLazy)
   }
 
-  /** Commits what the request did and tells the browser. The response's headers have not left yet. */
+  /**
+   * Commits what the request did. The response's headers have not left yet.
+   *
+   * @returns undefined when that is done; otherwise a promise, after which {@link tellBrowser} or {@link noteFailure} is to
+   *   be called
+   */
   finish (): Promise<void> | undefined {
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return undefined
@@ -104,11 +123,12 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
     this.#unwatch()
     try {
       const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
-      if (committed !== undefined) return committed.then(() => { this.#tellBrowser() }, (error: unknown) => this.#fail(error))
+      if (committed !== undefined) return committed
     } catch (error) {
-      this.#fail(error)
+      this.noteFailure()
+      throw error
     }
-    this.#tellBrowser()
+    this.tellBrowser()
     return undefined
   }
 
@@ -120,7 +140,7 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
     const reply = this.#reply
     if (reply.raw.headersSent && this.#work !== undefined) this.#assertKnownToBrowser(this.#work)
     await this.#commits?.commit()
-    if (reply.sent && !reply.raw.headersSent) this.#tellBrowser()
+    if (reply.sent && !reply.raw.headersSent) this.tellBrowser()
   }
 
   async reload (): Promise<void> {
@@ -128,15 +148,14 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
   }
 
   async #lockAndLoad (presented: Presented, isLazy: boolean): Promise<void> {
-    const { store, known } = this.#host.keeper
-    const key = known.get(presented.id)?.key ?? keyOf(presented.id)
+    const { store } = this.#host.keeper
+    const key = presented.known?.key ?? keyOf(presented.id)
     try {
       await this.#takeLock(key)
       if (isLazy) return
-      const found = await store.read(key)
-      this.#answer = () => found
+      this.#answer = { found: await store.read(key) }
     } catch (error) {
-      this.#answer = () => { throw error }
+      this.#answer = { error }
       throw error
     }
   }
@@ -161,38 +180,40 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
     if (!this.#rules.enabled) {
       throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
     }
-    const work = new UnitOfWork(() => this.#find(), this.#rules.readonly)
-    work.onChange = () => { this.#watch() }
-    work.whereabouts = this
-    this.#work = work
-    this.#commits = new CommitSequence(work, this.#host.keeper)
-    return new Session(work, this)
+    this.#work = new UnitOfWork(this, this.#rules.readonly)
+    this.#commits = new CommitSequence(this.#work, this.#host.keeper)
+    return new Session(this.#work, this)
   }
 
-  #find (): Start {
+  find (): Start {
     const { keeper, cookie } = this.#host
     const presented = this.#presented ??= cookie.read(this.#request)
-    if (presented === undefined) return nothing()
-    const known = keeper.known.get(presented.id)
-    const key = known?.key ?? keyOf(presented.id)
+    if (presented === undefined) return NOTHING
+    const { id, known } = presented
+    const key = known?.key ?? keyOf(id)
     // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
-    const found = this.#answer === undefined ? keeper.store.read(key) as Found : this.#answer()
-    return startFrom(keeper, presented.id, key, found, known)
+    const found = this.#answer === undefined ? keeper.store.read(key) as Found : foundIn(this.#answer)
+    return startFrom(keeper, id, key, found, known)
   }
 
   /** What was changed has to be stored by the time the response has left, or soon after. */
-  #watch (): void {
+  onChange (): void {
     if (this.#isWatched) return
     this.#isWatched = true
-    // Time for a save() right behind the change.
-    if (this.isOver) setImmediate(() => { this.lookBack() })
-    else if (this.#hasFinished) this.#reply.raw.on('close', () => { this.lookBack() })
-    else watch(this)
+    if (this.isOver) {
+      // Time for a save() right behind the change.
+      setImmediate(() => { this.lookBack() })
+    } else if (this.#hasFinished) {
+      this.#reply.raw.on('close', () => { this.lookBack() })
+    } else {
+      this.#isListed = true
+      watch(this)
+    }
   }
 
   /** Reports what was changed and not stored. */
   lookBack (): void {
-    this.#isWatched = false
+    this.#unlist()
     // Nothing is looked back on but what somebody has used.
     const work = this.#work as UnitOfWork
     const keys = work.unsaved
@@ -209,18 +230,23 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
   }
 
   #unwatch (): void {
-    if (this.#isWatched) unwatch(this)
-    this.#isWatched = false
+    this.#unlist()
     this.#hasFinished = true
   }
 
-  #fail (error: unknown): never {
-    this.#hasFailed = true
-    this.#watch()
-    throw error
+  #unlist (): void {
+    if (this.#isListed) unwatch(this)
+    this.#isWatched = this.#isListed = false
   }
 
-  #tellBrowser (): void {
+  /** The commit has failed; the request is going to be answered with its error. */
+  noteFailure (): void {
+    this.#hasFailed = true
+    this.onChange()
+  }
+
+  /** Sends the cookie or clears it, if that is to be done. */
+  tellBrowser (): void {
     const { cookie } = this.#host
     const outcome = this.#commits?.takeOutcome()
     const stored = this.#work?.stored
@@ -243,6 +269,11 @@ export class RequestSession implements Scope, Lifecycle, Unfinished, Whereabouts
   #reportStore (cause: unknown): void {
     this.#host.keeper.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be let go; it runs out by itself', cause })
   }
+}
+
+function foundIn (answer: Answer): Found {
+  if ('error' in answer) throw answer.error
+  return answer.found
 }
 
 function cut (text: string | undefined, length: number): string | undefined {

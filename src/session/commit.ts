@@ -11,10 +11,11 @@ import type { Keeper } from './keeper.ts'
 import { openRecord } from './keeper.ts'
 import { andThen } from './maybe-promise.ts'
 import { replay, subjectOf } from './mutations.ts'
+import { Opened, StoredOrigin } from './start.ts'
 import type { SessionState } from './state.ts'
 import { emptyState, encodeState } from './state.ts'
 import { isPlainText } from './values.ts'
-import type { Batch, Change, StoredOrigin, UnitOfWork } from './unit-of-work.ts'
+import type { Batch, Change, UnitOfWork } from './unit-of-work.ts'
 
 /** A session in which nothing is, and which is not stored for that. */
 const EMPTY = encodeState(emptyState())
@@ -33,21 +34,29 @@ export type Outcome =
 /**
  * Writes all that is uncommitted. When it throws, nothing was stored and everything is still uncommitted.
  *
+ * @param over called when that has been done, or has failed: then without an outcome
+ * @returns undefined when it is over already
  * @throws SessionTooLargeError when the payload would exceed the limit
+ * @throws SessionValueError when something was changed in place that cannot be stored
  * @throws whatever the store throws when it cannot be reached
  */
-export function commit (work: UnitOfWork, keeper: Keeper): MaybePromise<Outcome> {
-  const batch = work.take()
+export function commit (work: UnitOfWork, keeper: Keeper, over: (outcome?: Outcome) => void): Promise<void> | undefined {
+  let batch: Batch | undefined
   const giveUp = (error: unknown): never => {
-    work.putBack(batch)
+    if (batch !== undefined) work.putBack(batch)
+    over()
     throw error
   }
+  let outcome: MaybePromise<Outcome>
   try {
-    const outcome = write(work, batch, keeper)
-    return outcome instanceof Promise ? outcome.catch(giveUp) : outcome
+    batch = work.take()
+    outcome = write(work, batch, keeper)
   } catch (error) {
     return giveUp(error)
   }
+  if (outcome instanceof Promise) return outcome.then(over, giveUp)
+  over(outcome)
+  return undefined
 }
 
 function write (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
@@ -67,7 +76,7 @@ function write (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Ou
 /** Stores a session for the first time, unless nothing was put into it. */
 function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
   const change = batch.outcome ?? replayOn(undefined, emptyState(), batch)
-  if (change.after === EMPTY) {
+  if (change.text === EMPTY) {
     work.settle({ kind: 'none' }, batch)
     return 'same'
   }
@@ -92,7 +101,7 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
   const expiresAt = new Date(expiryFrom(Date.now(), record.createdAt.getTime(), keeper.lifetime))
   const lastActivity = work.state.userId === undefined ? undefined : new Date(Date.now())
   if (!await keeper.store.touch(key, expiresAt, lastActivity)) return drop(work, batch, keeper)
-  work.settle({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } }, batch)
+  work.settle(new StoredOrigin(origin.id, key, { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } }), batch)
   return 'renewed'
 }
 
@@ -109,7 +118,7 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
   const { createdAt, expiresAt } = current
   const latest = expiryFrom(now, createdAt.getTime(), keeper.lifetime)
   const isDue = isRenewalDue(now, createdAt.getTime(), expiresAt.getTime(), keeper.lifetime)
-  if (change.before === change.after && !isDue) return 'same'
+  if (change.isSame && !isDue) return 'same'
   const next = sealed(work, keeper, key, change, createdAt, isDue || latest < expiresAt.getTime() ? new Date(latest) : expiresAt, current)
   return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
     if (answer === 'gone') return drop(work, batch, keeper)
@@ -119,10 +128,14 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
   })
 }
 
-/** Replays on what somebody else has stored meanwhile. */
-async function updateAgain (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): Promise<Outcome> {
-  const current = await living(keeper, origin.key)
-  return current === undefined ? drop(work, batch, keeper) : await update(work, origin, batch, keeper, current)
+/**
+ * Replays on what somebody else has stored meanwhile. Nobody gets in between where the store answers synchronously, so that
+ * of many that meet each has to replay once and not as often as there are others.
+ */
+function updateAgain (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
+  return andThen(keeper.store.read(origin.key), current => {
+    return current === undefined || current === 'gone' ? drop(work, batch, keeper) : update(work, origin, batch, keeper, current)
+  })
 }
 
 /**
@@ -173,17 +186,17 @@ function changeOf (keeper: Keeper, key: StoreKey, record: StoredRecord, isFound:
 /** @param state to be changed: of nobody else */
 function replayOn (before: string | undefined, state: SessionState, { mutations }: Batch): Change {
   replay(state, mutations)
-  const after = encodeState(state)
-  return { before, after, state, isPlain: isPlainText(after), userId: state.userId }
+  const text = encodeState(state)
+  return { text, isSame: text === before, opened: new Opened(text, state, isPlainText(text), true), userId: state.userId }
 }
 
 /** Notes what has been stored, and what it says, so that the next request need not decode it. */
-function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { after: text, state, isPlain }: Change, key: StoreKey, record: NewRecord, version: Version): void {
+function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { opened }: Change, key: StoreKey, record: NewRecord, version: Version): void {
   const { payload, createdAt, expiresAt } = record
   const { id } = batch
   const stored = record.userId === undefined ? { payload, createdAt, expiresAt, version } : { ...record, version }
-  work.settle({ kind: 'stored', id, key, record: stored }, batch)
-  if (state !== undefined) known.remember(id, key, payload, { text, state, isPlain })
+  work.settle(new StoredOrigin(id, key, stored), batch)
+  if (opened !== undefined) known.remember(id, key, payload, opened)
 }
 
 /** A late request: its session was ended while it was under way, or just before. */
@@ -212,11 +225,11 @@ async function living ({ store }: Keeper, key: StoreKey): Promise<StoredRecord |
  * @param before the record that it replaces: where there is no request, the session was used from where it says
  */
 function sealed (
-  { whereabouts }: UnitOfWork, { format, maxBytes }: Keeper, key: StoreKey, { after, userId }: Change, createdAt: Date, expiresAt: Date, before?: StoredRecord
+  { whereabouts }: UnitOfWork, { format, maxBytes }: Keeper, key: StoreKey, { text, userId }: Change, createdAt: Date, expiresAt: Date, before?: StoredRecord
 ): NewRecord {
-  const payload = format.seal(after, key)
-  const bytes = Buffer.byteLength(payload)
-  if (bytes > maxBytes) throw new SessionTooLargeError(bytes, maxBytes)
+  const payload = format.seal(text, key)
+  // No character takes more than three bytes (a pair of surrogates four together): only what comes near is measured.
+  if (payload.length * 3 > maxBytes && Buffer.byteLength(payload) > maxBytes) throw new SessionTooLargeError(Buffer.byteLength(payload), maxBytes)
   const record = { payload, createdAt, expiresAt }
   if (userId === undefined) return record
   const { ipAddress, userAgent } = whereabouts ?? before ?? {}

@@ -3,11 +3,11 @@ import type { Report } from '../report.ts'
 import type { SessionStore, StoredRecord } from '../stores/store.ts'
 import type { Lifetime } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
-import type { Known, KnownSessions, Opened } from './known.ts'
+import type { Known, KnownSessions } from './known.ts'
 import type { PayloadFormat } from './payload.ts'
+import { GONE, NOTHING, Opened, Start, StoredOrigin } from './start.ts'
 import type { SessionState } from './state.ts'
-import { decodeState, emptyState } from './state.ts'
-import type { Start } from './unit-of-work.ts'
+import { decodeState } from './state.ts'
 import { isPlainText } from './values.ts'
 
 export interface Keeper {
@@ -25,14 +25,6 @@ export interface Keeper {
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | 'gone' | undefined
 
-const NOTHING: Start = { origin: { kind: 'none' }, text: undefined, state: emptyState(), isPlain: true }
-const GONE: Start = { ...NOTHING, origin: { kind: 'gone' } }
-
-/** What a unit of work starts from where no session was presented. */
-export function nothing (): Start {
-  return NOTHING
-}
-
 /**
  * @param known what is remembered of the session
  * @returns what a unit of work starts from, given what the store has under the presented id
@@ -41,19 +33,22 @@ export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: 
   if (found === 'gone') return GONE
   const { absolute = Infinity } = keeper.lifetime
   if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return NOTHING
-  const isOpen = known?.opened !== undefined && known.payload === found.payload
-  const opened = isOpen ? known.opened : openRecord(keeper, key, found)
-  if (opened === undefined) return NOTHING
-  if (!isOpen) keeper.known.remember(id, key, found.payload, opened)
-  const { text, state, isPlain } = opened
-  return { origin: { kind: 'stored', id, key, record: found }, text, state, isPlain }
+  return known?.startFrom(found) ?? openAnew(keeper, id, key, found)
 }
 
-/** @returns what is in a record, or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): Opened & { state: SessionState } | undefined {
+function openAnew (keeper: Keeper, id: SessionId, key: StoreKey, found: StoredRecord): Start {
+  const read = openRecord(keeper, key, found)
+  if (read === undefined) return NOTHING
+  const opened = new Opened(read.text, read.state, isPlainText(read.text))
+  keeper.known.remember(id, key, found.payload, opened)
+  return new Start(new StoredOrigin(id, key, found), opened)
+}
+
+/** @returns what is in a record, of nobody else yet; or `undefined`, after a warning, when it cannot be read any more */
+export function openRecord ({ format, report }: Keeper, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
   const text = format.open(payload, key)
   try {
-    if (text !== undefined) return { text, state: decodeState(text), isPlain: isPlainText(text) }
+    if (text !== undefined) return { text, state: decodeState(text) }
   } catch {
     // Reported below, like a payload that does not open.
   }

@@ -2,7 +2,7 @@ import type { Mutation } from './mutations.ts'
 import { apply } from './mutations.ts'
 import { rootOf } from './paths.ts'
 import type { SessionState } from './state.ts'
-import { shallowCopy } from './state.ts'
+import { hasMembers, shallowCopy } from './state.ts'
 import { copyOf } from './values.ts'
 
 /**
@@ -12,8 +12,11 @@ import { copyOf } from './values.ts'
 export class OwnState {
   #current: SessionState
   #isShared = true
-  /** Top-level keys whose values are this request's own, all the way down. */
-  #ownKeys: Set<string> | undefined
+  /** Top-level keys whose values are this request's own, all the way down: the first, and the others if there are any. */
+  #ownKey: string | undefined
+  #otherKeys: Set<string> | undefined
+  /** Whether anything but single values of the data has been changed. */
+  #isChangedAtLarge = false
 
   /** @param shared is never changed */
   constructor (shared: Readonly<SessionState>) {
@@ -34,15 +37,23 @@ export class OwnState {
     return this.#current
   }
 
+  /** Top-level keys outside of which nothing has been changed; undefined where it may have been anything. */
+  get changedKeys (): readonly string[] | undefined {
+    if (this.#isChangedAtLarge || this.#ownKey === undefined) return undefined
+    return [this.#ownKey, ...this.#otherKeys ?? []]
+  }
+
   /** Applies a mutation; `value` as for {@link apply}. */
   apply (mutation: Mutation, value?: unknown): void {
     const { writable } = this
     if ('path' in mutation) {
       const key = rootOf(writable.data, mutation.path)
       if (!replaces(mutation, key)) this.own(key)
+      this.#isChangedAtLarge ||= mutation.op === 'flash' || hasMembers(writable.flashes)
       apply(writable, mutation, value)
       this.#noteOwn(key)
     } else {
+      this.#isChangedAtLarge = true
       apply(writable, mutation, value)
       if (mutation.op === 'change') this.#noteOwn(mutation.key)
       else if (mutation.op === 'replace') Object.keys(writable.data).forEach(key => { this.#noteOwn(key) })
@@ -51,7 +62,7 @@ export class OwnState {
 
   /** Makes what is under a top-level key this request's own. */
   own (key: string): void {
-    if (this.#ownKeys?.has(key) === true) return
+    if (key === this.#ownKey || this.#otherKeys?.has(key) === true) return
     const { data } = this.writable
     const value = data[key]
     if (typeof value === 'object' && value !== null) data[key] = copyOf(value)
@@ -59,13 +70,16 @@ export class OwnState {
   }
 
   #noteOwn (key: string): void {
-    this.#ownKeys = (this.#ownKeys ?? new Set()).add(key)
+    this.#ownKey ??= key
+    if (key !== this.#ownKey) this.#otherKeys = (this.#otherKeys ?? new Set()).add(key)
   }
 
   /** @returns the state as it is now, to be shared: from here on this request copies it before it changes anything */
   share (): Readonly<SessionState> {
     this.#isShared = true
-    this.#ownKeys = undefined
+    this.#ownKey = this.#otherKeys = undefined
+    // What has been changed up to here is forgotten with the keys; it need not have been stored.
+    this.#isChangedAtLarge = true
     return this.#current
   }
 }

@@ -38,6 +38,9 @@ export function rootOf (tree: Tree, path: string): string {
  */
 export function setAt (tree: Tree, path: string, value: unknown): void {
   const segments = Object.hasOwn(tree, path) ? [path] : path.split('.')
+  // Before anything is made on the way: what is refused changes nothing.
+  const refused = segments.find(segment => UNWALKABLE.has(segment))
+  if (refused !== undefined) throw notAllowed(refused, path)
   const last = segments.pop() as string
   let container: Tree | unknown[] = tree
   for (const segment of segments) {
@@ -82,7 +85,6 @@ function walk (tree: Tree, segments: readonly string[]): unknown {
 }
 
 function checkSegment (container: Tree | unknown[], segment: string, path: string): void {
-  if (UNWALKABLE.has(segment)) throw notAllowed(segment, path)
   if (Array.isArray(container) && segment !== String(container.length) && !hasMember(container, segment)) {
     throw new SessionValueError(path, `has '${segment}' where an index of a list of ${container.length} is needed`)
   }

@@ -1,16 +1,17 @@
-import type { MaybePromise } from '../stores/store.ts'
 import type { Outcome } from './commit.ts'
 import { commit, isRenewable } from './commit.ts'
 import type { Keeper } from './keeper.ts'
-import { nothing, startFrom } from './keeper.ts'
-import { andThen } from './maybe-promise.ts'
+import { startFrom } from './keeper.ts'
+import { EMPTY, Start } from './start.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
 /** The commits of one unit of work, one after the other, and what they mean together for the browser. */
 export class CommitSequence {
   readonly #work: UnitOfWork
   readonly #keeper: Keeper
-  #last: Promise<unknown> | undefined
+  /** The last of the steps that are not over yet, and how many there are. */
+  #last: Promise<void> | undefined
+  #steps = 0
   #outcome: Outcome = 'same'
 
   constructor (work: UnitOfWork, keeper: Keeper) {
@@ -21,7 +22,7 @@ export class CommitSequence {
   /** Whether a commit would do anything, or one is under way. */
   get isNeeded (): boolean {
     const { stored, isClean } = this.#work
-    return !isClean || this.#last !== undefined || (stored !== undefined && isRenewable(stored.record, this.#keeper))
+    return !isClean || this.#steps > 0 || (stored !== undefined && isRenewable(stored.record, this.#keeper))
   }
 
   /**
@@ -30,20 +31,15 @@ export class CommitSequence {
    * @returns undefined when that is done already
    */
   commit (): Promise<void> | undefined {
-    return this.#inTurn(() => andThen(commit(this.#work, this.#keeper), outcome => {
+    return this.#inTurn(() => commit(this.#work, this.#keeper, (outcome = 'same') => {
       if (outcome !== 'same') this.#outcome = outcome
+      this.#endStep()
     }))
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */
   async reload (): Promise<void> {
-    await this.#inTurn(async () => {
-      const { origin } = this.#work
-      // A session that was ended stays ended: a late request must not begin another one.
-      if (origin.kind !== 'stored') return this.#work.restart({ ...nothing(), origin })
-      const { id, key } = origin
-      this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key)))
-    })
+    await this.#inTurn(() => this.#reload().finally(() => { this.#endStep() }))
   }
 
   /** @returns what the browser has to be told, once */
@@ -53,12 +49,23 @@ export class CommitSequence {
     return outcome
   }
 
-  #inTurn (step: () => MaybePromise<void>): Promise<void> | undefined {
-    const result = this.#last === undefined ? step() : this.#last.then(step)
-    if (!(result instanceof Promise)) return undefined
-    const done = (): void => { if (this.#last === last) this.#last = undefined }
-    const last: Promise<void> = result.then(done, done)
-    this.#last = last
+  async #reload (): Promise<void> {
+    const { origin } = this.#work
+    // A session that was ended stays ended: a late request must not begin another one.
+    if (origin.kind !== 'stored') return this.#work.restart(new Start(origin, EMPTY))
+    const { id, key } = origin
+    this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key)))
+  }
+
+  /** @param step says so itself when it is over: one promise more for each would cost as much as a commit to memory does */
+  #inTurn (step: () => Promise<void> | undefined): Promise<void> | undefined {
+    this.#steps++
+    const result = this.#last === undefined ? step() : this.#last.then(step, step)
+    if (result !== undefined) this.#last = result
     return result
+  }
+
+  #endStep (): void {
+    if (--this.#steps === 0) this.#last = undefined
   }
 }

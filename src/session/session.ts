@@ -198,7 +198,8 @@ export class Session {
 
   /** Keeps a form's input for the next request, to be read with {@link old}. */
   flashInput (input: Readonly<Record<string, unknown>>): void {
-    this.#work.record({ op: 'flashInput', value: encode(valuesOf(input), 'old input'), stamp: newStamp() }, input)
+    // A copy: what the application does to its own afterwards, as taking a password out, is its own affair.
+    this.#work.record({ op: 'flashInput', value: encode(valuesOf(input), 'old input'), stamp: newStamp() })
   }
 
   /** @returns a field of the input flashed by the previous request, or all of it */
@@ -333,12 +334,12 @@ export class Session {
 
   /** When the session was first stored; undefined while it is new. */
   get createdAt (): Date | undefined {
-    return this.#work.stored?.record.createdAt
+    return copyOf(this.#work.stored?.record.createdAt)
   }
 
   /** When the session ends if it is not used again; undefined while it is new. */
   get expiresAt (): Date | undefined {
-    return this.#work.stored?.record.expiresAt
+    return copyOf(this.#work.stored?.record.expiresAt)
   }
 
   // -----------------------------------------------------------------------------------------------------------------
@@ -361,6 +362,11 @@ export class Session {
   #forgetOne (key: string): void {
     this.#work.record({ op: 'forget', path: checked(key) })
   }
+}
+
+/** What a store remembers is shared by all requests. */
+function copyOf (date: Date | undefined): Date | undefined {
+  return date && new Date(date)
 }
 
 function checked (key: string): string {

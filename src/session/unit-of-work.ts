@@ -3,7 +3,6 @@
  * list of what it changed. Nothing here touches a store; a commit takes the list and writes it.
  */
 import { SessionReadonlyError } from '../errors.ts'
-import type { StoredRecord } from '../stores/store.ts'
 import { deepFreeze } from './freeze.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { keyOf, newSessionId } from './id.ts'
@@ -12,35 +11,18 @@ import { replay, subjectOf } from './mutations.ts'
 import { OwnState } from './own-state.ts'
 import type { Tree } from './paths.ts'
 import { checkKey, rootOf, valueAt } from './paths.ts'
+import { splice } from './splice.ts'
 import type { Stamp } from './stamp.ts'
 import { newStamp } from './stamp.ts'
+import type { Origin, Start, StoredOrigin } from './start.ts'
+import { Opened } from './start.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState, encodePlainState, encodeState, hasMembers } from './state.ts'
 import { copyOf, encode, isPlainText, isUnchanged, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
-/** What was found for the id that the browser presented. */
-export type Origin =
-  /** Nothing: no cookie, or one whose session is not there any more. A new session may begin. */
-  | { readonly kind: 'none' }
-  /** A living session. */
-  | { readonly kind: 'stored', readonly id: SessionId, readonly key: StoreKey, readonly record: StoredRecord }
-  /** A session that was ended a moment ago. The request works on an empty one that is never stored. */
-  | { readonly kind: 'gone' }
-
 const NONE = Object.freeze({})
-
-export type StoredOrigin = Extract<Origin, { kind: 'stored' }>
-
-/** What a unit of work begins with. */
-export interface Start {
-  readonly origin: Origin
-  /** Shared with others: never changed. */
-  readonly state: Readonly<SessionState>
-  /** The state as text, where there is a stored one. */
-  readonly text: string | undefined
-  /** Whether JSON alone can say the state. */
-  readonly isPlain: boolean
-}
+/** Stands for a list in which nothing is: most requests change nothing. */
+const NO_MUTATIONS: readonly Mutation[] = Object.freeze([])
 
 /** How a request leaves the session it came with: to a new id with its data, or for good. */
 export type Departure = 'none' | 'move' | 'end'
@@ -59,14 +41,13 @@ export interface Batch {
   readonly outcome: Change | undefined
 }
 
-/** What a batch makes of a state, as texts. */
+/** What a batch makes of a state. */
 export interface Change {
-  readonly before: string | undefined
-  readonly after: string
-  /** What `after` says, unless the application holds a part of it and could change it. Shared: never changed. */
-  readonly state: Readonly<SessionState> | undefined
-  /** Whether JSON alone can say it. */
-  readonly isPlain: boolean
+  readonly text: string
+  /** Whether that is what it was before. */
+  readonly isSame: boolean
+  /** What the text says, unless the application holds a part of it and could change it. */
+  readonly opened: Opened | undefined
   /** Whose session it is then. */
   readonly userId: string | undefined
 }
@@ -77,25 +58,34 @@ export interface Whereabouts {
   readonly userAgent: string | undefined
 }
 
+/**
+ * What a unit of work asks of those for whom it works. An object with methods, and not functions put into members: V8 takes
+ * what is written so for a method of many, and makes it in its old generation, where it holds on to the whole request.
+ */
+export interface Client {
+  /** Looks for the presented session; called once, at the first use. */
+  find (): Start
+  /** Called after each change. */
+  onChange? (): void
+  /** Where the request came from, if there is one. Asked only for sessions that have a user. */
+  readonly whereabouts?: Whereabouts
+}
+
 /** Paths of this length or more may lead so deep that the depth has to be looked at. */
 const LONG_PATH = 100
 
 export class UnitOfWork {
   /** Changes are refused, flash data does not age and the expiry does not move. */
   readonly readonly: boolean
-  /** Called after each change. */
-  onChange: (() => void) | undefined
-  /** Where the request came from, if there is one. Asked only for sessions that have a user. */
-  whereabouts: Whereabouts | undefined
-  readonly #find: () => Start
+  readonly #client: Client
   #origin: Origin | undefined
-  /** The state as it was found, and as text. */
-  #found: Start | undefined
+  /** The state as it was found. */
+  #found: Opened | undefined
   #id: SessionId | undefined
   #state: OwnState | undefined
   /** Whether JSON alone can say the whole state, handed out objects apart. */
   #isPlain = false
-  #mutations: Mutation[] = []
+  #mutations: readonly Mutation[] = NO_MUTATIONS
   #departure: Departure = 'none'
   /** Keys put with now(): seen by this request, never stored. */
   #transient: Set<string> | undefined
@@ -111,12 +101,15 @@ export class UnitOfWork {
   #oldInput: { readonly stamp: Stamp, readonly value: Tree } | undefined
   /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
   #shadow: SessionState | undefined
-  #unfolded: Mutation[] = []
+  #unfolded: readonly Mutation[] = NO_MUTATIONS
 
-  /** @param find looks for the presented session; called once, at the first use */
-  constructor (find: () => Start, readonly = false) {
-    this.#find = find
+  constructor (client: Client, readonly = false) {
+    this.#client = client
     this.readonly = readonly
+  }
+
+  get whereabouts (): Whereabouts | undefined {
+    return this.#client.whereabouts
   }
 
   /** Whether anybody has used the session. */
@@ -203,9 +196,9 @@ export class UnitOfWork {
     if ('path' in mutation) this.#watch(rootOf(state.current.data, mutation.path), value)
     else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.current.data)) this.#watch(key, member)
     this.#isPlain &&= leavesPlain(state.current, mutation)
-    this.#mutations.push(mutation)
-    this.#unfolded.push(mutation)
-    this.onChange?.()
+    this.#mutations = and(this.#mutations, mutation)
+    this.#unfolded = and(this.#unfolded, mutation)
+    this.#client.onChange?.()
   }
 
   /** Puts a value for this request only. The key is a whole one: its dots do not walk. */
@@ -219,14 +212,14 @@ export class UnitOfWork {
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
   keep (paths?: readonly string[]): void {
     this.#assertWritable()
-    const { data } = this.state
+    this.#ensureOpen()
     for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient ?? []]) {
       const isFlash = Object.hasOwn(this.#flashes, path)
       if (isFlash && !this.#aged) {
         const { [path]: _kept, ...others } = this.#flashes
         this.#flashes = others
       } else if (isFlash || this.#transient?.has(path) === true) {
-        const value = valueAt(data, path)
+        const value = this.handOut(path)
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }
     }
@@ -240,30 +233,30 @@ export class UnitOfWork {
     if (how === 'end') {
       this.#state = new OwnState(emptyState())
       this.#isPlain = true
-      this.#mutations = []
+      this.#mutations = NO_MUTATIONS
       this.#shadow = emptyState()
-      this.#unfolded = []
+      this.#unfolded = NO_MUTATIONS
       this.#input = undefined
       this.#forgetData()
     }
     this.#id = newSessionId()
     if (this.#departure !== 'end') this.#departure = how
-    this.onChange?.()
+    this.#client.onChange?.()
   }
 
   /** Takes what is to be committed, with what was changed in place and the ageing of the flashes found on loading. */
   take (): Batch {
     const outcome = this.#outcome()
-    const changes = outcome !== undefined && outcome.before === outcome.after ? [] : this.#changesInPlace()
-    const mutations = this.#mutations.concat(changes, this.#ageing())
+    const changes = outcome?.isSame === true ? NO_MUTATIONS : this.#changesInPlace()
+    const mutations = joined(this.#mutations, changes, this.#ageing())
     const batch = { id: this.id, mutations, departure: this.#departure, outcome }
-    this.#mutations = []
+    this.#mutations = NO_MUTATIONS
     return batch
   }
 
   /** Gives back what could not be committed, so that another commit can try. */
   putBack ({ mutations }: Batch): void {
-    this.#mutations.unshift(...mutations)
+    this.#mutations = [...mutations, ...this.#mutations]
   }
 
   /** Notes what stands behind the session now that a batch has been committed. */
@@ -277,8 +270,8 @@ export class UnitOfWork {
   /** Starts over from what is stored now; what was changed and not committed is given up. */
   restart (start: Start): void {
     this.#forgetData()
-    this.#mutations = []
-    this.#unfolded = []
+    this.#mutations = NO_MUTATIONS
+    this.#unfolded = NO_MUTATIONS
     this.#shadow = undefined
     this.#departure = 'none'
     this.#id = undefined
@@ -288,13 +281,13 @@ export class UnitOfWork {
   }
 
   #ensureOpen (): OwnState {
-    return this.#state ?? this.#open(this.#find())
+    return this.#state ?? this.#open(this.#client.find())
   }
 
   #open (start: Start): OwnState {
-    const { origin, state, isPlain } = start
-    this.#found = start
-    this.#origin = origin
+    const { state, isPlain } = start.opened
+    this.#found = start.opened
+    this.#origin = start.origin
     this.#isPlain = isPlain
     this.#flashes = state.flashes
     this.#input = state.input?.stamp
@@ -336,19 +329,25 @@ export class UnitOfWork {
 
   #outcome (): Change | undefined {
     if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || (this.#transient?.size ?? 0) > 0) return undefined
-    const state = this.#ensureOpen()
-    const found = this.#found as Start
+    const own = this.#ensureOpen()
+    const found = this.#found as Opened
     const before = this.#departure === 'end' ? undefined : found.text
     if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) {
-      return { before, after: before, state: found.state, isPlain: found.isPlain, userId: found.state.userId }
+      return { text: before, isSame: true, opened: found, userId: found.state.userId }
     }
-    const { userId } = state.current
+    const { userId } = own.current
     if (this.#handedOut === undefined) {
-      const shared = state.share()
-      return { before, after: this.#isPlain ? encodePlainState(shared) : encodeState(shared), state: shared, isPlain: this.#isPlain, userId }
+      const { changedKeys } = own
+      const state = own.share()
+      const isSpliceable = changedKeys !== undefined && this.#isPlain && found.isPlain && found.isOurs && before !== undefined
+      const spliced = isSpliceable ? splice(before, found.state.data, state.data, changedKeys) : undefined
+      if (spliced !== undefined) return { text: spliced, isSame: spliced === before, opened: new Opened(spliced, state, true, true), userId }
+      const text = encodedAs(this.#isPlain, state)
+      return { text, isSame: text === before, opened: new Opened(text, state, isPlainText(text), true), userId }
     }
     try {
-      return { before, after: encodeState(state.current), state: undefined, isPlain: false, userId }
+      const text = encodeState(own.current)
+      return { text, isSame: text === before, opened: undefined, userId }
     } catch {
       // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
       return undefined
@@ -361,8 +360,8 @@ export class UnitOfWork {
     return this.#handedOut === undefined || [...this.#handedOut].every(key => isUnchanged(data[key], found.data[key]))
   }
 
-  #changesInPlace (): Mutation[] {
-    if (this.#handedOut === undefined) return []
+  #changesInPlace (): readonly Mutation[] {
+    if (this.#handedOut === undefined) return NO_MUTATIONS
     const shadow = this.#upToDateShadow()
     const { data } = this.state
     const changes: Mutation[] = []
@@ -381,7 +380,7 @@ export class UnitOfWork {
     const text = this.#found?.text
     this.#shadow ??= text === undefined ? emptyState() : decodeState(text)
     replay(this.#shadow, this.#unfolded)
-    this.#unfolded = []
+    this.#unfolded = NO_MUTATIONS
     return this.#shadow
   }
 
@@ -389,11 +388,17 @@ export class UnitOfWork {
     return !this.readonly && !this.#aged && (this.#input !== undefined || hasMembers(this.#flashes))
   }
 
-  #ageing (): Mutation[] {
-    if (!this.#hasFlashesToAge) return []
+  #ageing (): readonly Mutation[] {
+    if (!this.#hasFlashesToAge) return NO_MUTATIONS
     this.#aged = true
     return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
   }
+}
+
+/** @param isPlain whether JSON alone can say all values; of the keys some may look like a tag */
+function encodedAs (isPlain: boolean, state: SessionState): string {
+  const text = isPlain ? encodePlainState(state) : encodeState(state)
+  return isPlain && !isPlainText(text) ? encodeState(state) : text
 }
 
 /** Whether JSON alone can still say a state after a mutation that it could say before. */
@@ -401,4 +406,14 @@ function leavesPlain ({ data }: Readonly<SessionState>, mutation: Mutation): boo
   if ('path' in mutation && mutation.path.length >= LONG_PATH) return false
   if (mutation.op === 'increment') return Number.isFinite(valueAt(data, mutation.path))
   return !('value' in mutation) || isPlainText(mutation.value)
+}
+
+function and (list: readonly Mutation[], mutation: Mutation): readonly Mutation[] {
+  if (list === NO_MUTATIONS) return [mutation]
+  ;(list as Mutation[]).push(mutation)
+  return list
+}
+
+function joined (mutations: readonly Mutation[], changes: readonly Mutation[], ageing: readonly Mutation[]): readonly Mutation[] {
+  return changes.length + ageing.length === 0 ? mutations : [...mutations, ...changes, ...ageing]
 }

@@ -1,7 +1,7 @@
-import { factsOf } from './facts.ts'
 import { inOrder } from './in-order.ts'
+import { KeptRecord } from './kept-record.ts'
 import { KeyedLock } from './keyed-lock.ts'
-import type { ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version } from './store.ts'
+import type { ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoreKey, Unlock, Version } from './store.ts'
 
 interface Tombstone {
   readonly expiresAt: Date
@@ -9,68 +9,75 @@ interface Tombstone {
   readonly userId?: undefined
 }
 
+/** Where the record of a key is, for as long as there is one: to replace it takes no look-up. */
+class Place {
+  record: KeptRecord | Tombstone
+
+  constructor (record: KeptRecord | Tombstone) {
+    this.record = record
+  }
+}
+
 /** Keeps sessions in this process: for tests, and where losing them all at a restart is no loss. */
 export class MemoryStore implements SessionStore {
   readonly readsSynchronously = true
-  readonly #records = new Map<StoreKey, StoredRecord | Tombstone>()
+  readonly #places = new Map<StoreKey, Place>()
   /** The keys of each user's records: of all that are in the map above, whether they have expired or not. */
   #users: Map<string, Set<StoreKey>> | undefined
   readonly #locks = new KeyedLock()
 
-  read (key: StoreKey): StoredRecord | 'gone' | undefined {
-    const record = this.#records.get(key)
-    if (record === undefined || record.expiresAt.getTime() <= Date.now()) return undefined
-    return record.version === undefined ? 'gone' : record
+  read (key: StoreKey): KeptRecord | 'gone' | undefined {
+    return answerOf(this.#places.get(key))
   }
 
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
-    const current = this.read(key)
+    const place = this.#places.get(key)
+    const current = answerOf(place)
     if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
     if (current?.version !== expected) return 'conflict'
     const version = ((expected ?? 0) + 1) as Version
-    const { payload, createdAt, expiresAt } = record
-    const facts = factsOf(record)
-    this.#set(key, facts === undefined ? { payload, createdAt, expiresAt, version } : { payload, createdAt, expiresAt, version, ...facts })
+    this.#set(key, place, new KeptRecord(record, version))
     return version
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): boolean {
-    const current = this.read(key)
+    const place = this.#places.get(key)
+    const current = answerOf(place)
     if (current === undefined || current === 'gone') return false
-    this.#records.set(key, lastActivity === undefined ? { ...current, expiresAt } : { ...current, expiresAt, lastActivity })
+    this.#set(key, place, current.touched(expiresAt, lastActivity))
     return true
   }
 
   destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): 'destroyed' | 'conflict' | 'gone' {
-    const current = this.read(key)
+    const place = this.#places.get(key)
+    const current = answerOf(place)
     if (current === undefined || current === 'gone') return 'gone'
     if (expected !== undefined && current.version !== expected) return 'conflict'
-    if (tombstoneUntil === undefined) this.#delete(key)
-    else this.#set(key, { expiresAt: tombstoneUntil })
+    if (tombstoneUntil === undefined) this.#delete(key, current)
+    else this.#set(key, place, { expiresAt: tombstoneUntil })
     return 'destroyed'
   }
 
   sweep (now: Date, limit: number): number {
     let removed = 0
-    for (const [key, { expiresAt }] of this.#records) {
+    for (const [key, { record }] of this.#places) {
       if (removed === limit) break
-      if (expiresAt > now) continue
-      this.#delete(key)
+      if (record.expiresAt > now) continue
+      this.#delete(key, record)
       removed++
     }
     return removed
   }
 
   list ({ userId }: ListFilter, { limit, after = '' }: Page): RecordPage {
-    const keys = userId === undefined ? this.#records.keys() : this.#users?.get(userId) ?? []
+    const keys = userId === undefined ? this.#places.keys() : this.#users?.get(userId) ?? []
     const records: ListedRecord[] = []
     for (const key of inOrder([...keys].filter(key => key > after))) {
       const record = this.read(key)
       if (record === undefined || record === 'gone') continue
       // One more than was asked for says that there is a next page.
       if (records.length === limit) return { records, next: records.at(-1)?.key }
-      const { payload: _payload, ...rest } = record
-      records.push({ key, ...rest })
+      records.push(record.listedAs(key))
     }
     return { records, next: undefined }
   }
@@ -80,18 +87,19 @@ export class MemoryStore implements SessionStore {
   }
 
   close (): void {
-    this.#records.clear()
+    this.#places.clear()
     this.#users = undefined
   }
 
-  #set (key: StoreKey, record: StoredRecord | Tombstone): void {
-    this.#move(key, this.#records.get(key)?.userId, record.userId)
-    this.#records.set(key, record)
+  #set (key: StoreKey, place: Place | undefined, record: KeptRecord | Tombstone): void {
+    this.#move(key, place?.record.userId, record.userId)
+    if (place === undefined) this.#places.set(key, new Place(record))
+    else place.record = record
   }
 
-  #delete (key: StoreKey): void {
-    this.#move(key, this.#records.get(key)?.userId, undefined)
-    this.#records.delete(key)
+  #delete (key: StoreKey, record: KeptRecord | Tombstone): void {
+    this.#move(key, record.userId, undefined)
+    this.#places.delete(key)
   }
 
   /** Keeps the index right when a record goes from one user to another. */
@@ -108,4 +116,9 @@ export class MemoryStore implements SessionStore {
     if (keys === undefined) users.set(now, new Set([key]))
     else keys.add(key)
   }
+}
+
+function answerOf (place: Place | undefined): KeptRecord | 'gone' | undefined {
+  if (place === undefined || place.record.expiresAt.getTime() <= Date.now()) return undefined
+  return place.record.version === undefined ? 'gone' : place.record
 }

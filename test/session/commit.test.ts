@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { MemoryStore } from '../../src/index.ts'
-import type { Session } from '../../src/index.ts'
+import type { Session, StoredRecord } from '../../src/index.ts'
 import { application, browserWith, living, once, stored, watched } from './helpers.ts'
 import type { Application, Browser, Warning, WatchedStore } from './helpers.ts'
 
@@ -180,6 +180,21 @@ t.test('a store that fails', async t => {
     const { store, visitor } = await begun(t)
     store.before = fail
     await t.rejects(visitor.visit(session => { session.put('a', 1) }), { message: /^500: .*the store is away/ })
+  })
+
+  await t.test('loses nothing of what is saved again with more', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => { session.put({ a: 1, b: 1, c: 1 }) })
+    await visitor.visit(async session => {
+      session.put('a', 2)
+      store.before = once('compareAndSet', fail)
+      await t.rejects(session.save())
+      session.put('b', 2)
+      await session.save()
+    })
+    // By another process, which remembers nothing of it.
+    const elsewhere = (await application(t, { driver: store })).browser(visitor.cookie)
+    t.match(await stored(elsewhere), { a: 2, b: 2, c: 1 })
   })
 
   await t.test('is told with the names of what was not saved', async t => {
@@ -697,4 +712,86 @@ t.test('a path of a hundred names is a path as any other', async t => {
   t.equal(await visitor.visit(session => session.get(path)), 'deep')
   await visitor.visit(session => { session.forget(path) })
   t.equal(await visitor.visit(session => session.has(path)), false)
+})
+
+t.test('what is stored is what the session held, for a process that remembers nothing of it', async t => {
+  const uses: Record<string, readonly [use: (session: Session) => void, expected: Record<string, unknown>]> = {
+    'a key that looks like a tag': [session => { session.put('$x', 1) }, { $x: 1 }],
+    'one that is a tag': [session => { session.put('$date', '2026-01-31T12:00:00.000Z') }, { $date: '2026-01-31T12:00:00.000Z' }],
+    'one below another key': [session => { session.put('o.$x', 1) }, { o: { $x: 1 } }],
+    'one that is flashed': [session => { session.flash('$m', 'hi') }, { $m: 'hi' }]
+  }
+  for (const [what, [use, expected]] of Object.entries(uses)) {
+    await t.test(what, async t => {
+      const { store, browser, warnings } = await application(t, { driver: new MemoryStore() })
+      const visitor = browser()
+      await visitor.visit(use)
+      t.same(await stored((await application(t, { driver: store })).browser(visitor.cookie)), expected)
+      t.same(warnings, [])
+    })
+  }
+
+  await t.test('a key that looks like a tag, when all that was beside it has been forgotten', async t => {
+    const { store, browser } = await application(t, { driver: new MemoryStore() })
+    const visitor = browser()
+    await visitor.visit(session => { session.put('o', { y: 1, $x: 2 }) })
+    await visitor.visit(session => { session.forget('o.y') })
+    t.same(await stored((await application(t, { driver: store })).browser(visitor.cookie)), { o: { $x: 2 } })
+  })
+
+  await t.test('a text that somebody has written by hand', async t => {
+    const store = new MemoryStore()
+    const { browser } = await application(t, { driver: store })
+    const visitor = browser()
+    const key = await visitor.visit(session => {
+      session.put('a', 1)
+      return session.key
+    })
+    const record = store.read(key) as StoredRecord
+    store.compareAndSet(key, { ...record, payload: '{"data":{"a": 1,"n":{"a":1}}}' }, record.version)
+    await visitor.visit(session => { session.increment('a') })
+    t.same(await stored((await application(t, { driver: store })).browser(visitor.cookie)), { a: 2, n: { a: 1 } })
+  })
+})
+
+t.test('old input is what it was when it was flashed, whatever is done to the object afterwards', async t => {
+  const visitor = (await application(t)).browser()
+  await visitor.visit(async session => {
+    const body: Record<string, unknown> = { name: 'Ada', password: 'secret' }
+    session.flashInput(body)
+    delete body['password']
+    body['when'] = new Date(0)
+    await session.save()
+    body['name'] = 'Grace'
+  })
+  t.same(await visitor.visit(session => session.old()), { name: 'Ada', password: 'secret' })
+})
+
+t.test('what is kept and then changed is not changed for a request at the same time', async t => {
+  const visitor = (await application(t)).browser()
+  await visitor.visit(session => { session.flash('list', ['a']) })
+  let isChanged = (): void => {}
+  const changed = new Promise<void>(resolve => { isChanged = resolve })
+  const reading = visitor.visit(async session => {
+    t.ok(session.has('list'))
+    await changed
+    return session.get('list')
+  }, { readonly: true })
+  await visitor.visit(async session => {
+    await session.save()
+    session.keep('list')
+    session.push('list', 'b')
+    isChanged()
+  })
+  t.same(await reading, ['a'])
+})
+
+t.test('a put that is refused changes nothing', async t => {
+  const visitor = (await application(t)).browser()
+  await visitor.visit(session => { session.put('count', 5) })
+  await visitor.visit(session => {
+    t.throws(() => { session.put('count.__proto__', 1) }, { code: 'ERR_SESSION_VALUE' })
+    session.put('other', 1)
+  })
+  t.same(await stored(visitor), { count: 5, other: 1 })
 })

@@ -3,12 +3,19 @@ import t from 'tap'
 import { keyOf, newSessionId } from '../../src/session/id.ts'
 import type { SessionId } from '../../src/session/id.ts'
 import { KnownSessions } from '../../src/session/known.ts'
+import type { StoredOrigin } from '../../src/session/start.ts'
+import { Opened } from '../../src/session/start.ts'
 import { emptyState } from '../../src/session/state.ts'
+import type { StoredRecord, Version } from '../../src/stores/store.ts'
 
 const MORE_THAN_ARE_REMEMBERED = 5_000
 
 function remember (known: KnownSessions, id: SessionId, text = 'text'): void {
-  known.remember(id, keyOf(id), text, { text, state: emptyState(), isPlain: true })
+  known.remember(id, keyOf(id), text, new Opened(text, emptyState(), true))
+}
+
+function recordOf (payload: string): StoredRecord {
+  return { payload, createdAt: new Date(), expiresAt: new Date(), version: 1 as Version }
 }
 
 t.test('a session that is used again and again is remembered, and those of long ago are forgotten', async t => {
@@ -24,11 +31,27 @@ t.test('a session that is used again and again is remembered, and those of long 
   t.equal(known.get(unused), undefined)
 })
 
+t.test('what is remembered of a payload counts for that payload only', async t => {
+  const known = new KnownSessions()
+  const id = newSessionId()
+  remember(known, id)
+  t.equal(known.get(id)?.startFrom(recordOf('another')), undefined)
+  const record = recordOf('text')
+  const start = known.get(id)?.startFrom(record)
+  t.match(start, { origin: { kind: 'stored', id, record }, opened: { text: 'text' } })
+  t.equal(known.get(id)?.startFrom(record), start, 'the same record needs no other start')
+  const [later, laterStart] = [recordOf('text'), known.get(id)?.startFrom(record)]
+  t.equal((known.get(id)?.startFrom(later)?.origin as StoredOrigin).record, later)
+  t.not(known.get(id)?.startFrom(later), laterStart)
+})
+
 t.test('of a long text only the key is remembered, also when a short one was before', async t => {
   const known = new KnownSessions()
   const id = newSessionId()
   remember(known, id)
-  t.equal(known.get(id)?.opened?.text, 'text')
-  remember(known, id, 'x'.repeat(20_000))
-  t.match(known.get(id), { key: keyOf(id), payload: undefined, opened: undefined })
+  t.ok(known.get(id)?.startFrom(recordOf('text')))
+  const long = 'x'.repeat(20_000)
+  remember(known, id, long)
+  t.equal(known.get(id)?.key, keyOf(id))
+  t.equal(known.get(id)?.startFrom(recordOf(long)), undefined)
 })

@@ -1,0 +1,35 @@
+import { factsOf } from './facts.ts'
+import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from './store.ts'
+
+/** A record as a store keeps it in memory. A class, as all that there is of every session: `session/start.ts` says why. */
+export class KeptRecord implements StoredRecord {
+  readonly version: Version
+  readonly payload: string
+  readonly createdAt: Date
+  readonly expiresAt: Date
+  readonly userId: string | undefined
+  readonly ipAddress: string | undefined
+  readonly userAgent: string | undefined
+  readonly lastActivity: Date | undefined
+
+  constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version) {
+    this.version = version
+    this.payload = payload
+    this.createdAt = createdAt
+    this.expiresAt = expiresAt
+    this.userId = userId
+    this.ipAddress = ipAddress
+    this.userAgent = userAgent
+    this.lastActivity = lastActivity
+  }
+
+  listedAs (key: StoreKey): ListedRecord {
+    const { version, createdAt, expiresAt } = this
+    return { key, version, createdAt, expiresAt, ...factsOf<Date>(this) }
+  }
+
+  /** @returns the same, with another expiry and, if it is given, another last activity */
+  touched (expiresAt: Date, lastActivity = this.lastActivity): KeptRecord {
+    return new KeptRecord({ ...this, expiresAt, lastActivity }, this.version)
+  }
+}
