@@ -121,6 +121,22 @@ t.test('when descriptors run out, those kept open are given up for one that is n
   t.match(readFileSync(join(directory, key), 'latin1'), /\n1\n/)
 })
 
+t.test('a session that needs a larger file when descriptors run out gets it', async t => {
+  const { store, directory, keys: [key] } = await storeWith(t, '400', 1)
+  if (key === undefined) throw new Error('there is to be one')
+  const codes = ['EMFILE']
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    const code = path.endsWith('.tmp') ? codes.shift() : undefined
+    if (code !== undefined) throw fault(code)
+    return original(path, flags, mode)
+  })
+  const payload = 'x'.repeat(10_000)
+  t.equal(await store.compareAndSet(key, recordOf(payload), 1 as Version), 2)
+  t.equal((await readLiving(store, key)).payload, payload)
+  t.same(codes, [])
+  if (hasProc) t.equal(openIn(directory).length, 1)
+})
+
 t.test('a group of durable commits may have more files open than are kept open', async t => {
   const { store, keys } = await storeWith(t, '16', 60, { durable: true })
   for (const key of keys) t.equal((await readLiving(store, key)).payload, '0')

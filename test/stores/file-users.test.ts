@@ -91,6 +91,13 @@ t.test('a crash between index and session leaves nothing in the list, and listin
   t.equal(named(directory, 'ada'), undefined)
 })
 
+t.test('a session that has expired is in no list, also before it has been swept away', async t => {
+  const { store } = await fileStore(t)
+  await store.compareAndSet(newKey(), { ...recordOf('payload', -1), userId: 'ada' }, undefined)
+  t.same(await listed(store, 'ada'), [])
+  t.same(await listed(store), [])
+})
+
 t.test('a write that fails leaves nothing in the list', async t => {
   const { store, directory } = await fileStore(t)
   const key = newKey()

@@ -1,5 +1,6 @@
 /** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
 import {
+  copyFileSync,
   chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { FileStore, SessionStoreError } from '../../src/index.ts'
-import type { StoreKey, Version } from '../../src/index.ts'
+import type { StoredRecord, StoreKey, Version } from '../../src/index.ts'
 import { claimOf } from './claims.ts'
 import { fastClock, until } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
@@ -383,6 +384,55 @@ t.test('a session\'s lock is one for all stores on the directory', async t => {
   await unlockOther()
 })
 
+t.test('commits of one turn of the event loop', async t => {
+  await t.test('are done together at its end', async t => {
+    const { store, directory } = await fileStore(t)
+    const all = Promise.all([create(store), create(store), create(store)])
+    t.same(sessionFiles(directory), [])
+    await all
+    t.equal(sessionFiles(directory).length, 3)
+  })
+
+  await t.test('are done before that where somebody reads what they write, and the others are not kept from it', async t => {
+    const { store } = await fileStore(t)
+    const [one, other] = [await create(store, '0'), await create(store, '0')]
+    const writing = Promise.all([one, other].map(async ({ key, version }) => await store.compareAndSet(key, recordOf('1'), version)))
+    t.match(store.read(one.key), { payload: '1', version: 2 })
+    t.same(await writing, [2, 2])
+    t.match(store.read(other.key), { payload: '1' })
+  })
+
+  await t.test('to one session that were all too late but one have to be tried once more each', async t => {
+    const { store } = await fileStore(t)
+    const { key, version } = await create(store, '0')
+    let tries = 0
+    await Promise.all(Array.from({ length: 200 }, async () => {
+      let [payload, expected] = ['0', version]
+      for (;;) {
+        tries++
+        const answer = await store.compareAndSet(key, recordOf(String(Number(payload) + 1)), expected)
+        if (answer !== 'conflict') break
+        ;({ payload, version: expected } = store.read(key) as StoredRecord)
+      }
+    }))
+    t.match(store.read(key), { payload: '200' })
+    t.equal(tries, 399)
+  })
+
+  await t.test('are not lost when the directory has been removed and somebody reads what they write', async t => {
+    const { store, directory } = await fileStore(t)
+    const clock = fastClock(t)
+    const { key } = await create(store, '0')
+    const writing = store.compareAndSet(key, recordOf('new'), undefined)
+    rmSync(directory, { recursive: true })
+    // So that the lock is looked for before it is trusted.
+    clock.jump(200)
+    t.equal(store.read(key), undefined)
+    t.equal(await writing, 1)
+    t.match(store.read(key), { payload: 'new' })
+  })
+})
+
 t.test('an unchanged session is handed out as the same object', async t => {
   const { store } = await fileStore(t)
   const { key } = await create(store)
@@ -423,7 +473,7 @@ t.test('the commit lock', async t => {
     await until(() => !existsSync(lock))
   })
 
-  await t.test('that somebody holds who lives fails the commit after ten seconds', async t => {
+  await t.test('that somebody holds who lives fails the commit after twelve seconds', async t => {
     const { store, directory } = await fileStore(t)
     const { store: other } = await anotherOn(t, directory)
     const key = newKey()
@@ -431,9 +481,9 @@ t.test('the commit lock', async t => {
     // The lock of a session says who this process is, as well as its commit lock would.
     linkSync(join(directory, `.${key}.lock`), join(directory, '.commit.lock'))
     const clock = fastClock(t)
-    const failing = t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: /\.commit\.lock.*10 s/ })
+    const failing = t.rejects(create(store), { code: 'ERR_SESSION_STORE', message: /\.commit\.lock.*12 s/ })
     await until(() => clock.looks > 10)
-    clock.jump(11_000)
+    clock.jump(13_000)
     await failing
     rmSync(join(directory, '.commit.lock'))
     await create(store)
@@ -471,6 +521,8 @@ t.test('a full disk', { skip: existsSync('/dev/full') ? false : 'there is no /de
 
   await t.test('fails that commit only, and not those that wait behind it', async t => {
     const { store } = await fileStore(t)
+    // Takes the lock, which is written, too.
+    await create(store)
     failToWriteOnce(t)
     const [failed, succeeded] = await Promise.allSettled([
       create(store),
@@ -498,6 +550,17 @@ t.test('sweep', async t => {
     await create(store, 'expired')
     t.equal(await store.sweep(inFuture(2 * MINUTE), 100), 1)
     t.same(sessionFiles(directory), ['0'.repeat(64)])
+  })
+
+  await t.test('leaves a session that has begun anew since it was looked at', async t => {
+    const place = t.testdir({ one: {}, other: {} })
+    const { store, directory } = await fileStore(t, { directory: join(place, 'one') })
+    const other = await fileStore(t, { directory: join(place, 'other') })
+    const { key } = await create(store, 'expired', -1)
+    const { key: living } = await create(other.store, 'living')
+    afterReading(t, () => { copyFileSync(join(other.directory, living), join(directory, key)) })
+    t.equal(await store.sweep(new Date(), 100), 0)
+    t.same(sessionFiles(directory), [key])
   })
 
   await t.test('removes many, with pauses in between', async t => {

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { SessionStoreError } from '../../errors.ts'
 import { FileLock } from './file-lock.ts'
 import type { Owner } from './owner.ts'
+import { STALE } from './owner.ts'
 
 const LOCK = '.commit.lock'
 const NOTE = '.commit.wanted'
@@ -23,8 +24,8 @@ const TURN = 10
 const LOOK = 1
 /** Milliseconds for which the lock is taken to be there still after it was seen: somebody may empty the directory. */
 const TRUST = 100
-/** Milliseconds until a commit gives up. */
-const WAIT = 10_000
+/** Milliseconds until a commit gives up: longer than it takes to see that a holder elsewhere is dead. */
+const WAIT = STALE + 2_000
 
 export class CommitLock {
   readonly #lock: FileLock
@@ -89,9 +90,9 @@ export class CommitLock {
   }
 
   /** To be called after some work: gives way if another process waits, once enough has been done to be worth the change. */
-  giveWay (isBusy: boolean): void {
+  giveWay (): void {
     const now = performance.now()
-    if ((isBusy && now - this.#heldSince < TURN) || now - this.#lookedAt < LOOK) return
+    if (now - this.#heldSince < TURN || now - this.#lookedAt < LOOK) return
     this.#lookedAt = now
     if (!existsSync(this.#note)) return
     this.release()

@@ -1,24 +1,56 @@
 /**
- * The commits of one process: at once while it holds the commit lock or finds it free, and otherwise, or where the disk has
- * to be waited for, in groups that share one hold of it.
+ * The commits of one process: all that come up in one turn of the event loop are done together at its end, under one hold of
+ * the commit lock. To write many files and then answer many requests costs a good deal less than to do both by turns, in
+ * which neither finds anything of its own in the processor's caches.
  */
-import type { MaybePromise, StoreKey } from '../store.ts'
+import type { StoreKey } from '../store.ts'
 import type { CommitLock } from './commit-lock.ts'
 
 /** The event loop is let go after this many milliseconds of uninterrupted work. */
 const SLICE = 0.5
 
-interface Job {
+/** Something to be done while the lock is held. */
+class Job<T = unknown> {
   readonly key: StoreKey | undefined
-  readonly run: () => unknown
-  readonly resolve: (result: never) => void
-  readonly reject: (reason: unknown) => void
+  readonly #work: () => T
+  readonly #recover: (error: unknown) => Promise<T>
+  readonly #resolve: (result: T | Promise<T>) => void
+  #result: T | undefined
+  #failure: { readonly error: unknown } | undefined
+
+  constructor (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>, resolve: (result: T | Promise<T>) => void) {
+    this.key = key
+    this.#work = work
+    this.#recover = recover
+    this.#resolve = resolve
+  }
+
+  run (): void {
+    try {
+      this.#result = this.#work()
+    } catch (error) {
+      this.#failure = { error }
+    }
+  }
+
+  /** Tells whoever waits for it. */
+  settle (): void {
+    this.#resolve(this.#failure === undefined ? this.#result as T : this.#recover(this.#failure.error))
+  }
+
+  /** What it has done, if it has done anything, does not count. */
+  fail (error: unknown): void {
+    this.#failure ??= { error }
+    this.settle()
+  }
 }
 
 export class Commits {
   readonly #lock: CommitLock
   readonly #flush: (() => Promise<void>) | undefined
   #jobs: Job[] = []
+  /** The sessions that the jobs write to, where it does any good to know. */
+  readonly #keys = new Set<StoreKey>()
   #working: Promise<void> | undefined
 
   /** @param flush makes what a group has written last; a commit counts when that is done */
@@ -28,18 +60,34 @@ export class Commits {
   }
 
   /**
-   * Runs a synchronous job while the lock is held.
+   * Does something synchronous while the lock is held.
    *
    * @param key the session that it writes to, if it is one; in a group that waits for the disk each has one job at most
-   * @throws what the job throws, or what taking the lock threw
+   * @param recover is given what was thrown, or why the lock was not to be had, and gives or throws what comes of it
    */
-  run<T> (key: StoreKey | undefined, job: () => T): MaybePromise<T> {
-    if (this.#flush !== undefined || this.#working !== undefined || !this.#lock.tryHold()) return this.#queue(key, job)
-    try {
-      return job()
-    } finally {
-      this.#lock.giveWay(true)
+  run<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): Promise<T> {
+    return new Promise<T>(resolve => {
+      this.#add(new Job(key, work, recover, resolve) as Job)
+      this.#working ??= this.#workOff()
+    })
+  }
+
+  /**
+   * Does what is waiting to be written to a session, if this process has the lock: for somebody who is about to read it, and
+   * would otherwise be told in the end that others were first.
+   */
+  hurry (key: StoreKey): void {
+    // Where it has not, somebody waits for it here already, and is not to find it taken.
+    if (!this.#keys.has(key) || this.#lock.turn === undefined || !this.#canGoOn()) return
+    for (const job of this.#takeAll()) {
+      if (job.key !== key) {
+        this.#add(job)
+      } else {
+        job.run()
+        job.settle()
+      }
     }
+    this.#lock.giveWay()
   }
 
   /** Resolves when nothing is left to do and the lock is let go. */
@@ -48,79 +96,71 @@ export class Commits {
     this.#lock.release()
   }
 
-  #queue<T> (key: StoreKey | undefined, job: () => T): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.#jobs.push({ key, run: job, resolve, reject })
-      this.#working ??= this.#work()
-    })
+  #add (job: Job): void {
+    this.#jobs.push(job)
+    if (job.key !== undefined && this.#flush === undefined) this.#keys.add(job.key)
   }
 
-  async #work (): Promise<void> {
-    while (this.#jobs.length > 0) {
+  #canGoOn (): boolean {
+    try {
+      return this.#lock.tryHold()
+    } catch {
+      // Whoever waits to write is going to be told.
+      return false
+    }
+  }
+
+  #takeAll (): Job[] {
+    const jobs = this.#jobs
+    this.#jobs = []
+    this.#keys.clear()
+    return jobs
+  }
+
+  async #workOff (): Promise<void> {
+    do {
+      await endOfTurn()
       try {
         await this.#lock.hold()
-        await this.#runSlice()
-        this.#lock.giveWay(this.#jobs.length > 0)
+        await this.#runGroup()
+        this.#lock.giveWay()
       } catch (error) {
-        for (const { reject } of this.#jobs.splice(0)) reject(error)
+        for (const job of this.#takeAll()) job.fail(error)
       }
-    }
+    } while (this.#jobs.length > 0)
     this.#working = undefined
   }
 
-  async #runSlice (): Promise<void> {
-    const slice = this.#takeSlice()
-    const done: Done[] = []
+  async #runGroup (): Promise<void> {
     const begin = performance.now()
-    do done.push(runJob(slice.shift() as Job))
-    while (slice.length > 0 && performance.now() - begin < SLICE)
-    this.#jobs.unshift(...slice)
-    if (this.#flush === undefined) {
-      for (const { settle } of done) settle()
-      return await nextTurn()
+    const done: Job[] = []
+    const seen = new Set<StoreKey>()
+    for (const job of this.#takeAll()) {
+      const isInTime = done.length === 0 || performance.now() - begin < SLICE
+      if (!isInTime || this.#mustWait(job, seen)) {
+        this.#add(job)
+      } else {
+        job.run()
+        done.push(job)
+      }
     }
     try {
-      await this.#flush()
-      for (const { settle } of done) settle()
+      await this.#flush?.()
+      for (const job of done) job.settle()
     } catch (error) {
-      for (const { job } of done) job.reject(error)
+      for (const job of done) job.fail(error)
     }
   }
 
   /** Two generations of one session that have not reached the disk could leave neither of them after a loss of power. */
-  #takeSlice (): Job[] {
-    const jobs = this.#jobs
-    this.#jobs = []
-    if (this.#flush === undefined) return jobs
-    const seen = new Set<StoreKey>()
-    const slice: Job[] = []
-    for (const job of jobs) {
-      if (job.key !== undefined && seen.has(job.key)) {
-        this.#jobs.push(job)
-      } else {
-        if (job.key !== undefined) seen.add(job.key)
-        slice.push(job)
-      }
-    }
-    return slice
+  #mustWait ({ key }: Job, seen: Set<StoreKey>): boolean {
+    if (this.#flush === undefined || key === undefined) return false
+    if (seen.has(key)) return true
+    seen.add(key)
+    return false
   }
 }
 
-/** A job that has been run, and how to tell whoever waits for it. */
-interface Done {
-  readonly job: Job
-  readonly settle: () => void
-}
-
-function runJob (job: Job): Done {
-  try {
-    const result = job.run() as never
-    return { job, settle: () => { job.resolve(result) } }
-  } catch (error) {
-    return { job, settle: () => { job.reject(error) } }
-  }
-}
-
-function nextTurn (): Promise<void> {
+function endOfTurn (): Promise<void> {
   return new Promise(resolve => { setImmediate(resolve) })
 }

@@ -16,29 +16,42 @@
 import { crc32 } from 'node:zlib'
 import type { Facts } from '../facts.ts'
 import { factsOf } from '../facts.ts'
+import { KeptRecord } from '../kept-record.ts'
+import type { Version } from '../store.ts'
 
-/** A living session, or (without payload) the tombstone of one that was ended. */
-export interface Entry {
-  readonly version: number
-  /** Milliseconds since 1970, as are all times here. */
-  readonly createdAt: number
-  readonly expiresAt: number
-  readonly payload: string | undefined
-  /** Whose session it is, and where it was used from; of a tombstone only the first. */
-  readonly facts: Facts<number> | undefined
+/** What is left of a session that was ended. */
+export interface Tombstone {
+  readonly payload: undefined
+  readonly version: Version
+  readonly createdAt: Date
+  readonly expiresAt: Date
+  /** Whose it was is kept, for the one who sweeps it away: that is when it leaves the index. */
+  readonly userId: string | undefined
+  readonly ipAddress?: undefined
+  readonly userAgent?: undefined
+  readonly lastActivity?: undefined
 }
 
+/** What is in a slot. */
+export type Entry = KeptRecord | Tombstone
+
 /** An entry and where in the file it stands. */
-export interface Slot {
+export class Slot {
   readonly entry: Entry
   readonly generation: number
   readonly index: 0 | 1
+
+  constructor (entry: Entry, generation: number, index: 0 | 1) {
+    this.entry = entry
+    this.generation = generation
+    this.index = index
+  }
 }
 
-/** What the first line says after the generation. */
+/** What the first line says after the generation. Times are milliseconds since 1970. */
 interface Heading extends Facts<number> {
   readonly format: 1
-  readonly version: number
+  readonly version: Version
   readonly createdAt: number
   readonly expiresAt: number
   /** Length of the payload, or null for a tombstone. */
@@ -46,7 +59,6 @@ interface Heading extends Facts<number> {
 }
 
 const LINE_FEED = 10
-const SPACE = 32
 const CHECKSUM_LENGTH = 8
 /** The slot's content from here on is covered by the checksum. */
 const CHECKED_FROM = CHECKSUM_LENGTH + 1
@@ -60,26 +72,26 @@ const HEADROOM = 1.25
 
 /** The content of a slot, of which only the size is known so far to whoever has to find room for it. */
 export class Content {
+  /** In bytes. */
   readonly length: number
-  readonly #heading: string
-  readonly #payload: string | undefined
+  readonly #text: string
 
-  constructor ({ version, createdAt, expiresAt, payload, facts }: Entry, generation: number) {
+  constructor (entry: Entry, generation: number) {
+    const { version, createdAt, expiresAt, payload } = entry
     const bytes = payload === undefined ? null : Buffer.byteLength(payload)
     const number = String(generation).padStart(GENERATION_LENGTH, '0')
-    const more = facts === undefined ? '' : membersOf(facts)
-    this.#heading = `${number} {"format":1,"version":${version},"createdAt":${createdAt},"expiresAt":${expiresAt},"bytes":${bytes}${more}}\n`
-    this.#payload = payload
-    this.length = CHECKED_FROM + this.#heading.length + (bytes ?? 0)
+    const times = `"createdAt":${createdAt.getTime()},"expiresAt":${expiresAt.getTime()}`
+    const heading = `${number} {"format":1,"version":${version},${times},"bytes":${bytes}${factsIn(entry)}}\n`
+    this.#text = payload === undefined ? heading : heading + payload
+    this.length = CHECKED_FROM + heading.length + (bytes ?? 0)
   }
 
   /** Fills a slot: what is behind the content is filled with line feeds. */
   fill (slot: Buffer): void {
-    slot.write(this.#heading, CHECKED_FROM, 'latin1')
-    if (this.#payload !== undefined) slot.write(this.#payload, CHECKED_FROM + this.#heading.length)
-    const checksum = crc32(slot.subarray(CHECKED_FROM, this.length))
-    slot.write(checksum.toString(16).padStart(CHECKSUM_LENGTH, '0'), 'latin1')
-    slot[CHECKSUM_LENGTH] = SPACE
+    const checksum = crc32(this.#text).toString(16).padStart(CHECKSUM_LENGTH, '0')
+    const text = `${checksum} ${this.#text}`
+    // Where all characters are ASCII, which takes one look at the lengths, nothing has to be encoded.
+    slot.write(text, text.length === this.length ? 'latin1' : 'utf8')
     slot.fill(LINE_FEED, this.length)
   }
 }
@@ -109,12 +121,21 @@ function decodeSlot (slot: Buffer, generation: number, index: 0 | 1): Slot | und
   const read = generation > 0 ? readHeading(slot) : undefined
   if (read === undefined) return undefined
   const { heading, payloadFrom } = read
-  const { version, createdAt, expiresAt, bytes } = heading
+  const { bytes } = heading
   const length = payloadFrom + (bytes ?? 0)
   const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
   if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
   const payload = bytes === null ? undefined : slot.toString('utf8', payloadFrom, length)
-  return { entry: { version, createdAt, expiresAt, payload, facts: factsOf(heading) }, generation, index }
+  return new Slot(entryOf(heading, payload), generation, index)
+}
+
+function entryOf (heading: Heading, payload: string | undefined): Entry {
+  const { version, userId, ipAddress, userAgent } = heading
+  const createdAt = new Date(heading.createdAt)
+  const expiresAt = new Date(heading.expiresAt)
+  if (payload === undefined) return { payload, version, createdAt, expiresAt, userId }
+  const lastActivity = heading.lastActivity === undefined ? undefined : new Date(heading.lastActivity)
+  return new KeptRecord({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }, version)
 }
 
 function readHeading (slot: Buffer): { heading: Heading, payloadFrom: number } | undefined {
@@ -130,6 +151,8 @@ function readHeading (slot: Buffer): { heading: Heading, payloadFrom: number } |
 }
 
 /** What follows the members that every heading has. All of it in ASCII, so that it has as many bytes as characters. */
-function membersOf (facts: Facts<number>): string {
+function factsIn ({ userId, ipAddress, userAgent, lastActivity }: Entry): string {
+  const facts = factsOf({ userId, ipAddress, userAgent, lastActivity: lastActivity?.getTime() })
+  if (facts === undefined) return ''
   return `,${JSON.stringify(facts).slice(1, -1)}`.replace(/[\u007f-\uffff]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

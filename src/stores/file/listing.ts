@@ -5,7 +5,7 @@ import { inOrder } from '../in-order.ts'
 import type { ListedRecord, Page, RecordPage, StoreKey } from '../store.ts'
 import type { Inspected } from './read-file.ts'
 import { inspectFile, inspectFileSync } from './read-file.ts'
-import { isSessionName, recordOf } from './session-file.ts'
+import { isSessionName } from './session-file.ts'
 import type { UserIndex, UserName } from './user-index.ts'
 import { nameOf } from './user-index.ts'
 
@@ -69,15 +69,13 @@ function isStale (found: Inspected | undefined, user: UserName): boolean {
 
 /** Whether a session is a user's, or was before it ended. */
 function isOf ({ slot }: Inspected, user: UserName): boolean {
-  const userId = slot?.entry.facts?.userId
+  const userId = slot?.entry.userId
   return userId !== undefined && nameOf(userId) === user
 }
 
 function listedIn (key: StoreKey, found: Inspected | undefined): ListedRecord | undefined {
-  const record = recordOf(found?.slot?.entry)
-  if (record === undefined || record.expiresAt.getTime() <= Date.now()) return undefined
-  const { payload: _payload, ...rest } = record
-  return { key, ...rest }
+  const { entry } = found?.slot ?? {}
+  return entry?.payload === undefined || entry.expiresAt.getTime() <= Date.now() ? undefined : entry.listedAs(key)
 }
 
 async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<ListedRecord | undefined>): Promise<RecordPage> {

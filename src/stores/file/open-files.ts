@@ -7,7 +7,7 @@ import { closeSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, re
 import { dirname } from 'node:path'
 import type { StoreKey } from '../store.ts'
 import type { Entry } from './format.ts'
-import { capacityFor, Content, decodeFile, STAMP_LENGTH } from './format.ts'
+import { capacityFor, Content, decodeFile, Slot, STAMP_LENGTH } from './format.ts'
 import { SessionFile } from './session-file.ts'
 
 const FILE_MODE = 0o600
@@ -103,7 +103,7 @@ export class OpenFiles {
       writeAll(descriptor, buffer.fill('\n'), file.slot.index * file.capacity)
       file.noteStamp(file.slot.index, wordsOf(buffer))
     }
-    file.hold({ entry, generation, index })
+    file.slot = new Slot(entry, generation, index)
     this.#noteUnflushed(file, generation)
     return file
   }
@@ -135,10 +135,12 @@ export class OpenFiles {
     const directory = this.#unflushedDirectory
     this.#unflushedDirectory = undefined
     try {
-      await Promise.all(files.map(async ([file, generation]) => {
+      const results = await Promise.allSettled(files.map(async ([file, generation]) => {
         await flushDescriptor(file.descriptor as number)
         file.flushed = generation
       }))
+      // Not before all of them are done with their descriptors.
+      for (const result of results) if (result.status === 'rejected') throw result.reason
       if (directory !== undefined) flushDirectory(directory)
     } finally {
       for (const [file] of files) file.isPinned = false
@@ -163,7 +165,7 @@ export class OpenFiles {
       writeAll(descriptor, buffer, 0)
       const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
       file.noteStamps(wordsOf(buffer), capacity / WORD)
-      file.hold({ entry, generation, index: 0 })
+      file.slot = new Slot(entry, generation, 0)
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
       this.#noteUnflushed(file, generation, dirname(path))
@@ -190,7 +192,7 @@ export class OpenFiles {
     const length = readSync(file.descriptor as number, buffer, 0, file.size, 0)
     const isWhole = length === file.size && file.hasStamps
     if (isWhole) file.noteStamps(wordsOf(buffer), file.capacity / WORD)
-    file.hold(isWhole ? decodeFile(buffer) : undefined)
+    file.slot = isWhole ? decodeFile(buffer) : undefined
   }
 
   #descriptorOf (file: SessionFile): number {
@@ -267,8 +269,13 @@ function writeAll (descriptor: number, content: Buffer, position: number): void 
   }
 }
 
+/** Most files of an application have the same size, and making a view costs as much as filling it. */
+let view = scratch
+
 function bufferFor (size: number): Buffer {
-  return size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafeSlow(size)
+  if (size > scratch.length) return Buffer.allocUnsafeSlow(size)
+  if (size !== view.length) view = scratch.subarray(0, size)
+  return view
 }
 
 function wordsOf (buffer: Buffer): Int32Array {

@@ -1,5 +1,5 @@
-import type { StoredRecord, StoreKey, Version } from '../store.ts'
-import type { Entry, Slot } from './format.ts'
+import type { StoreKey } from '../store.ts'
+import type { Slot } from './format.ts'
 import { STAMP_LENGTH } from './format.ts'
 
 const WORD = 4
@@ -18,8 +18,6 @@ export class SessionFile {
   readonly size: number
   /** The current slot; undefined when the file is damaged. */
   slot: Slot | undefined
-  /** What is handed out: the same object until the file is read or written again. */
-  record: StoredRecord | undefined
   /** Open for reading and writing, or undefined. */
   descriptor: number | undefined
   /** Whether it has been used since it was last looked at which descriptors to give up. */
@@ -65,29 +63,18 @@ export class SessionFile {
   }
 
   noteStamps (words: Int32Array, second: number): void {
-    this.#stamps.set(words.subarray(0, STAMP_WORDS))
-    this.#stamps.set(words.subarray(second, second + STAMP_WORDS), STAMP_WORDS)
+    this.noteStamp(0, words)
+    this.noteStamp(1, words, second)
   }
 
-  /** Notes what was written into one slot. */
-  noteStamp (index: 0 | 1, words: Int32Array): void {
-    this.#stamps.set(words.subarray(0, STAMP_WORDS), index * STAMP_WORDS)
+  /**
+   * Notes what was written into one slot.
+   *
+   * @param from where among the words the slot begins
+   */
+  noteStamp (index: 0 | 1, words: Int32Array, from = 0): void {
+    for (let word = 0; word < STAMP_WORDS; word++) this.#stamps[index * STAMP_WORDS + word] = words[from + word] as number
   }
-
-  /** Notes the current content. */
-  hold (slot: Slot | undefined): void {
-    this.slot = slot
-    this.record = recordOf(slot?.entry)
-  }
-}
-
-export function recordOf (entry: Entry | undefined): StoredRecord | undefined {
-  if (entry?.payload === undefined) return undefined
-  const { payload, version, createdAt, expiresAt, facts } = entry
-  const record = { payload, version: version as Version, createdAt: new Date(createdAt), expiresAt: new Date(expiresAt) }
-  if (facts === undefined) return record
-  const { lastActivity, ...rest } = facts
-  return { ...record, ...rest, ...lastActivity !== undefined && { lastActivity: new Date(lastActivity) } }
 }
 
 /** Whether a file's name is that of a session: a key. */

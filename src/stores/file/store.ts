@@ -9,8 +9,7 @@ import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
-import type { Facts } from '../facts.ts'
-import { factsOf } from '../facts.ts'
+import { KeptRecord } from '../kept-record.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
 import type {
   ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
@@ -18,7 +17,7 @@ import type {
 import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
 import { FileLock } from './file-lock.ts'
-import type { Entry } from './format.ts'
+import type { Entry, Slot } from './format.ts'
 import type { Listing } from './listing.ts'
 import { listAll, listOfUser, removeStale } from './listing.ts'
 import { isAtItsPath, OpenFiles } from './open-files.ts'
@@ -27,7 +26,6 @@ import { Place } from './place.ts'
 import type { Inspected } from './read-file.ts'
 import { inspectFile, inspectFileSync } from './read-file.ts'
 import type { SessionFile } from './session-file.ts'
-import { recordOf } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 import { nameOf, UserIndex } from './user-index.ts'
 
@@ -106,10 +104,9 @@ export class FileStore implements SessionStore {
       if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
       if (current?.version !== expected) return 'conflict'
       const version = ((expected ?? 0) + 1) as Version
-      const { payload, userId } = record
+      const { userId } = record
       if (userId !== undefined && userId !== current?.userId) this.#users.add(userId, key)
-      const facts = plainFactsOf(record)
-      this.#write(key, { version, payload, createdAt: record.createdAt.getTime(), expiresAt: record.expiresAt.getTime(), facts }, file)
+      this.#write(key, new KeptRecord(record, version), file)
       return version
     })
   }
@@ -117,10 +114,8 @@ export class FileStore implements SessionStore {
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
     return this.#commit(key, file => {
       const current = answerOf(file)
-      if (current === undefined || current === 'gone' || file?.slot === undefined) return false
-      const { entry } = file.slot
-      const facts = lastActivity === undefined ? entry.facts : { ...entry.facts, lastActivity: lastActivity.getTime() }
-      this.#write(key, { ...entry, expiresAt: expiresAt.getTime(), facts }, file)
+      if (current === undefined || current === 'gone') return false
+      this.#write(key, current.touched(expiresAt, lastActivity), file)
       return true
     })
   }
@@ -132,8 +127,7 @@ export class FileStore implements SessionStore {
       const { version, createdAt, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
       if (tombstoneUntil === undefined) this.#files.remove(file)
-      // Whose it was is kept, for the one who sweeps it away: that is when it leaves the index.
-      else this.#write(key, { version, payload: undefined, createdAt: createdAt.getTime(), expiresAt: tombstoneUntil.getTime(), facts: factsOf({ userId }) }, file)
+      else this.#write(key, { payload: undefined, version, createdAt, expiresAt: tombstoneUntil, userId }, file)
       return 'destroyed'
     })
   }
@@ -200,6 +194,7 @@ export class FileStore implements SessionStore {
    * @param isDecisive whether something is written next that depends on it
    */
   #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
+    if (!isDecisive) this.#commits.hurry(key)
     if (!this.#place.isSame()) this.#forgetAll()
     const known = this.#files.get(key)
     const { turn } = this.#lock
@@ -253,9 +248,7 @@ export class FileStore implements SessionStore {
     const found = await inspectFile(this.#pathOf(key)).catch(asStoreError)
     if (found === undefined) return undefined
     if (found.slot === undefined) this.#reportDamage(key)
-    const { entry } = found.slot ?? {}
-    if (entry === undefined || entry.expiresAt <= Date.now()) return undefined
-    return recordOf(entry) ?? 'gone'
+    return answerIn(found.slot)
   }
 
   /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
@@ -265,7 +258,7 @@ export class FileStore implements SessionStore {
       for (const key of keys) {
         const found = inspectFileSync(this.#pathOf(key))
         if (!isOver(found, now)) continue
-        const userId = found?.slot?.entry.facts?.userId
+        const userId = found?.slot?.entry.userId
         rmSync(this.#pathOf(key), { force: true })
         const known = this.#files.get(key)
         if (known !== undefined) this.#files.close(known)
@@ -274,23 +267,18 @@ export class FileStore implements SessionStore {
       }
       return removed
     }
-    return await this.#inDirectory(async () => await this.#commits.run(undefined, job)).catch(asStoreError)
+    return await this.#inDirectory(() => this.#exclusively(job)).catch(asStoreError)
   }
 
-  /** Runs a job on a key's file while nobody else can write: at once where possible, and otherwise when it is its turn. */
-  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
+  /** Runs a job on a key's file while nobody else can write. */
+  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): Promise<T> {
     const run = (): T => {
       const file = this.#load(key, true)
       // The directory is another one by now, in which nobody holds the lock yet.
       if (this.#lock.turn === undefined) throw new MovedError()
       return job(file)
     }
-    try {
-      const result = this.#commits.run(key, run)
-      return result instanceof Promise ? result.catch((error: unknown) => this.#commitAgain(error, key, run)) : result
-    } catch (error) {
-      return this.#commitAgain(error, key, run)
-    }
+    return this.#commits.run(key, run, error => this.#commitAgain(error, key, run))
   }
 
   /** Where somebody has removed or replaced the directory under the running application: sessions can begin anew. */
@@ -300,10 +288,14 @@ export class FileStore implements SessionStore {
       this.#forgetAll()
       this.#place.forget()
       this.open()
-      return await this.#commits.run(key, run)
     } catch (error) {
       return asStoreError(error)
     }
+    return await this.#commits.run(key, run, async error => asStoreError(error))
+  }
+
+  async #exclusively<T> (job: () => T): Promise<T> {
+    return await this.#commits.run(undefined, job, async error => { throw error })
   }
 
   async #inDirectory<T> (work: () => Promise<T>): Promise<T> {
@@ -315,7 +307,7 @@ export class FileStore implements SessionStore {
   }
 
   get #listing (): Listing {
-    return { directory: this.#directory, users: this.#users, exclusively: async job => await this.#commits.run(undefined, job) }
+    return { directory: this.#directory, users: this.#users, exclusively: job => this.#exclusively(job) }
   }
 
   #pathOf (key: StoreKey): string {
@@ -337,21 +329,19 @@ class MovedError extends Error {
 }
 
 /** What the file of a key says. */
-function answerOf (file: SessionFile | undefined): StoredRecord | 'gone' | undefined {
-  if (file?.slot === undefined || file.slot.entry.expiresAt <= Date.now()) return undefined
-  return file.record ?? 'gone'
+function answerOf (file: SessionFile | undefined): KeptRecord | 'gone' | undefined {
+  return answerIn(file?.slot)
+}
+
+function answerIn (slot: Slot | undefined): KeptRecord | 'gone' | undefined {
+  if (slot === undefined || slot.entry.expiresAt.getTime() <= Date.now()) return undefined
+  return slot.entry.payload === undefined ? 'gone' : slot.entry
 }
 
 /** Whether a session has expired, or its file been damaged for long enough. */
 function isOver (found: Inspected | undefined, now: Date): boolean {
   if (found === undefined) return false
-  return (found.slot?.entry.expiresAt ?? found.changedAt + DAMAGED_FOR) <= now.getTime()
-}
-
-function plainFactsOf (record: NewRecord): Facts<number> | undefined {
-  const facts = factsOf<Date>(record)
-  if (facts?.lastActivity === undefined) return facts as Facts<number> | undefined
-  return { ...facts, lastActivity: facts.lastActivity.getTime() }
+  return (found.slot?.entry.expiresAt.getTime() ?? found.changedAt + DAMAGED_FOR) <= now.getTime()
 }
 
 function codeOf (error: unknown): string {
