@@ -74,6 +74,18 @@ for (const client of packages) {
       t.equal(warnings.length, 1, 'it is told of once')
     })
 
+    await t.test('a connection that the server closes without an error is told of, and there is another one', async t => {
+      const server = await redisServer(t)
+      const { store, warnings } = await redisStore(t, server, { client })
+      await create(store)
+      const killer = new Ioredis(server.port)
+      t.teardown(() => { killer.disconnect() })
+      await killer.call('CLIENT', ['KILL', 'TYPE', 'normal'])
+      while (warnings.length === 0) await delay(5)
+      await recovers(() => create(store))
+      t.match(warnings, [{ code: 'AMBIENT_SESSION_STORE' }])
+    })
+
     await t.test('a server that is killed under load, and started again: what was acknowledged is there', async t => {
       const server = await redisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
       const { store, warnings } = await redisStore(t, server, { client })

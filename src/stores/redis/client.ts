@@ -12,8 +12,16 @@ interface Emitter {
 /** A client of ioredis or iovalkey, or their Cluster. This is also what `@fastify/redis` gives. */
 export interface IoredisClient extends Emitter {
   readonly status: string
+  /** The connection; a cluster has several, and none of them here. */
+  readonly stream?: Partial<Corkable> | undefined
   call (command: string, args: string[]): Promise<unknown>
   connect (): Promise<unknown>
+}
+
+/** A stream that can hold back what is written, to send it in one piece: Node.js's `stream.Writable`. */
+export interface Corkable {
+  cork (): void
+  uncork (): void
 }
 
 /** A client of node-redis, which is the package `redis`. */
@@ -54,6 +62,7 @@ export function connectionOf (client: unknown): Connection | undefined {
 
 export function ioredis (client: IoredisClient): Connection {
   const ready = connected(client)
+  const hold = heldToEndOfTurn()
   return {
     isReady: () => client.status === 'ready',
     async ready () {
@@ -62,7 +71,10 @@ export function ioredis (client: IoredisClient): Connection {
       if (client.status === 'wait') client.connect().catch(() => {})
       await ready()
     },
-    send: (command, args) => client.call(command, args)
+    send (command, args) {
+      hold(client.stream)
+      return client.call(command, args)
+    }
   }
 }
 
@@ -89,6 +101,23 @@ function nodeRedisCluster (client: NodeRedisCluster): Connection {
 
 function mustBeOpen ({ isOpen }: { isOpen: boolean }): void {
   if (!isOpen) throw new Error('the client is not open: the application has not called its connect(), or has closed it')
+}
+
+/**
+ * Holds back what is written to a stream until the end of this turn of the event loop, so that the commands of all requests
+ * that came in leave in one piece: a system call for each is a third of what a command costs. node-redis does so by itself.
+ */
+function heldToEndOfTurn (): (stream: Partial<Corkable> | undefined) => void {
+  let held: Partial<Corkable> | undefined
+  return stream => {
+    if (typeof stream?.cork !== 'function' || stream === held) return
+    held = stream
+    stream.cork()
+    setImmediate(() => {
+      if (stream === held) held = undefined
+      stream.uncork?.()
+    })
+  }
 }
 
 /** One pair of listeners for however many wait. */

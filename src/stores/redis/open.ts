@@ -25,6 +25,8 @@ export interface ConnectOptions {
   readonly timeout: number
   /** Called at every sign that something is wrong. */
   readonly onFault: (error: unknown) => void
+  /** Called when a connection is gone that nobody has closed here, also where nothing else has said so. */
+  readonly onLost: () => void
   /** Called whenever there is a connection. */
   readonly onReady: () => void
 }
@@ -56,7 +58,7 @@ async function firstInstalled (packages: readonly string[]): Promise<{ name: str
   throw new SessionConfigError([`connection: a URL needs a client of Redis, and none is installed (${packages.join(', ')}): npm i ioredis`])
 }
 
-function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, onFault, onReady }: ConnectOptions): OwnConnection {
+function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, onFault, onLost, onReady }: ConnectOptions): OwnConnection {
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeout,
@@ -70,11 +72,14 @@ function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, 
     reconnectOnError: error => error.message.includes('READONLY')
   })
   client.on('error', onFault)
+  // A server that ends leaves an error only where something was on its way.
+  client.on('close', onLost)
   client.on('ready', onReady)
   client.connect().catch(() => {})
   return {
     ...ioredis(client),
     async close () {
+      client.off('close', onLost)
       if (client.status === 'ready') await settled(client.quit(), timeout)
       client.disconnect()
     }

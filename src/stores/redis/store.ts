@@ -82,6 +82,7 @@ export class RedisStore implements SessionStore {
     this.#own = await connect(this.#url, this.#packages, {
       timeout: this.#timeout,
       onFault: error => { this.#fault(error) },
+      onLost: () => { if (!this.#isOut) this.#fault(new Error('it was closed')) },
       onReady: () => { this.#recover() }
     })
     this.#link.use(this.#own)
