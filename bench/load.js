@@ -2,7 +2,8 @@
  * The load: a fixed number of connections, each sending its next request when the last one has been answered. It speaks
  * just enough HTTP to be cheaper than any server, because a load that is the bottleneck makes all servers look alike. And it
  * never sleeps: waking another core costs the one that does it some microseconds, which a server would have to pay for each
- * answer, unless it is so fast that the load is always busy.
+ * answer, unless it is so fast that the load is always busy. It does sleep where the server works with another one, as of
+ * Redis, which needs a core as well.
  */
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -81,6 +82,18 @@ function isWhole (data) {
   return data.length >= end + END_OF_HEAD.length + Number(length[1])
 }
 
+/** Counts the time in which the event loop has nothing to do, by having it sleep. */
+class Sleeper {
+  #before = performance.eventLoopUtilization()
+
+  /** Milliseconds. */
+  get idle () {
+    return performance.eventLoopUtilization(this.#before).idle
+  }
+
+  stop () {}
+}
+
 /** Keeps the event loop turning, and counts the time in which it has nothing to do. */
 class Spinner {
   /** Milliseconds. */
@@ -118,10 +131,11 @@ function requestOf (path, cookie) {
  * @param {string} work.path
  * @param {string[]} work.cookies dealt out to the connections, so that no two of them share a session; none are sent if empty
  * @param {number} work.connections
+ * @param {boolean} work.sleeps whether the load lets go of its core while it has nothing to do
  * @param {number} work.leadIn milliseconds that do not count
  * @param {number} work.duration milliseconds that count
  */
-async function run ({ port, path, cookies, connections, leadIn, duration }) {
+async function run ({ port, path, cookies, connections, sleeps, leadIn, duration }) {
   let answers = 0
   let latencies = []
   const count = milliseconds => {
@@ -133,7 +147,7 @@ async function run ({ port, path, cookies, connections, leadIn, duration }) {
     const own = cookies.length === 0 ? requests : requests.filter((_, index) => index % connections === number)
     return new Connection(port, own, count)
   })
-  const spinner = new Spinner(() => answers)
+  const spinner = sleeps ? new Sleeper() : new Spinner(() => answers)
   const allClosed = Promise.all(open.map(({ closed }) => closed))
   await Promise.race([delay(leadIn), allClosed])
 

@@ -83,7 +83,7 @@ async function measure ({ name, path, sendsCookie }) {
   for (const stack of stacks) {
     const server = await start(stack, name)
     const cookies = await prepare(stack, server)
-    running.set(stack, { server, work: { path, cookies: sendsCookie ? cookies : [], duration: seconds * 1000 } })
+    running.set(stack, { server, work: { path, cookies: sendsCookie ? cookies : [], sleeps: stack.needs !== undefined, duration: seconds * 1000 } })
   }
   const visit = async stack => {
     const { server, work } = running.get(stack)
