@@ -795,3 +795,26 @@ t.test('a put that is refused changes nothing', async t => {
   })
   t.same(await stored(visitor), { count: 5, other: 1 })
 })
+
+t.test('a session that is changed, and then ended, while it gets a new id stays ended', async t => {
+  const inner = new MemoryStore()
+  const store = watched(inner)
+  const visitor = (await application(t, { driver: store })).browser()
+  const key = await visitor.visit(session => {
+    session.put('a', 1)
+    return session.key
+  })
+  const end = (): void => {
+    store.before = () => {}
+    inner.destroy(key, new Date(Date.now() + 60_000))
+  }
+  store.before = method => {
+    if (method !== 'destroy') return
+    const record = inner.read(key) as StoredRecord
+    inner.compareAndSet(key, { ...record, payload: '{"data":{"a":2}}' }, record.version)
+    // When the session is read again.
+    store.before = end
+  }
+  await visitor.visit(session => { session.regenerate() })
+  t.same(inner.list({}, { limit: 9 }).records, [])
+})

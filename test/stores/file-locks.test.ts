@@ -238,20 +238,22 @@ t.test('the commit lock', async t => {
 
   await t.test('is let go by a busy process when another one has left a note, once some work has been done', async t => {
     const { store, directory } = await fileStore(t)
-    const clock = fastClock(t)
-    // Nothing finds the process idle.
+    // No time passes by itself, and nothing finds the process idle.
+    let now = performance.now()
+    const clock = t.intercept(performance, 'now', { value: () => now })
     const timers = t.intercept(globalThis, 'setTimeout', { value: () => {} })
     await create(store)
     writeFileSync(join(directory, '.commit.wanted'), '')
-    clock.jump(2)
+    now += 2
     await create(store)
     t.ok(existsSync(join(directory, '.commit.lock')))
-    clock.jump(11)
+    now += 9
     await create(store)
     // The commit is told of before the lock is let go.
     await nextTurn()
     t.notOk(existsSync(join(directory, '.commit.lock')))
     timers.restore()
+    clock.restore()
     await create(store)
   })
 

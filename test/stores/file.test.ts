@@ -422,12 +422,17 @@ t.test('commits of one turn of the event loop', async t => {
   await t.test('are not lost when the directory has been removed and somebody reads what they write', async t => {
     const { store, directory } = await fileStore(t)
     const clock = fastClock(t)
+    // Nothing finds the process idle, so it keeps the lock.
+    const timers = t.intercept(globalThis, 'setTimeout', { value: () => {} })
     const { key } = await create(store, '0')
+    // In a turn in which nobody has looked at the directory yet.
+    await nextTurn()
     const writing = store.compareAndSet(key, recordOf('new'), undefined)
     rmSync(directory, { recursive: true })
     // So that the lock is looked for before it is trusted.
     clock.jump(200)
     t.equal(store.read(key), undefined)
+    timers.restore()
     t.equal(await writing, 1)
     t.match(store.read(key), { payload: 'new' })
   })

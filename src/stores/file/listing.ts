@@ -74,8 +74,9 @@ function isOf ({ slot }: Inspected, user: UserName): boolean {
 }
 
 function listedIn (key: StoreKey, found: Inspected | undefined): ListedRecord | undefined {
-  const { entry } = found?.slot ?? {}
-  return entry?.payload === undefined || entry.expiresAt.getTime() <= Date.now() ? undefined : entry.listedAs(key)
+  const entry = found?.slot?.entry
+  if (entry?.payload === undefined || entry.expiresAt.getTime() <= Date.now()) return undefined
+  return entry.listedAs(key)
 }
 
 async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<ListedRecord | undefined>): Promise<RecordPage> {

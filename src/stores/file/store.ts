@@ -253,19 +253,16 @@ export class FileStore implements SessionStore {
 
   /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
   async #removeAll (keys: readonly StoreKey[], now: Date): Promise<number> {
+    const remove = (key: StoreKey, userId: string | undefined): void => {
+      rmSync(this.#pathOf(key), { force: true })
+      const known = this.#files.get(key)
+      if (known !== undefined) this.#files.close(known)
+      if (userId !== undefined) this.#users.remove(nameOf(userId), key)
+    }
     const job = (): number => {
-      let removed = 0
-      for (const key of keys) {
-        const found = inspectFileSync(this.#pathOf(key))
-        if (!isOver(found, now)) continue
-        const userId = found?.slot?.entry.userId
-        rmSync(this.#pathOf(key), { force: true })
-        const known = this.#files.get(key)
-        if (known !== undefined) this.#files.close(known)
-        if (userId !== undefined) this.#users.remove(nameOf(userId), key)
-        removed++
-      }
-      return removed
+      const dead = keys.map(key => ({ key, found: inspectFileSync(this.#pathOf(key)) })).filter(({ found }) => isOver(found, now))
+      for (const { key, found } of dead) remove(key, found?.slot?.entry.userId)
+      return dead.length
     }
     return await this.#inDirectory(() => this.#exclusively(job)).catch(asStoreError)
   }
