@@ -804,16 +804,17 @@ t.test('a session that is changed, and then ended, while it gets a new id stays 
     session.put('a', 1)
     return session.key
   })
-  const end = (): void => {
-    store.before = () => {}
-    inner.destroy(key, new Date(Date.now() + 60_000))
-  }
   store.before = method => {
     if (method !== 'destroy') return
     const record = inner.read(key) as StoredRecord
     inner.compareAndSet(key, { ...record, payload: '{"data":{"a":2}}' }, record.version)
-    // When the session is read again.
-    store.before = end
+    store.before = () => {}
+  }
+  // Before the session is read again.
+  store.after = method => {
+    if (method !== 'destroy') return
+    store.after = () => {}
+    inner.destroy(key, new Date(Date.now() + 60_000))
   }
   await visitor.visit(session => { session.regenerate() })
   t.same(inner.list({}, { limit: 9 }).records, [])
