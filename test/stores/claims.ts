@@ -1,13 +1,14 @@
 /** Locks as other processes leave them: files that say who holds them. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { FileStore } from '../../src/index.ts'
-import { newKey } from './conformance.ts'
+import { fastClock, until } from './clock.ts'
+import { create, newKey } from './conformance.ts'
 
 export interface Claim {
   readonly pid: number
@@ -22,6 +23,16 @@ export async function claimOf (store: FileStore, directory: string): Promise<Cla
   const claim = JSON.parse(readFileSync(join(directory, owner), 'utf8')) as Claim
   await unlock()
   return claim
+}
+
+/** A lock whose holder gives no sign of life is left alone for ten seconds, and not for longer. */
+export async function isTakenOverAfterSilence (t: Test, store: FileStore, lock: string): Promise<void> {
+  const clock = fastClock(t)
+  const waiting = create(store)
+  await until(() => clock.looks > 10)
+  t.ok(existsSync(lock))
+  clock.jump(10_001)
+  await waiting
 }
 
 /** @returns the number of a process that has ended */

@@ -8,7 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { FileStore, StoreKey } from '../../src/index.ts'
 import type { Claim } from './claims.ts'
-import { claimOf, endedProcess, zombie } from './claims.ts'
+import { claimOf, endedProcess, isTakenOverAfterSilence, zombie } from './claims.ts'
 import { fastClock, until } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { fault, replaceInFs } from './faults.ts'
@@ -115,12 +115,7 @@ t.test('the lock of a process that', { skip: hasProc ? false : 'there is no /pro
       const { store, directory } = await fileStore(t)
       const lock = join(directory, '.commit.lock')
       writeFileSync(lock, content)
-      const clock = fastClock(t)
-      const waiting = create(store)
-      await until(() => clock.looks > 10)
-      t.ok(existsSync(lock))
-      clock.jump(10_001)
-      await waiting
+      await isTakenOverAfterSilence(t, store, lock)
     })
   }
 })

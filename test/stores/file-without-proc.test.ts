@@ -2,8 +2,8 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { claimOf } from './claims.ts'
-import { fastClock, until } from './clock.ts'
+import { claimOf, isTakenOverAfterSilence } from './claims.ts'
+import { until } from './clock.ts'
 import { create, increment, readLiving } from './conformance.ts'
 import { fault, replaceInFs } from './faults.ts'
 
@@ -33,10 +33,5 @@ t.test('a lock counts as that of a dead process after ten seconds without a sign
   const claim = await claimOf(store, directory)
   t.notOk('startedAt' in claim)
   writeFileSync(lock, JSON.stringify(claim))
-  const clock = fastClock(t)
-  const waiting = create(store)
-  await until(() => clock.looks > 10)
-  t.ok(existsSync(lock))
-  clock.jump(10_001)
-  await waiting
+  await isTakenOverAfterSilence(t, store, lock)
 })
