@@ -1,15 +1,17 @@
 /** The Fastify plugin: the way of a request, from top to bottom. */
-import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/schema.ts'
 import type { SessionHelper } from './context.ts'
-import { isInScope, runInScope, useSession } from './context.ts'
+import { runInScope, useSession } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
+import { EndOfTurn } from './http/end-of-turn.ts'
 import type { Host } from './http/host.ts'
 import { createHost, hostPerRequest } from './http/host.ts'
 import { RequestSession } from './http/request-session.ts'
+import type { Done } from './http/response.ts'
+import { answerAfter, Commitment, keepInScope, proceed } from './http/response.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
@@ -49,6 +51,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const { keeper: { store, report }, config } = host
   const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
+  const endOfTurn = store.writesInGroups === true ? new EndOfTurn() : undefined
   await store.open?.()
 
   app.decorate(HOST, host)
@@ -68,58 +71,22 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     preparation.then(() => { proceed(current, reply, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
   })
 
-  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: (error?: Error) => void) => {
+  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
-    const commitment = current.finish()
-    if (commitment === undefined) return keepInScope(current, reply, done)
-    const answer = (error?: Error): void => {
-      if (error === undefined) current.tellBrowser()
-      done(error)
-    }
-    commitment.then(() => { proceed(current, reply, answer) }, (error: Error) => {
-      current.noteFailure()
-      done(error)
-    })
+    if (!current.finish()) return keepInScope(current, reply, done)
+    if (endOfTurn !== undefined) return endOfTurn.add(new Commitment(current, reply, done))
+    const committed = current.commit()
+    if (committed === undefined) return keepInScope(current, reply, done)
+    answerAfter(committed, current, reply, done)
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
   app.addHook('onClose', async () => {
     await stopSweeping?.()
+    endOfTurn?.finish()
     await store.close?.()
   })
-}
-
-/**
- * Goes on with a request after something asynchronous. What goes on may throw: a response that cannot be sent, for example.
- * That is for Fastify to answer, which cannot see it from within a promise of ours.
- */
-function proceed (scope: RequestSession, reply: FastifyReply, done: (error?: Error) => void): void {
-  keepInScope(scope, reply, () => {
-    try {
-      done()
-    } catch (error) {
-      done(error as Error)
-    }
-  })
-}
-
-/**
- * Goes on in the request's flow, in which the hooks that follow find its session. Usually this is that flow. A reply that
- * was sent from a callback of another flow comes back to its own here; and a response that is held back behind another one
- * of its connection would end in the flow of that other request, so its events are brought back, too.
- */
-function keepInScope (scope: RequestSession, { raw }: FastifyReply, next: () => void): void {
-  const isHere = isInScope(scope)
-  if (!isHere || raw.socket === null) emitInScope(scope, raw)
-  if (isHere) next()
-  else runInScope(scope, next)
-}
-
-function emitInScope (scope: RequestSession, response: ServerResponse): void {
-  const emit = response.emit.bind(response) as (...args: unknown[]) => boolean
-  const emitHere = (...args: unknown[]): boolean => runInScope(scope, () => emit(...args))
-  response.emit = emitHere
 }
 
 function isSwept (store: SessionStore): store is SweptStore {

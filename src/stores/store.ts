@@ -112,6 +112,12 @@ export interface SessionStore {
   readonly readsSynchronously?: boolean
 
   /**
+   * True when many writes in a row cost clearly less than as many between other things. Then the requests of one turn of the
+   * event loop are committed one after the other at its end, before any of them is answered.
+   */
+  readonly writesInGroups?: boolean
+
+  /**
    * The record under a key; `undefined` when there is none, it has expired or cannot be read any more;
    * `'gone'` when the session was ended and its tombstone still stands.
    */

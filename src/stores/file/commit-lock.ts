@@ -91,6 +91,7 @@ export class CommitLock {
 
   /** To be called after some work: gives way if another process waits, once enough has been done to be worth the change. */
   giveWay (): void {
+    if (!this.#isHeld) return
     const now = performance.now()
     if (now - this.#heldSince < TURN || now - this.#lookedAt < LOOK) return
     this.#lookedAt = now

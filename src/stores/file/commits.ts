@@ -1,9 +1,8 @@
 /**
- * The commits of one process: all that come up in one turn of the event loop are done together at its end, under one hold of
- * the commit lock. To write many files and then answer many requests costs a good deal less than to do both by turns, in
- * which neither finds anything of its own in the processor's caches.
+ * The commits of one process: at once while it has the commit lock or can have it, and otherwise together as soon as it
+ * has; together as well where all of them wait for the disk.
  */
-import type { StoreKey } from '../store.ts'
+import type { MaybePromise, StoreKey } from '../store.ts'
 import type { CommitLock } from './commit-lock.ts'
 
 /** The event loop is let go after this many milliseconds of uninterrupted work. */
@@ -49,8 +48,6 @@ export class Commits {
   readonly #lock: CommitLock
   readonly #flush: (() => Promise<void>) | undefined
   #jobs: Job[] = []
-  /** The sessions that the jobs write to, where it does any good to know. */
-  readonly #keys = new Set<StoreKey>()
   #working: Promise<void> | undefined
 
   /** @param flush makes what a group has written last; a commit counts when that is done */
@@ -65,29 +62,12 @@ export class Commits {
    * @param key the session that it writes to, if it is one; in a group that waits for the disk each has one job at most
    * @param recover is given what was thrown, or why the lock was not to be had, and gives or throws what comes of it
    */
-  run<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): Promise<T> {
+  run<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): MaybePromise<T> {
+    if (this.#flush === undefined && this.#working === undefined && this.#canBegin()) return this.#runNow(work, recover)
     return new Promise<T>(resolve => {
-      this.#add(new Job(key, work, recover, resolve) as Job)
+      this.#jobs.push(new Job(key, work, recover, resolve) as Job)
       this.#working ??= this.#workOff()
     })
-  }
-
-  /**
-   * Does what is waiting to be written to a session, if this process has the lock: for somebody who is about to read it, and
-   * would otherwise be told in the end that others were first.
-   */
-  hurry (key: StoreKey): void {
-    // Where it has not, somebody waits for it here already, and is not to find it taken.
-    if (!this.#keys.has(key) || this.#lock.turn === undefined || !this.#canGoOn()) return
-    for (const job of this.#takeAll()) {
-      if (job.key !== key) {
-        this.#add(job)
-      } else {
-        job.run()
-        job.settle()
-      }
-    }
-    this.#lock.giveWay()
   }
 
   /** Resolves when nothing is left to do and the lock is let go. */
@@ -96,24 +76,28 @@ export class Commits {
     this.#lock.release()
   }
 
-  #add (job: Job): void {
-    this.#jobs.push(job)
-    if (job.key !== undefined && this.#flush === undefined) this.#keys.add(job.key)
-  }
-
-  #canGoOn (): boolean {
+  #canBegin (): boolean {
     try {
       return this.#lock.tryHold()
     } catch {
-      // Whoever waits to write is going to be told.
+      // Whoever waits for it is told why.
       return false
+    }
+  }
+
+  #runNow<T> (work: () => T, recover: (error: unknown) => Promise<T>): MaybePromise<T> {
+    try {
+      return work()
+    } catch (error) {
+      return recover(error)
+    } finally {
+      this.#lock.giveWay()
     }
   }
 
   #takeAll (): Job[] {
     const jobs = this.#jobs
     this.#jobs = []
-    this.#keys.clear()
     return jobs
   }
 
@@ -138,7 +122,7 @@ export class Commits {
     for (const job of this.#takeAll()) {
       const isInTime = done.length === 0 || performance.now() - begin < SLICE
       if (!isInTime || this.#mustWait(job, seen)) {
-        this.#add(job)
+        this.#jobs.push(job)
       } else {
         job.run()
         done.push(job)

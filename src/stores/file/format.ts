@@ -40,11 +40,14 @@ export class Slot {
   readonly entry: Entry
   readonly generation: number
   readonly index: 0 | 1
+  /** What its heading says of times, if this process has written it: it is mostly what the next one says as well. */
+  readonly times: string | undefined
 
-  constructor (entry: Entry, generation: number, index: 0 | 1) {
+  constructor (entry: Entry, generation: number, index: 0 | 1, times?: string) {
     this.entry = entry
     this.generation = generation
     this.index = index
+    this.times = times
   }
 }
 
@@ -59,45 +62,85 @@ interface Heading extends Facts<number> {
 }
 
 const LINE_FEED = 10
+const SPACE = 32
+const DIGIT_ZERO = 48
+const HEX_DIGITS = Buffer.from('0123456789abcdef')
 const CHECKSUM_LENGTH = 8
 /** The slot's content from here on is covered by the checksum. */
 const CHECKED_FROM = CHECKSUM_LENGTH + 1
 const GENERATION_LENGTH = 12
 const FACTS_FROM = CHECKED_FROM + GENERATION_LENGTH + 1
-/** As long as these first bytes of a slot are the same, so is its content: checksum and generation. */
-export const STAMP_LENGTH = 20
+/** As long as these first bytes of a slot are the same, so is its content: checksum and generation, and what makes whole words of them. */
+export const STAMP_LENGTH = 24
 const MIN_CAPACITY = 512
 /** A slot is made this much larger than its first content, so that most sessions never have to move. */
 const HEADROOM = 1.25
 
-/** The content of a slot, of which only the size is known so far to whoever has to find room for it. */
-export class Content {
-  /** In bytes. */
-  readonly length: number
-  readonly #text: string
-
-  constructor (entry: Entry, generation: number) {
-    const { version, createdAt, expiresAt, payload } = entry
-    const bytes = payload === undefined ? null : Buffer.byteLength(payload)
-    const number = String(generation).padStart(GENERATION_LENGTH, '0')
-    const times = `"createdAt":${createdAt.getTime()},"expiresAt":${expiresAt.getTime()}`
-    const heading = `${number} {"format":1,"version":${version},${times},"bytes":${bytes}${factsIn(entry)}}\n`
-    this.#text = payload === undefined ? heading : heading + payload
-    this.length = CHECKED_FROM + heading.length + (bytes ?? 0)
-  }
-
-  /** Fills a slot: what is behind the content is filled with line feeds. */
-  fill (slot: Buffer): void {
-    const checksum = crc32(this.#text).toString(16).padStart(CHECKSUM_LENGTH, '0')
-    const text = `${checksum} ${this.#text}`
-    // Where all characters are ASCII, which takes one look at the lengths, nothing has to be encoded.
-    slot.write(text, text.length === this.length ? 'latin1' : 'utf8')
-    slot.fill(LINE_FEED, this.length)
-  }
+/**
+ * Fills a slot.
+ *
+ * @param times what {@link timesOf} says of the entry
+ * @returns whether it has room for the entry; if not, what is in it does not count
+ */
+export function fillSlot (slot: Buffer, entry: Entry, generation: number, times: string): boolean {
+  const { payload } = entry
+  if (payload === undefined) return fill(slot, headingOf(entry, times, null), '', 0, generation)
+  // Where all characters are ASCII there are as many bytes, which need not be counted beforehand.
+  return fillWith(slot, entry, generation, times, payload, payload.length) ||
+    fillWith(slot, entry, generation, times, payload, Buffer.byteLength(payload))
 }
 
-/** @returns the size of slot to give to content that needs a file of its own */
-export function capacityFor ({ length }: Content): number {
+function fillWith (slot: Buffer, entry: Entry, generation: number, times: string, payload: string, bytes: number): boolean {
+  return fill(slot, headingOf(entry, times, bytes), payload, bytes, generation)
+}
+
+function fill (slot: Buffer, heading: string, payload: string, bytes: number, generation: number): boolean {
+  const end = FACTS_FROM + heading.length + bytes
+  if (end > slot.length || slot.write(heading + payload, FACTS_FROM) !== heading.length + bytes) return false
+  slot.fill(LINE_FEED, end)
+  writeGeneration(slot, generation)
+  writeChecksum(slot, crc32(slot.subarray(CHECKED_FROM, end)))
+  return true
+}
+
+function headingOf (entry: Entry, times: string, bytes: number | null): string {
+  return `{"format":1,"version":${entry.version},${times},"bytes":${bytes}${factsIn(entry)}}\n`
+}
+
+/**
+ * What the heading of an entry says of times.
+ *
+ * @param before what was in the file before
+ */
+export function timesOf ({ createdAt, expiresAt }: Entry, before: Slot | undefined): string {
+  const isSame = before !== undefined && before.entry.createdAt === createdAt && before.entry.expiresAt === expiresAt
+  return (isSame ? before.times : undefined) ?? `"createdAt":${createdAt.getTime()},"expiresAt":${expiresAt.getTime()}`
+}
+
+// By hand, because V8 makes texts of other numbers than small decimal ones slowly, and pads them slowly.
+
+function writeGeneration (slot: Buffer, generation: number): void {
+  let rest = generation
+  for (let at = CHECKED_FROM + GENERATION_LENGTH - 1; at >= CHECKED_FROM; at--) {
+    slot[at] = DIGIT_ZERO + rest % 10
+    rest = Math.floor(rest / 10)
+  }
+  slot[CHECKED_FROM + GENERATION_LENGTH] = SPACE
+}
+
+function writeChecksum (slot: Buffer, checksum: number): void {
+  let rest = checksum
+  for (let at = CHECKSUM_LENGTH - 1; at >= 0; at--) {
+    slot[at] = HEX_DIGITS[rest & 15] as number
+    rest >>>= 4
+  }
+  slot[CHECKSUM_LENGTH] = SPACE
+}
+
+/** @returns the size of slot to give to an entry that needs a file of its own */
+export function capacityFor (entry: Entry, times: string): number {
+  const bytes = entry.payload === undefined ? 0 : Buffer.byteLength(entry.payload)
+  const length = FACTS_FROM + headingOf(entry, times, bytes).length + bytes
   return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(length * HEADROOM)))
 }
 

@@ -7,13 +7,13 @@ import { closeSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, re
 import { dirname } from 'node:path'
 import type { StoreKey } from '../store.ts'
 import type { Entry } from './format.ts'
-import { capacityFor, Content, decodeFile, Slot, STAMP_LENGTH } from './format.ts'
+import { capacityFor, decodeFile, fillSlot, Slot, STAMP_LENGTH, timesOf } from './format.ts'
 import { SessionFile } from './session-file.ts'
 
 const FILE_MODE = 0o600
-/** Files up to this size are read whole, which costs no more than reading two pieces of them. */
-const SMALL = 4096
 const WORD = 4
+/** What a file is overwritten with that is to be removed: not the line feeds that a slot has in which nothing was written yet. */
+const WIPED = ' '
 /** Descriptors kept open: a part of those that the process may have, and no more than are worth it. */
 const MOST_OPEN = 1024
 const SHARE = 1 / 4
@@ -72,11 +72,8 @@ export class OpenFiles {
   refresh (file: SessionFile): boolean {
     if (file.slot === undefined || file.descriptor === undefined) return false
     file.isUsed = true
-    const second = file.size <= SMALL ? file.capacity / WORD : STAMP_LENGTH / WORD
-    const isThere = file.size <= SMALL
-      ? readSync(file.descriptor, scratch, 0, file.size, 0) === file.size
-      : readSync(file.descriptor, scratch, 0, STAMP_LENGTH, 0) + readSync(file.descriptor, scratch, STAMP_LENGTH, STAMP_LENGTH, file.capacity) === 2 * STAMP_LENGTH
-    if (isThere && file.hasStampsOf(scratchWords, second)) return true
+    const isThere = readSync(file.descriptor, scratch, 0, STAMP_LENGTH, file.nextAt) === STAMP_LENGTH
+    if (isThere && file.isStillNext(scratchWords)) return true
     this.#readAll(file)
     return file.slot !== undefined
   }
@@ -88,22 +85,22 @@ export class OpenFiles {
    * @param file what is at the path now, or `undefined` to make it
    */
   write (key: StoreKey, path: string, entry: Entry, file: SessionFile | undefined): SessionFile {
-    const generation = (file?.slot?.generation ?? 0) + 1
-    const content = new Content(entry, generation)
-    if (file?.slot === undefined || content.length > file.capacity) return this.#make(key, path, entry, content, generation, file)
-    const index = file.slot.index === 0 ? 1 : 0
+    const slot = file?.slot
+    const generation = (slot?.generation ?? 0) + 1
+    const times = timesOf(entry, slot)
+    const buffer = bufferFor(file?.capacity ?? 0)
+    if (file === undefined || slot === undefined || !fillSlot(buffer, entry, generation, times)) return this.#make(key, path, entry, generation, times, file)
+    const index = slot.index === 0 ? 1 : 0
     const descriptor = this.#descriptorOf(file)
-    if (this.#isDurable && file.flushed !== file.slot.generation) fdatasyncSync(descriptor)
-    const buffer = bufferFor(file.capacity)
-    content.fill(buffer)
+    if (this.#isDurable && file.flushed !== slot.generation) fdatasyncSync(descriptor)
     writeAll(descriptor, buffer, index * file.capacity)
     file.noteStamp(index, wordsOf(buffer))
     // What an ended session held is not to be found on the disk any more. That needs no room, so it works on a full one.
     if (entry.payload === undefined) {
-      writeAll(descriptor, buffer.fill('\n'), file.slot.index * file.capacity)
-      file.noteStamp(file.slot.index, wordsOf(buffer))
+      writeAll(descriptor, buffer.fill(WIPED), slot.index * file.capacity)
+      file.noteStamp(slot.index, wordsOf(buffer))
     }
-    file.slot = new Slot(entry, generation, index)
+    file.slot = new Slot(entry, generation, index, times)
     this.#noteUnflushed(file, generation)
     return file
   }
@@ -155,17 +152,17 @@ export class OpenFiles {
   }
 
   /** Makes a file, or puts a new one in the place of an old one that is too small or damaged. */
-  #make (key: StoreKey, path: string, entry: Entry, content: Content, generation: number, old: SessionFile | undefined): SessionFile {
-    const capacity = capacityFor(content)
+  #make (key: StoreKey, path: string, entry: Entry, generation: number, times: string, old: SessionFile | undefined): SessionFile {
+    const capacity = capacityFor(entry, times)
     const target = old === undefined ? path : `${path}.tmp`
     const descriptor = this.#openFile(target, old === undefined ? 'wx+' : 'w+')
     try {
       const buffer = bufferFor(2 * capacity)
-      content.fill(buffer)
+      fillSlot(buffer, entry, generation, times)
       writeAll(descriptor, buffer, 0)
       const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
       file.noteStamps(wordsOf(buffer), capacity / WORD)
-      file.slot = new Slot(entry, generation, 0)
+      file.slot = new Slot(entry, generation, 0, times)
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
       this.#noteUnflushed(file, generation, dirname(path))
@@ -260,7 +257,7 @@ export function flushDirectory (directory: string): void {
 }
 
 function wipe (descriptor: number, size: number): void {
-  writeAll(descriptor, bufferFor(size).fill('\n'), 0)
+  writeAll(descriptor, bufferFor(size).fill(WIPED), 0)
 }
 
 function writeAll (descriptor: number, content: Buffer, position: number): void {

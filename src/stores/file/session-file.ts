@@ -3,13 +3,12 @@ import type { Slot } from './format.ts'
 import { STAMP_LENGTH } from './format.ts'
 
 const WORD = 4
-const STAMP_WORDS = STAMP_LENGTH / WORD
 const SESSION_NAME = /^[0-9a-f]{64}$/
 
 /**
- * One session's file as this process knows it. What is known of the content is true as long as the stamps at the head of
- * both slots are the same: whoever writes changes one of them, and whoever removes the file or puts another one in its place
- * makes both of them unreadable first.
+ * One session's file as this process knows it. What is known of the content is true as long as the head of the slot that is
+ * not current is the same: whoever writes next writes there, and whoever removes the file or puts another one in its place
+ * overwrites both slots with what is in neither of them otherwise.
  */
 export class SessionFile {
   readonly key: StoreKey
@@ -30,7 +29,7 @@ export class SessionFile {
   turn: number | undefined
   /** The generation of which it is known that it has reached the disk. */
   flushed = 0
-  readonly #stamps = new Int32Array(2 * STAMP_WORDS)
+  readonly #stamps: readonly [Stamp, Stamp] = [new Stamp(), new Stamp()]
 
   constructor (key: StoreKey, path: string, ino: number, size: number) {
     this.key = key
@@ -49,31 +48,52 @@ export class SessionFile {
     return this.capacity % WORD === 0 && this.capacity >= STAMP_LENGTH
   }
 
-  /**
-   * @param words what is read of the file
-   * @param second where among the words the second slot begins
-   * @returns whether the stamps are those that are known
-   */
-  hasStampsOf (words: Int32Array, second: number): boolean {
-    const stamps = this.#stamps
-    for (let word = 0; word < STAMP_WORDS; word++) {
-      if (words[word] !== stamps[word] || words[second + word] !== stamps[STAMP_WORDS + word]) return false
-    }
-    return true
+  /** Where the slot is that is written next. */
+  get nextAt (): number {
+    return this.slot?.index === 0 ? this.capacity : 0
   }
 
+  /**
+   * @param words what is read from {@link nextAt} on
+   * @returns whether nothing has been written since what is known of the file
+   */
+  isStillNext (words: Int32Array): boolean {
+    return this.#stamps[this.slot?.index === 0 ? 1 : 0].is(words)
+  }
+
+  /** Notes what both slots begin with, of which the second begins at a word of what is read of the file. */
   noteStamps (words: Int32Array, second: number): void {
-    this.noteStamp(0, words)
-    this.noteStamp(1, words, second)
+    this.#stamps[0].note(words, 0)
+    this.#stamps[1].note(words, second)
   }
 
-  /**
-   * Notes what was written into one slot.
-   *
-   * @param from where among the words the slot begins
-   */
-  noteStamp (index: 0 | 1, words: Int32Array, from = 0): void {
-    for (let word = 0; word < STAMP_WORDS; word++) this.#stamps[index * STAMP_WORDS + word] = words[from + word] as number
+  /** Notes what was written into one slot. */
+  noteStamp (index: 0 | 1, words: Int32Array): void {
+    this.#stamps[index].note(words, 0)
+  }
+}
+
+/** The first bytes of a slot, as numbers of four bytes each, in members: an array would be one more place to look at. */
+class Stamp {
+  #a = 0
+  #b = 0
+  #c = 0
+  #d = 0
+  #e = 0
+  #f = 0
+
+  is (words: Int32Array): boolean {
+    return words[0] === this.#a && words[1] === this.#b && words[2] === this.#c &&
+      words[3] === this.#d && words[4] === this.#e && words[5] === this.#f
+  }
+
+  note (words: Int32Array, from: number): void {
+    this.#a = words[from] as number
+    this.#b = words[from + 1] as number
+    this.#c = words[from + 2] as number
+    this.#d = words[from + 3] as number
+    this.#e = words[from + 4] as number
+    this.#f = words[from + 5] as number
   }
 }
 

@@ -52,6 +52,7 @@ const USERS_SWEPT_EVERY = 60 * 60 * 1000
 
 export class FileStore implements SessionStore {
   readonly readsSynchronously: boolean
+  readonly writesInGroups: boolean
   readonly #directory: string
   readonly #report: Report
   readonly #place: Place
@@ -66,6 +67,8 @@ export class FileStore implements SessionStore {
 
   constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
     this.readsSynchronously = !asyncReads
+    // Commits that wait for the disk do so together in any case.
+    this.writesInGroups = !durable
     this.#directory = directory
     this.#report = report
     this.#place = new Place(directory)
@@ -194,7 +197,6 @@ export class FileStore implements SessionStore {
    * @param isDecisive whether something is written next that depends on it
    */
   #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
-    if (!isDecisive) this.#commits.hurry(key)
     if (!this.#place.isSame()) this.#forgetAll()
     const known = this.#files.get(key)
     const { turn } = this.#lock
@@ -268,7 +270,7 @@ export class FileStore implements SessionStore {
   }
 
   /** Runs a job on a key's file while nobody else can write. */
-  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): Promise<T> {
+  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
     const run = (): T => {
       const file = this.#load(key, true)
       // The directory is another one by now, in which nobody holds the lock yet.
