@@ -56,7 +56,6 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
 
   app.decorate(HOST, host)
   app.decorate('sessions', new SessionsInStore(store, host.keeper.grace))
-  app.decorateRequest(REQUEST_SESSION, null)
   app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
     return useSession(requestSessionOf(this).session, args)
   } as SessionHelper)

@@ -164,7 +164,7 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
     try {
       await this.#takeLock(key)
       if (isLazy) return
-      this.#answer = { found: await store.read(key) }
+      this.#answer = { found: await store.read(key, presented.known?.place) }
     } catch (error) {
       this.#answer = { error }
       throw error
@@ -203,7 +203,7 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
     const { id, known } = presented
     const key = known?.key ?? keyOf(id)
     // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
-    const found = this.#answer === undefined ? keeper.store.read(key) as Found : foundIn(this.#answer)
+    const found = this.#answer === undefined ? keeper.store.read(key, known?.place) as Found : foundIn(this.#answer)
     return startFrom(keeper, id, key, found, known)
   }
 

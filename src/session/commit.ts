@@ -4,11 +4,13 @@
  */
 import { SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import type { MaybePromise, NewRecord, StoredRecord, Version } from '../stores/store.ts'
+import type { Lifetime } from './expiry.ts'
 import { expiryFrom, isRenewalDue } from './expiry.ts'
 import type { StoreKey } from './id.ts'
 import { keyOf } from './id.ts'
 import type { Keeper } from './keeper.ts'
 import { openRecord } from './keeper.ts'
+import type { Known } from './known.ts'
 import { andThen } from './maybe-promise.ts'
 import { replay, subjectOf } from './mutations.ts'
 import { Opened, StoredOrigin } from './start.ts'
@@ -84,24 +86,25 @@ function begin (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Ou
   const key = keyOf(batch.id)
   const record = sealed(work, keeper, key, change, new Date(now), new Date(expiryFrom(now, now, keeper.lifetime)))
   return andThen(writeNew(keeper, key, record, undefined), version => {
-    settleStored(work, batch, keeper, change, key, record, version)
+    settleStored(work, batch, keeper.known.meet(batch.id, key), change, record, version)
     return 'renewed'
   })
 }
 
-/** Whether it is time to move a record's expiry. */
-export function isRenewable ({ createdAt, expiresAt }: StoredRecord, { lifetime }: Keeper): boolean {
-  return isRenewalDue(Date.now(), createdAt.getTime(), expiresAt.getTime(), lifetime)
+/** Whether it is time to move a session's expiry. */
+export function isRenewable ({ known, record }: StoredOrigin, { lifetime }: Keeper): boolean {
+  const now = Date.now()
+  return !known.isQuiet(record, lifetime, now) && isRenewalDue(now, record.createdAt.getTime(), record.expiresAt.getTime(), lifetime)
 }
 
 /** Moves the expiry of a session that was only read, when it is time to. */
 async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): Promise<Outcome> {
-  const { record, key } = origin
-  if (work.readonly || !isRenewable(record, keeper)) return 'same'
+  const { record, known, key } = origin
+  if (work.readonly || !isRenewable(origin, keeper)) return 'same'
   const expiresAt = new Date(expiryFrom(Date.now(), record.createdAt.getTime(), keeper.lifetime))
   const lastActivity = work.state.userId === undefined ? undefined : new Date(Date.now())
   if (!await keeper.store.touch(key, expiresAt, lastActivity)) return drop(work, batch, keeper)
-  work.settle(new StoredOrigin(origin.id, key, { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } }), batch)
+  work.settle(new StoredOrigin(known, { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } }), batch)
   return 'renewed'
 }
 
@@ -111,21 +114,29 @@ async function renew (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keep
  * @param current what is stored now, as far as is known
  */
 function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper, current = origin.record): MaybePromise<Outcome> {
-  const { key } = origin
+  const { key, known } = origin
   const change = changeOf(keeper, key, current, current === origin.record, batch)
   if (change === undefined) return drop(work, batch, keeper)
-  const now = Date.now()
-  const { createdAt, expiresAt } = current
-  const latest = expiryFrom(now, createdAt.getTime(), keeper.lifetime)
-  const isDue = isRenewalDue(now, createdAt.getTime(), expiresAt.getTime(), keeper.lifetime)
-  if (change.isSame && !isDue) return 'same'
-  const next = sealed(work, keeper, key, change, createdAt, isDue || latest < expiresAt.getTime() ? new Date(latest) : expiresAt, current)
-  return andThen(keeper.store.compareAndSet(key, next, current.version), answer => {
+  const expiresAt = expiryAfter(known, current, keeper.lifetime)
+  const isRenewed = expiresAt !== current.expiresAt && expiresAt > current.expiresAt
+  if (change.isSame && !isRenewed) return 'same'
+  const next = sealed(work, keeper, key, change, current.createdAt, expiresAt, current)
+  return andThen(keeper.store.compareAndSet(key, next, current.version, known.place), answer => {
     if (answer === 'gone') return drop(work, batch, keeper)
     if (answer === 'conflict') return updateAgain(work, origin, batch, keeper)
-    settleStored(work, batch, keeper, change, key, next, answer)
-    return isDue ? 'renewed' : 'same'
+    settleStored(work, batch, known, change, next, answer)
+    return isRenewed ? 'renewed' : 'same'
   })
+}
+
+/** @returns the expiry of a session that is written: the one it has, unless it is time to move it or it has become too late */
+function expiryAfter (known: Known, record: StoredRecord, lifetime: Lifetime): Date {
+  const now = Date.now()
+  if (known.isQuiet(record, lifetime, now)) return record.expiresAt
+  const createdAt = record.createdAt.getTime()
+  const expiresAt = record.expiresAt.getTime()
+  const latest = expiryFrom(now, createdAt, lifetime)
+  return latest < expiresAt || isRenewalDue(now, createdAt, expiresAt, lifetime) ? new Date(latest) : record.expiresAt
 }
 
 /**
@@ -133,7 +144,7 @@ function update (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: K
  * of many that meet each has to replay once and not as often as there are others.
  */
 function updateAgain (work: UnitOfWork, origin: StoredOrigin, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {
-  return andThen(keeper.store.read(origin.key), current => {
+  return andThen(keeper.store.read(origin.key, origin.known.place), current => {
     return current === undefined || current === 'gone' ? drop(work, batch, keeper) : update(work, origin, batch, keeper, current)
   })
 }
@@ -154,7 +165,7 @@ async function move (work: UnitOfWork, { key: oldKey, record }: StoredOrigin, ba
     version = await writeNew(keeper, key, next, version)
     const destroyed = await keeper.store.destroy(oldKey, tombstone(keeper), current.version)
     if (destroyed === 'destroyed') {
-      settleStored(work, batch, keeper, change, key, next, version)
+      settleStored(work, batch, keeper.known.meet(batch.id, key), change, next, version)
       return 'renewed'
     }
     current = destroyed === 'conflict' ? await living(keeper, oldKey) : undefined
@@ -191,12 +202,11 @@ function replayOn (before: string | undefined, state: SessionState, { mutations 
 }
 
 /** Notes what has been stored, and what it says, so that the next request need not decode it. */
-function settleStored (work: UnitOfWork, batch: Batch, { known }: Keeper, { opened }: Change, key: StoreKey, record: NewRecord, version: Version): void {
+function settleStored (work: UnitOfWork, batch: Batch, known: Known, { opened }: Change, record: NewRecord, version: Version): void {
   const { payload, createdAt, expiresAt } = record
-  const { id } = batch
   const stored = record.userId === undefined ? { payload, createdAt, expiresAt, version } : { ...record, version }
-  work.settle(new StoredOrigin(id, key, stored), batch)
-  if (opened !== undefined) known.remember(id, key, payload, opened)
+  work.settle(new StoredOrigin(known, stored), batch)
+  if (opened !== undefined) known.remember(payload, opened)
 }
 
 /** A late request: its session was ended while it was under way, or just before. */

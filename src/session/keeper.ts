@@ -31,8 +31,8 @@ export type Found = StoredRecord | 'gone' | undefined
  */
 export function startFrom (keeper: Keeper, id: SessionId, key: StoreKey, found: Found, known?: Known): Start {
   if (found === 'gone') return GONE
-  const { absolute = Infinity } = keeper.lifetime
-  if (found === undefined || found.createdAt.getTime() + absolute <= Date.now()) return NOTHING
+  const { absolute } = keeper.lifetime
+  if (found === undefined || (absolute !== undefined && found.createdAt.getTime() + absolute <= Date.now())) return NOTHING
   return known?.startFrom(found) ?? openAnew(keeper, id, key, found)
 }
 
@@ -40,8 +40,9 @@ function openAnew (keeper: Keeper, id: SessionId, key: StoreKey, found: StoredRe
   const read = openRecord(keeper, key, found)
   if (read === undefined) return NOTHING
   const opened = new Opened(read.text, read.state, isPlainText(read.text))
-  keeper.known.remember(id, key, found.payload, opened)
-  return new Start(new StoredOrigin(id, key, found), opened)
+  const known = keeper.known.meet(id, key)
+  known.remember(found.payload, opened)
+  return known.startFrom(found) ?? new Start(new StoredOrigin(known, found), opened)
 }
 
 /** @returns what is in a record, of nobody else yet; or `undefined`, after a warning, when it cannot be read any more */

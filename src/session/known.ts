@@ -1,16 +1,29 @@
+import { secondOf } from '../seconds.ts'
 import type { StoredRecord } from '../stores/store.ts'
+import type { Lifetime } from './expiry.ts'
+import { quietTimes } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import type { Opened } from './start.ts'
 import { Start, StoredOrigin } from './start.ts'
+
+const SESSIONS = 4096
+/** Sessions with longer texts are opened anew each time, so that what is kept stays within some 64 MiB of text. */
+const LONGEST = 16 * 1024
 
 /** What is remembered of a session: its key, which takes a hash to find, and what is in its payload, which takes decoding. */
 export class Known {
   readonly id: SessionId
   readonly key: StoreKey
+  /** Where the store has the session, as far as it has said so. */
+  place: object | undefined
   #payload: string | undefined
   #opened: Opened | undefined
   #record: StoredRecord | undefined
   #start: Start | undefined
+  #createdAt: Date | undefined
+  #expiresAt: Date | undefined
+  #quietFrom = 0
+  #quietUntil = 0
 
   constructor (id: SessionId, key: StoreKey) {
     this.id = id
@@ -21,22 +34,36 @@ export class Known {
   startFrom (record: StoredRecord): Start | undefined {
     if (this.#opened === undefined || record.payload !== this.#payload) return undefined
     if (this.#start !== undefined && record === this.#record) return this.#start
+    this.place = record.place
     this.#record = record
-    this.#start = new Start(new StoredOrigin(this.id, this.key, record), this.#opened)
+    this.#start = new Start(new StoredOrigin(this, record), this.#opened)
     return this.#start
   }
 
-  remember (payload: string | undefined, opened: Opened | undefined): void {
-    this.#payload = payload
-    this.#opened = opened
+  /** @param opened what is in the payload */
+  remember (payload: string, opened: Opened): void {
+    const isKept = opened.text !== undefined && opened.text.length <= LONGEST
+    this.#payload = isKept ? payload : undefined
+    this.#opened = isKept ? opened : undefined
     this.#record = undefined
     this.#start = undefined
+    // There the store may have the text as well.
+    if (!isKept) this.place = undefined
+  }
+
+  /** Whether it is certain, without looking closely, that a record's expiry need not be changed. */
+  isQuiet ({ createdAt, expiresAt }: StoredRecord, lifetime: Lifetime, now: number): boolean {
+    if (createdAt !== this.#createdAt || expiresAt !== this.#expiresAt) {
+      this.#createdAt = createdAt
+      this.#expiresAt = expiresAt
+      const { from, until } = quietTimes(createdAt.getTime(), expiresAt.getTime(), lifetime)
+      this.#quietFrom = secondOf(from)
+      this.#quietUntil = secondOf(until)
+    }
+    const second = secondOf(now)
+    return second > this.#quietFrom && second < this.#quietUntil
   }
 }
-
-const SESSIONS = 4096
-/** Sessions with longer texts are opened anew each time, so that what is kept stays within some 64 MiB of text. */
-const LONGEST = 16 * 1024
 
 /**
  * The sessions that this process has met lately. What is remembered of a payload counts for that payload only, so it can
@@ -58,10 +85,9 @@ export class KnownSessions {
     return old
   }
 
-  remember (id: SessionId, key: StoreKey, payload: string, opened: Opened): void {
-    const known = this.get(id) ?? this.#add(new Known(ofItsOwn(id), key))
-    const isKept = opened.text !== undefined && opened.text.length <= LONGEST
-    known.remember(isKept ? payload : undefined, isKept ? opened : undefined)
+  /** @returns what is known of a session from now on */
+  meet (id: SessionId, key: StoreKey): Known {
+    return this.get(id) ?? this.#add(new Known(ofItsOwn(id), key))
   }
 
   #add (known: Known): Known {

@@ -6,7 +6,7 @@ import { SessionValueError } from '../errors.ts'
 import { removeAt, setAt, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
 import type { SessionState } from './state.ts'
-import { emptyState } from './state.ts'
+import { emptyState, hasFlashes, NO_FLASHES } from './state.ts'
 import type { Encoded } from './values.ts'
 import { decode } from './values.ts'
 
@@ -55,7 +55,7 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       return
     case 'replace':
       state.data = { ...decoded(mutation.value) as SessionState['data'] }
-      state.flashes = {}
+      state.flashes = NO_FLASHES
       return
     case 'increment':
       return increment(state, mutation.path, mutation.by)
@@ -63,7 +63,7 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       return push(state, mutation.path, decoded(mutation.value))
     case 'flash':
       setAt(state.data, mutation.path, decoded(mutation.value))
-      state.flashes[mutation.path] = mutation.stamp
+      state.flashes = { ...state.flashes, [mutation.path]: mutation.stamp }
       return
     case 'flashInput':
       state.input = { value: decoded(mutation.value) as SessionState['data'], stamp: mutation.stamp }
@@ -133,16 +133,17 @@ function push (state: SessionState, path: string, value: unknown): void {
 
 /** What is put or forgotten is no flash any more, nor is anything below it. */
 function forgetFlashes (state: SessionState, path: string): void {
-  for (const flashed of Object.keys(state.flashes)) {
-    if (flashed === path || flashed.startsWith(`${path}.`)) delete state.flashes[flashed]
-  }
+  if (!hasFlashes(state.flashes)) return
+  keepFlashes(state, flashed => flashed !== path && !flashed.startsWith(`${path}.`))
+}
+
+function keepFlashes (state: SessionState, isKept: (path: string) => boolean): void {
+  state.flashes = Object.fromEntries(Object.entries(state.flashes).filter(([path]) => isKept(path)))
 }
 
 function age (state: SessionState, flashes: readonly (readonly [string, Stamp])[], input: Stamp | undefined): void {
-  for (const [path, stamp] of flashes) {
-    if (state.flashes[path] !== stamp) continue
-    removeAt(state.data, path)
-    delete state.flashes[path]
-  }
+  const over = flashes.filter(([path, stamp]) => state.flashes[path] === stamp).map(([path]) => path)
+  for (const path of over) removeAt(state.data, path)
+  if (over.length > 0) keepFlashes(state, path => !over.includes(path))
   if (input !== undefined && state.input?.stamp === input) state.input = undefined
 }

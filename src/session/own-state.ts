@@ -2,7 +2,7 @@ import type { Mutation } from './mutations.ts'
 import { apply } from './mutations.ts'
 import { rootOf } from './paths.ts'
 import type { SessionState } from './state.ts'
-import { hasMembers, shallowCopy } from './state.ts'
+import { hasFlashes, shallowCopy } from './state.ts'
 import { copyOf } from './values.ts'
 
 /**
@@ -49,7 +49,7 @@ export class OwnState {
     if ('path' in mutation) {
       const key = rootOf(writable.data, mutation.path)
       if (!replaces(mutation, key)) this.own(key)
-      this.#isChangedAtLarge ||= mutation.op === 'flash' || hasMembers(writable.flashes)
+      this.#isChangedAtLarge ||= mutation.op === 'flash' || hasFlashes(writable.flashes)
       apply(writable, mutation, value)
       this.#noteOwn(key)
     } else {

@@ -22,7 +22,7 @@ export class CommitSequence {
   /** Whether a commit would do anything, or one is under way. */
   get isNeeded (): boolean {
     const { stored, isClean } = this.#work
-    return !isClean || this.#steps > 0 || (stored !== undefined && isRenewable(stored.record, this.#keeper))
+    return !isClean || this.#steps > 0 || (stored !== undefined && isRenewable(stored, this.#keeper))
   }
 
   /**
@@ -53,8 +53,8 @@ export class CommitSequence {
     const { origin } = this.#work
     // A session that was ended stays ended: a late request must not begin another one.
     if (origin.kind !== 'stored') return this.#work.restart(new Start(origin, EMPTY))
-    const { id, key } = origin
-    this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key)))
+    const { id, key, known } = origin
+    this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key, known.place), known))
   }
 
   /** @param step says so itself when it is over: one promise more for each would cost as much as a commit to memory does */

@@ -7,6 +7,8 @@
  */
 import type { StoredRecord } from '../stores/store.ts'
 import type { SessionId, StoreKey } from './id.ts'
+import type { Known } from './known.ts'
+import type { Spot } from './splice.ts'
 import type { SessionState } from './state.ts'
 import { emptyState } from './state.ts'
 
@@ -19,26 +21,35 @@ export class Opened {
   readonly isPlain: boolean
   /** Whether this process has written the text, so that it is known to be just as JSON.stringify makes it. */
   readonly isOurs: boolean
+  /** Where in the text the member stands that was changed last, if that is known. */
+  readonly spot: Spot | undefined
 
-  constructor (text: string | undefined, state: Readonly<SessionState>, isPlain: boolean, isOurs = false) {
+  constructor (text: string | undefined, state: Readonly<SessionState>, isPlain: boolean, isOurs = false, spot?: Spot) {
     this.text = text
     this.state = state
     this.isPlain = isPlain
     this.isOurs = isOurs
+    this.spot = spot
   }
 }
 
 /** A living session. */
 export class StoredOrigin {
   readonly kind = 'stored'
-  readonly id: SessionId
-  readonly key: StoreKey
+  readonly known: Known
   readonly record: StoredRecord
 
-  constructor (id: SessionId, key: StoreKey, record: StoredRecord) {
-    this.id = id
-    this.key = key
+  constructor (known: Known, record: StoredRecord) {
+    this.known = known
     this.record = record
+  }
+
+  get id (): SessionId {
+    return this.known.id
+  }
+
+  get key (): StoreKey {
+    return this.known.key
   }
 }
 

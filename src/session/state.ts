@@ -2,12 +2,17 @@ import type { Tree } from './paths.ts'
 import type { Stamp } from './stamp.ts'
 import { decode, encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
+export type Flashes = Readonly<Record<string, Stamp>>
+
+/** Most sessions have none, and share this. */
+export const NO_FLASHES: Flashes = Object.freeze({})
+
 /** Everything a session holds. */
 export interface SessionState {
   /** What the application has put. */
   data: Tree
-  /** Which paths of the data are there for one more request only. */
-  flashes: Record<string, Stamp>
+  /** Which paths of the data are there for one more request only. Never changed, but replaced: states share them. */
+  flashes: Flashes
   /** The form input flashed for the next request. */
   input: { value: Tree, stamp: Stamp } | undefined
   token: string | undefined
@@ -17,7 +22,7 @@ export interface SessionState {
 }
 
 export function emptyState (): SessionState {
-  return { data: {}, flashes: {}, input: undefined, token: undefined, previousUrl: undefined, userId: undefined }
+  return { data: {}, flashes: NO_FLASHES, input: undefined, token: undefined, previousUrl: undefined, userId: undefined }
 }
 
 /** @throws SessionValueError when the state holds what would not come back as it went in */
@@ -36,7 +41,7 @@ export function decodeState (text: string): SessionState {
   if (!isObject(state?.data)) throw new SyntaxError('not a session')
   return {
     data: state.data,
-    flashes: state.flashes ?? {},
+    flashes: state.flashes ?? NO_FLASHES,
     input: state.input,
     token: state.token,
     previousUrl: state.previousUrl,
@@ -46,13 +51,13 @@ export function decodeState (text: string): SessionState {
 
 /** @returns a state whose members can be set; what is in them is shared with the one given */
 export function shallowCopy ({ data, flashes, input, token, previousUrl, userId }: Readonly<SessionState>): SessionState {
-  return { data: { ...data }, flashes: { ...flashes }, input, token, previousUrl, userId }
+  return { data: { ...data }, flashes, input, token, previousUrl, userId }
 }
 
 /** The state as it is written: JSON leaves out what is undefined. */
 function written ({ data, flashes, input, token, previousUrl, userId }: SessionState): Partial<SessionState> {
   const written: Partial<SessionState> = { data }
-  if (hasMembers(flashes)) written.flashes = flashes
+  if (hasFlashes(flashes)) written.flashes = flashes
   if (input !== undefined) written.input = input
   if (token !== undefined) written.token = token
   if (previousUrl !== undefined) written.previousUrl = previousUrl
@@ -60,8 +65,8 @@ function written ({ data, flashes, input, token, previousUrl, userId }: SessionS
   return written
 }
 
-export function hasMembers (object: object): boolean {
-  return Object.keys(object).length > 0
+export function hasFlashes (flashes: Flashes): boolean {
+  return flashes !== NO_FLASHES && Object.keys(flashes).length > 0
 }
 
 function isObject (value: unknown): value is Tree {

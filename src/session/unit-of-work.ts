@@ -16,8 +16,8 @@ import type { Stamp } from './stamp.ts'
 import { newStamp } from './stamp.ts'
 import type { Origin, Start, StoredOrigin } from './start.ts'
 import { Opened } from './start.ts'
-import type { SessionState } from './state.ts'
-import { decodeState, emptyState, encodePlainState, encodeState, hasMembers } from './state.ts'
+import type { Flashes, SessionState } from './state.ts'
+import { decodeState, emptyState, encodePlainState, encodeState, hasFlashes, NO_FLASHES } from './state.ts'
 import { copyOf, encode, isPlainText, isUnchanged, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 const NONE = Object.freeze({})
@@ -90,7 +90,7 @@ export class UnitOfWork {
   /** Keys put with now(): seen by this request, never stored. */
   #transient: Set<string> | undefined
   /** The flashes found on loading: they go with the first commit. */
-  #flashes: Readonly<Record<string, Stamp>> = NONE
+  #flashes: Flashes = NO_FLASHES
   #input: Stamp | undefined
   #aged = false
   /** Whether anything has been committed: what was found is not what is stored any more. */
@@ -316,7 +316,7 @@ export class UnitOfWork {
   #forgetData (): void {
     this.#transient = undefined
     this.#handedOut = undefined
-    this.#flashes = NONE
+    this.#flashes = NO_FLASHES
   }
 
   #keepInput (): void {
@@ -340,8 +340,11 @@ export class UnitOfWork {
       const { changedKeys } = own
       const state = own.share()
       const isSpliceable = changedKeys !== undefined && this.#isPlain && found.isPlain && found.isOurs && before !== undefined
-      const spliced = isSpliceable ? splice(before, found.state.data, state.data, changedKeys) : undefined
-      if (spliced !== undefined) return { text: spliced, isSame: spliced === before, opened: new Opened(spliced, state, true, true), userId }
+      const spliced = isSpliceable ? splice(before, found.state.data, state.data, changedKeys, found.spot) : undefined
+      if (spliced !== undefined) {
+        const { text, spot } = spliced
+        return { text, isSame: text === before, opened: new Opened(text, state, true, true, spot), userId }
+      }
       const text = encodedAs(this.#isPlain, state)
       return { text, isSame: text === before, opened: new Opened(text, state, isPlainText(text), true), userId }
     }
@@ -385,7 +388,7 @@ export class UnitOfWork {
   }
 
   get #hasFlashesToAge (): boolean {
-    return !this.readonly && !this.#aged && (this.#input !== undefined || hasMembers(this.#flashes))
+    return !this.readonly && !this.#aged && (this.#input !== undefined || hasFlashes(this.#flashes))
   }
 
   #ageing (): readonly Mutation[] {

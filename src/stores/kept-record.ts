@@ -1,3 +1,4 @@
+import { secondOf } from '../seconds.ts'
 import { factsOf } from './facts.ts'
 import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from './store.ts'
 
@@ -11,6 +12,10 @@ export class KeptRecord implements StoredRecord {
   readonly ipAddress: string | undefined
   readonly userAgent: string | undefined
   readonly lastActivity: Date | undefined
+  /** Where the store has it. */
+  place: object | undefined
+  /** The second in which it expires. */
+  readonly #lastSecond: number
 
   constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version) {
     this.version = version
@@ -21,6 +26,13 @@ export class KeptRecord implements StoredRecord {
     this.ipAddress = ipAddress
     this.userAgent = userAgent
     this.lastActivity = lastActivity
+    this.#lastSecond = secondOf(expiresAt.getTime())
+  }
+
+  /** @param now in milliseconds since 1970 */
+  isOver (now: number): boolean {
+    const second = secondOf(now)
+    return second === this.#lastSecond ? this.expiresAt.getTime() <= now : second > this.#lastSecond
   }
 
   listedAs (key: StoreKey): ListedRecord {

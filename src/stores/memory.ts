@@ -5,16 +5,16 @@ import type { ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage
 
 interface Tombstone {
   readonly expiresAt: Date
-  readonly version?: undefined
   readonly userId?: undefined
 }
 
-/** Where the record of a key is, for as long as there is one: to replace it takes no look-up. */
+/** Where the record of a key is, for as long as there is one: to find or replace it takes no look-up. */
 class Place {
-  record: KeptRecord | Tombstone
+  readonly store: MemoryStore
+  record: KeptRecord | Tombstone | undefined
 
-  constructor (record: KeptRecord | Tombstone) {
-    this.record = record
+  constructor (store: MemoryStore) {
+    this.store = store
   }
 }
 
@@ -26,12 +26,12 @@ export class MemoryStore implements SessionStore {
   #users: Map<string, Set<StoreKey>> | undefined
   readonly #locks = new KeyedLock()
 
-  read (key: StoreKey): KeptRecord | 'gone' | undefined {
-    return answerOf(this.#places.get(key))
+  read (key: StoreKey, place?: object): KeptRecord | 'gone' | undefined {
+    return answerOf(this.#placeOf(key, place))
   }
 
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
-    const place = this.#places.get(key)
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, knownPlace?: object): Version | 'conflict' | 'gone' {
+    const place = this.#placeOf(key, knownPlace)
     const current = answerOf(place)
     if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
     if (current?.version !== expected) return 'conflict'
@@ -53,17 +53,17 @@ export class MemoryStore implements SessionStore {
     const current = answerOf(place)
     if (current === undefined || current === 'gone') return 'gone'
     if (expected !== undefined && current.version !== expected) return 'conflict'
-    if (tombstoneUntil === undefined) this.#delete(key, current)
+    if (tombstoneUntil === undefined) this.#delete(key, place as Place)
     else this.#set(key, place, { expiresAt: tombstoneUntil })
     return 'destroyed'
   }
 
   sweep (now: Date, limit: number): number {
     let removed = 0
-    for (const [key, { record }] of this.#places) {
+    for (const [key, place] of this.#places) {
       if (removed === limit) break
-      if (record.expiresAt > now) continue
-      this.#delete(key, record)
+      if (place.record !== undefined && place.record.expiresAt > now) continue
+      this.#delete(key, place)
       removed++
     }
     return removed
@@ -91,14 +91,26 @@ export class MemoryStore implements SessionStore {
     this.#users = undefined
   }
 
-  #set (key: StoreKey, place: Place | undefined, record: KeptRecord | Tombstone): void {
-    this.#move(key, place?.record.userId, record.userId)
-    if (place === undefined) this.#places.set(key, new Place(record))
-    else place.record = record
+  #placeOf (key: StoreKey, known: object | undefined): Place | undefined {
+    return known instanceof Place && known.store === this && known.record !== undefined ? known : this.#places.get(key)
   }
 
-  #delete (key: StoreKey, record: KeptRecord | Tombstone): void {
-    this.#move(key, record.userId, undefined)
+  #set (key: StoreKey, place: Place | undefined, record: KeptRecord | Tombstone): void {
+    this.#move(key, place?.record?.userId, record.userId)
+    const here = place ?? this.#newPlace(key)
+    here.record = record
+    if (record instanceof KeptRecord) record.place = here
+  }
+
+  #newPlace (key: StoreKey): Place {
+    const place = new Place(this)
+    this.#places.set(key, place)
+    return place
+  }
+
+  #delete (key: StoreKey, place: Place): void {
+    this.#move(key, place.record?.userId, undefined)
+    place.record = undefined
     this.#places.delete(key)
   }
 
@@ -119,6 +131,8 @@ export class MemoryStore implements SessionStore {
 }
 
 function answerOf (place: Place | undefined): KeptRecord | 'gone' | undefined {
-  if (place === undefined || place.record.expiresAt.getTime() <= Date.now()) return undefined
-  return place.record.version === undefined ? 'gone' : place.record
+  const record = place?.record
+  const now = Date.now()
+  if (record instanceof KeptRecord) return record.isOver(now) ? undefined : record
+  return record === undefined || record.expiresAt.getTime() <= now ? undefined : 'gone'
 }

@@ -67,10 +67,15 @@ export interface NewRecord {
 /** What a store hands back. */
 export interface StoredRecord extends NewRecord {
   readonly version: Version
+  /**
+   * Where the store has what is under this key, if it says so: to be given back with the next question about the key, for which the
+   * store can then spare itself the search. Nobody else looks into it.
+   */
+  readonly place?: object | undefined
 }
 
 /** A record without its payload, as {@link SessionStore.list} finds it. */
-export interface ListedRecord extends Omit<StoredRecord, 'payload'> {
+export interface ListedRecord extends Omit<StoredRecord, 'payload' | 'place'> {
   readonly key: StoreKey
 }
 
@@ -120,8 +125,10 @@ export interface SessionStore {
   /**
    * The record under a key; `undefined` when there is none, it has expired or cannot be read any more;
    * `'gone'` when the session was ended and its tombstone still stands.
+   *
+   * @param place the `place` of a record that was found under the key before, if there is one; what is true now counts
    */
-  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined>
+  read (key: StoreKey, place?: object): MaybePromise<StoredRecord | 'gone' | undefined>
 
   /**
    * Writes the record if its stored version is still the expected one.
@@ -129,8 +136,9 @@ export interface SessionStore {
    * @param expected the version that was read, or `undefined` to create
    * @returns the new version; `'conflict'` when the stored version is another one (or the record to create exists);
    *   `'gone'` when there is nothing to replace any more: missing, expired, or a tombstone. Nothing is written then.
+   * @param place as for `read`
    */
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'>
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): MaybePromise<Version | 'conflict' | 'gone'>
 
   /**
    * Moves a living record's expiry and leaves its version as it is.

@@ -11,7 +11,7 @@ import type { StoredRecord, Version } from '../../src/stores/store.ts'
 const MORE_THAN_ARE_REMEMBERED = 5_000
 
 function remember (known: KnownSessions, id: SessionId, text = 'text'): void {
-  known.remember(id, keyOf(id), text, new Opened(text, emptyState(), true))
+  known.meet(id, keyOf(id)).remember(text, new Opened(text, emptyState(), true))
 }
 
 function recordOf (payload: string): StoredRecord {

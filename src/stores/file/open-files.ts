@@ -41,9 +41,13 @@ export class OpenFiles {
     this.#isDurable = isDurable
   }
 
-  /** @returns the file of a key as far as it is known */
-  get (key: StoreKey): SessionFile | undefined {
-    return this.#open.get(key)
+  /**
+   * @param place the file of the key, perhaps, from before
+   * @returns the file of a key as far as it is known
+   */
+  get (key: StoreKey, place?: object): SessionFile | undefined {
+    const isIt = place instanceof SessionFile && place.descriptor !== undefined && place.key === key
+    return isIt ? place : this.#open.get(key)
   }
 
   /**

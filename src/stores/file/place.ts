@@ -5,6 +5,8 @@ import { statSync } from 'node:fs'
  * once in each turn of the event loop in which it is asked, so that many requests share what it costs.
  */
 export class Place {
+  /** When it was last looked, in whole milliseconds by {@link performance.now}. */
+  lookedAt = 0
   readonly #path: string
   #ino: number | undefined
   #wasAsked = false
@@ -23,6 +25,7 @@ export class Place {
     const ino = statSync(this.#path, { throwIfNoEntry: false })?.ino
     const isSame = this.#ino === undefined || ino === this.#ino
     this.#ino = ino
+    this.lookedAt = Math.floor(performance.now())
     this.#wasAsked = true
     setImmediate(this.#lookAgain)
     return isSame

@@ -1,3 +1,4 @@
+import { KeptRecord } from '../kept-record.ts'
 import type { StoreKey } from '../store.ts'
 import type { Slot } from './format.ts'
 import { STAMP_LENGTH } from './format.ts'
@@ -15,8 +16,6 @@ export class SessionFile {
   readonly path: string
   readonly ino: number
   readonly size: number
-  /** The current slot; undefined when the file is damaged. */
-  slot: Slot | undefined
   /** Open for reading and writing, or undefined. */
   descriptor: number | undefined
   /** Whether it has been used since it was last looked at which descriptors to give up. */
@@ -29,6 +28,7 @@ export class SessionFile {
   turn: number | undefined
   /** The generation of which it is known that it has reached the disk. */
   flushed = 0
+  #slot: Slot | undefined
   readonly #stamps: readonly [Stamp, Stamp] = [new Stamp(), new Stamp()]
 
   constructor (key: StoreKey, path: string, ino: number, size: number) {
@@ -36,6 +36,16 @@ export class SessionFile {
     this.path = path
     this.ino = ino
     this.size = size
+  }
+
+  /** The current slot; undefined when the file is damaged. */
+  get slot (): Slot | undefined {
+    return this.#slot
+  }
+
+  set slot (slot: Slot | undefined) {
+    this.#slot = slot
+    if (slot?.entry instanceof KeptRecord) slot.entry.place = this
   }
 
   /** Bytes that a slot holds. */

@@ -92,17 +92,17 @@ export class FileStore implements SessionStore {
     }
   }
 
-  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined> {
+  read (key: StoreKey, place?: object): MaybePromise<StoredRecord | 'gone' | undefined> {
     if (!this.readsSynchronously) return this.#readLater(key)
     try {
-      return answerOf(this.#load(key))
+      return answerOf(this.#load(key, place))
     } catch (error) {
       return asStoreError(error)
     }
   }
 
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'> {
-    return this.#commit(key, file => {
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): MaybePromise<Version | 'conflict' | 'gone'> {
+    return this.#commit(key, place, file => {
       const current = answerOf(file)
       if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
       if (current?.version !== expected) return 'conflict'
@@ -115,7 +115,7 @@ export class FileStore implements SessionStore {
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
-    return this.#commit(key, file => {
+    return this.#commit(key, undefined, file => {
       const current = answerOf(file)
       if (current === undefined || current === 'gone') return false
       this.#write(key, current.touched(expiresAt, lastActivity), file)
@@ -124,7 +124,7 @@ export class FileStore implements SessionStore {
   }
 
   destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
-    return this.#commit(key, file => {
+    return this.#commit(key, undefined, file => {
       const current = answerOf(file)
       if (current === undefined || current === 'gone' || file === undefined) return 'gone'
       const { version, createdAt, userId } = current
@@ -194,11 +194,12 @@ export class FileStore implements SessionStore {
   /**
    * What is in the file of a key at this moment, from memory where the file is unchanged.
    *
+   * @param place the file itself, perhaps, as it was when it was asked for before
    * @param isDecisive whether something is written next that depends on it
    */
-  #load (key: StoreKey, isDecisive = false): SessionFile | undefined {
+  #load (key: StoreKey, place: object | undefined, isDecisive = false): SessionFile | undefined {
     if (!this.#place.isSame()) this.#forgetAll()
-    const known = this.#files.get(key)
+    const known = this.#files.get(key, place)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
     const wasDamaged = known.slot === undefined
@@ -213,7 +214,7 @@ export class FileStore implements SessionStore {
 
   /** Whether a file is the one at its path. Other processes may have replaced it while it was not this one's turn. */
   #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
-    const now = performance.now()
+    const now = this.#place.lookedAt
     if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return true
     file.seenAt = now
     return isAtItsPath(file)
@@ -224,7 +225,7 @@ export class FileStore implements SessionStore {
     if (file === undefined) return undefined
     if (file.slot === undefined && !wasDamaged) this.#reportDamage(key)
     file.turn = turn
-    file.seenAt = performance.now()
+    file.seenAt = this.#place.lookedAt
     return file
   }
 
@@ -232,7 +233,7 @@ export class FileStore implements SessionStore {
     try {
       const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file)
       written.turn = this.#lock.turn
-      if (written !== file) written.seenAt = performance.now()
+      if (written !== file) written.seenAt = this.#place.lookedAt
     } catch (error) {
       // What is in the file now has to be looked at.
       if (file !== undefined) this.#files.close(file)
@@ -270,9 +271,9 @@ export class FileStore implements SessionStore {
   }
 
   /** Runs a job on a key's file while nobody else can write. */
-  #commit<T> (key: StoreKey, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
+  #commit<T> (key: StoreKey, place: object | undefined, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
     const run = (): T => {
-      const file = this.#load(key, true)
+      const file = this.#load(key, place, true)
       // The directory is another one by now, in which nobody holds the lock yet.
       if (this.#lock.turn === undefined) throw new MovedError()
       return job(file)
@@ -333,8 +334,11 @@ function answerOf (file: SessionFile | undefined): KeptRecord | 'gone' | undefin
 }
 
 function answerIn (slot: Slot | undefined): KeptRecord | 'gone' | undefined {
-  if (slot === undefined || slot.entry.expiresAt.getTime() <= Date.now()) return undefined
-  return slot.entry.payload === undefined ? 'gone' : slot.entry
+  if (slot === undefined) return undefined
+  const { entry } = slot
+  const now = Date.now()
+  if (entry instanceof KeptRecord) return entry.isOver(now) ? undefined : entry
+  return entry.expiresAt.getTime() <= now ? undefined : 'gone'
 }
 
 /** Whether a session has expired, or its file been damaged for long enough. */
