@@ -32,8 +32,9 @@ export class Known {
 
   /** @returns what a request starts from that has found this record, if it is known what is in it */
   startFrom (record: StoredRecord): Start | undefined {
-    if (this.#opened === undefined || record.payload !== this.#payload) return undefined
-    if (this.#start !== undefined && record === this.#record) return this.#start
+    // Also of a record that has been met: a store may be one that changes its records.
+    if (record.payload !== this.#payload || this.#opened === undefined) return undefined
+    if (record === this.#record && this.#start !== undefined) return this.#start
     this.place = record.place
     this.#record = record
     this.#start = new Start(new StoredOrigin(this, record), this.#opened)

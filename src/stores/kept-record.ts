@@ -4,8 +4,10 @@ import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from '.
 
 /** A record as a store keeps it in memory. A class, as all that there is of every session: `session/start.ts` says why. */
 export class KeptRecord implements StoredRecord {
-  readonly version: Version
+  /** The second in which it expires. It stands first, with what else is asked for at every read. */
+  readonly #lastSecond: number
   readonly payload: string
+  readonly version: Version
   readonly createdAt: Date
   readonly expiresAt: Date
   readonly userId: string | undefined
@@ -14,8 +16,6 @@ export class KeptRecord implements StoredRecord {
   readonly lastActivity: Date | undefined
   /** Where the store has it. */
   place: object | undefined
-  /** The second in which it expires. */
-  readonly #lastSecond: number
 
   constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version) {
     this.version = version

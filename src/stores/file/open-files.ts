@@ -74,7 +74,7 @@ export class OpenFiles {
    * @returns false when it is damaged, or is not the file at its path any more
    */
   refresh (file: SessionFile): boolean {
-    if (file.slot === undefined || file.descriptor === undefined) return false
+    if (file.entry === undefined || file.descriptor === undefined) return false
     file.isUsed = true
     const isThere = readSync(file.descriptor, scratch, 0, STAMP_LENGTH, file.nextAt) === STAMP_LENGTH
     if (isThere && file.isStillNext(scratchWords)) return true

@@ -1,87 +1,10 @@
 import { KeptRecord } from '../kept-record.ts'
 import type { StoreKey } from '../store.ts'
-import type { Slot } from './format.ts'
+import type { Entry, Slot } from './format.ts'
 import { STAMP_LENGTH } from './format.ts'
 
 const WORD = 4
 const SESSION_NAME = /^[0-9a-f]{64}$/
-
-/**
- * One session's file as this process knows it. What is known of the content is true as long as the head of the slot that is
- * not current is the same: whoever writes next writes there, and whoever removes the file or puts another one in its place
- * overwrites both slots with what is in neither of them otherwise.
- */
-export class SessionFile {
-  readonly key: StoreKey
-  readonly path: string
-  readonly ino: number
-  readonly size: number
-  /** Open for reading and writing, or undefined. */
-  descriptor: number | undefined
-  /** Whether it has been used since it was last looked at which descriptors to give up. */
-  isUsed = true
-  /** Whether its descriptor has to stay open. */
-  isPinned = false
-  /** When this was last seen to be the file at its path, by {@link performance.now}. */
-  seenAt = 0
-  /** The turn of this process at the commit lock in which it was last read or written. */
-  turn: number | undefined
-  /** The generation of which it is known that it has reached the disk. */
-  flushed = 0
-  #slot: Slot | undefined
-  readonly #stamps: readonly [Stamp, Stamp] = [new Stamp(), new Stamp()]
-
-  constructor (key: StoreKey, path: string, ino: number, size: number) {
-    this.key = key
-    this.path = path
-    this.ino = ino
-    this.size = size
-  }
-
-  /** The current slot; undefined when the file is damaged. */
-  get slot (): Slot | undefined {
-    return this.#slot
-  }
-
-  set slot (slot: Slot | undefined) {
-    this.#slot = slot
-    if (slot?.entry instanceof KeptRecord) slot.entry.place = this
-  }
-
-  /** Bytes that a slot holds. */
-  get capacity (): number {
-    return this.size / 2
-  }
-
-  /** Whether the stamps can be compared: those of any file that this store has written can. */
-  get hasStamps (): boolean {
-    return this.capacity % WORD === 0 && this.capacity >= STAMP_LENGTH
-  }
-
-  /** Where the slot is that is written next. */
-  get nextAt (): number {
-    return this.slot?.index === 0 ? this.capacity : 0
-  }
-
-  /**
-   * @param words what is read from {@link nextAt} on
-   * @returns whether nothing has been written since what is known of the file
-   */
-  isStillNext (words: Int32Array): boolean {
-    return this.#stamps[this.slot?.index === 0 ? 1 : 0].is(words)
-  }
-
-  /** Notes what both slots begin with, of which the second begins at a word of what is read of the file. */
-  noteStamps (words: Int32Array, second: number): void {
-    this.#stamps[0].note(words, 0)
-    this.#stamps[1].note(words, second)
-  }
-
-  /** Notes what was written into one slot. */
-  noteStamp (index: 0 | 1, words: Int32Array): void {
-    this.#stamps[index].note(words, 0)
-  }
-}
 
 /** The first bytes of a slot, as numbers of four bytes each, in members: an array would be one more place to look at. */
 class Stamp {
@@ -104,6 +27,91 @@ class Stamp {
     this.#d = words[from + 3] as number
     this.#e = words[from + 4] as number
     this.#f = words[from + 5] as number
+  }
+}
+
+/**
+ * One session's file as this process knows it. What is known of the content is true as long as the head of the slot that is
+ * not current is the same: whoever writes next writes there, and whoever removes the file or puts another one in its place
+ * overwrites both slots with what is in neither of them otherwise.
+ *
+ * What is asked for at every read stands first: so it is together in the processor's caches.
+ */
+export class SessionFile {
+  readonly key: StoreKey
+  /** Open for reading and writing, or undefined. */
+  descriptor: number | undefined
+  /** What the current slot says; undefined when the file is damaged. */
+  entry: Entry | undefined
+  /** When this was last seen to be the file at its path, in milliseconds by {@link performance.now}. */
+  seenAt = 0
+  /** The turn of this process at the commit lock in which it was last read or written. */
+  turn: number | undefined
+  /** Whether it has been used since it was last looked at which descriptors to give up. */
+  isUsed = true
+  /** Where the slot is that is written next. */
+  nextAt = 0
+  #next: Stamp
+  #slot: Slot | undefined
+  readonly path: string
+  readonly ino: number
+  readonly size: number
+  /** Whether its descriptor has to stay open. */
+  isPinned = false
+  /** The generation of which it is known that it has reached the disk. */
+  flushed = 0
+  readonly #first = new Stamp()
+  readonly #second = new Stamp()
+
+  constructor (key: StoreKey, path: string, ino: number, size: number) {
+    this.key = key
+    this.path = path
+    this.ino = ino
+    this.size = size
+    this.#next = this.#first
+  }
+
+  /** The current slot; undefined when the file is damaged. */
+  get slot (): Slot | undefined {
+    return this.#slot
+  }
+
+  set slot (slot: Slot | undefined) {
+    const isFirst = slot?.index === 0
+    this.#slot = slot
+    this.entry = slot?.entry
+    this.nextAt = isFirst ? this.capacity : 0
+    this.#next = isFirst ? this.#second : this.#first
+    if (slot?.entry instanceof KeptRecord) slot.entry.place = this
+  }
+
+  /** Bytes that a slot holds. */
+  get capacity (): number {
+    return this.size / 2
+  }
+
+  /** Whether the stamps can be compared: those of any file that this store has written can. */
+  get hasStamps (): boolean {
+    return this.capacity % WORD === 0 && this.capacity >= STAMP_LENGTH
+  }
+
+  /**
+   * @param words what is read from {@link nextAt} on
+   * @returns whether nothing has been written since what is known of the file
+   */
+  isStillNext (words: Int32Array): boolean {
+    return this.#next.is(words)
+  }
+
+  /** Notes what both slots begin with, of which the second begins at a word of what is read of the file. */
+  noteStamps (words: Int32Array, second: number): void {
+    this.#first.note(words, 0)
+    this.#second.note(words, second)
+  }
+
+  /** Notes what was written into one slot. */
+  noteStamp (index: 0 | 1, words: Int32Array): void {
+    (index === 0 ? this.#first : this.#second).note(words, 0)
   }
 }
 

@@ -17,7 +17,7 @@ import type {
 import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
 import { FileLock } from './file-lock.ts'
-import type { Entry, Slot } from './format.ts'
+import type { Entry } from './format.ts'
 import type { Listing } from './listing.ts'
 import { listAll, listOfUser, removeStale } from './listing.ts'
 import { isAtItsPath, OpenFiles } from './open-files.ts'
@@ -202,7 +202,7 @@ export class FileStore implements SessionStore {
     const known = this.#files.get(key, place)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
-    const wasDamaged = known.slot === undefined
+    const wasDamaged = known.entry === undefined
     // As long as this process has had the commit lock, nobody else has written.
     const isVouchedFor = turn !== undefined && known.turn === turn
     if (!this.#isStillThere(known, isVouchedFor, isDecisive)) return this.#find(key, known, turn, wasDamaged)
@@ -251,7 +251,7 @@ export class FileStore implements SessionStore {
     const found = await inspectFile(this.#pathOf(key)).catch(asStoreError)
     if (found === undefined) return undefined
     if (found.slot === undefined) this.#reportDamage(key)
-    return answerIn(found.slot)
+    return answerIn(found.slot?.entry)
   }
 
   /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
@@ -330,12 +330,11 @@ class MovedError extends Error {
 
 /** What the file of a key says. */
 function answerOf (file: SessionFile | undefined): KeptRecord | 'gone' | undefined {
-  return answerIn(file?.slot)
+  return answerIn(file?.entry)
 }
 
-function answerIn (slot: Slot | undefined): KeptRecord | 'gone' | undefined {
-  if (slot === undefined) return undefined
-  const { entry } = slot
+function answerIn (entry: Entry | undefined): KeptRecord | 'gone' | undefined {
+  if (entry === undefined) return undefined
   const now = Date.now()
   if (entry instanceof KeptRecord) return entry.isOver(now) ? undefined : entry
   return entry.expiresAt.getTime() <= now ? undefined : 'gone'
