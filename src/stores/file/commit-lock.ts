@@ -24,6 +24,8 @@ const TURN = 10
 const LOOK = 1
 /** Milliseconds for which the lock is taken to be there still after it was seen: somebody may empty the directory. */
 const TRUST = 100
+/** Milliseconds after which another process that wanted it does not count any more. */
+const MEMORY = 60_000
 /** Milliseconds until a commit gives up: longer than it takes to see that a holder elsewhere is dead. */
 const WAIT = STALE + 2_000
 
@@ -37,6 +39,7 @@ export class CommitLock {
   #usedAt = 0
   #lookedAt = 0
   #standsBackUntil = 0
+  #contestedAt = -Infinity
   #rest: NodeJS.Timeout | undefined
 
   constructor (directory: string, owner: Owner) {
@@ -50,6 +53,11 @@ export class CommitLock {
    */
   get turn (): number | undefined {
     return this.#isHeld ? this.#turn : undefined
+  }
+
+  /** Whether no other process has been seen to want it for some time. */
+  get isUncontested (): boolean {
+    return performance.now() - this.#contestedAt > MEMORY
   }
 
   /**
@@ -68,8 +76,10 @@ export class CommitLock {
       }
       this.release()
     }
-    if (now < this.#standsBackUntil || !this.#lock.tryTake()) return false
-    return this.#begin(now)
+    if (now < this.#standsBackUntil) return false
+    if (this.#lock.tryTake()) return this.#begin(now)
+    this.#contestedAt = now
+    return false
   }
 
   /**
@@ -97,6 +107,7 @@ export class CommitLock {
     this.#lookedAt = now
     if (!existsSync(this.#note)) return
     this.release()
+    this.#contestedAt = now
     this.#standsBackUntil = now + STAND_BACK
   }
 

@@ -23,6 +23,7 @@ import { listAll, listOfUser, removeStale } from './listing.ts'
 import { isAtItsPath, OpenFiles } from './open-files.ts'
 import { Owner } from './owner.ts'
 import { Place } from './place.ts'
+import { ReadingTurn } from './reading-turn.ts'
 import type { Inspected } from './read-file.ts'
 import { inspectFile, inspectFileSync } from './read-file.ts'
 import type { SessionFile } from './session-file.ts'
@@ -56,11 +57,16 @@ export class FileStore implements SessionStore {
   readonly #directory: string
   readonly #report: Report
   readonly #place: Place
+  /** When it was last looked around, in whole milliseconds by {@link performance.now}. */
+  #now = 0
+  #hasLooked = false
+  readonly #lookAgain = (): void => { this.#hasLooked = false }
   readonly #files: OpenFiles
   readonly #owner: Owner
   readonly #lock: CommitLock
   readonly #sweepLock: FileLock
   readonly #commits: Commits
+  readonly #reading: ReadingTurn
   readonly #locks = new KeyedLock()
   readonly #users: UserIndex
   #usersSweptAt = -Infinity
@@ -77,6 +83,7 @@ export class FileStore implements SessionStore {
     this.#lock = new CommitLock(directory, this.#owner)
     this.#sweepLock = new FileLock(join(directory, '.sweep.lock'), this.#owner)
     this.#commits = new Commits(this.#lock, durable ? () => this.#files.flush() : undefined)
+    this.#reading = new ReadingTurn(this.#lock)
     this.#users = new UserIndex(directory, durable)
   }
 
@@ -198,7 +205,7 @@ export class FileStore implements SessionStore {
    * @param isDecisive whether something is written next that depends on it
    */
   #load (key: StoreKey, place: object | undefined, isDecisive = false): SessionFile | undefined {
-    if (!this.#place.isSame()) this.#forgetAll()
+    if (!this.#hasLooked) this.#lookAround()
     const known = this.#files.get(key, place)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
@@ -207,17 +214,31 @@ export class FileStore implements SessionStore {
     const isVouchedFor = turn !== undefined && known.turn === turn
     if (!this.#isStillThere(known, isVouchedFor, isDecisive)) return this.#find(key, known, turn, wasDamaged)
     if (isVouchedFor) known.isUsed = true
-    else if (!this.#files.refresh(known)) return this.#find(key, known, turn, wasDamaged)
+    else if (!this.#refresh(known)) return this.#find(key, known, turn, wasDamaged)
     known.turn = turn
     return known
   }
 
+  /** Looks, once in each turn of the event loop in which anything is read or written, at what counts for all of that. */
+  #lookAround (): void {
+    if (!this.#place.isSame()) this.#forgetAll()
+    this.#now = Math.floor(performance.now())
+    this.#reading.look(this.#now)
+    this.#hasLooked = true
+    setImmediate(this.#lookAgain)
+  }
+
   /** Whether a file is the one at its path. Other processes may have replaced it while it was not this one's turn. */
   #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
-    const now = this.#place.lookedAt
+    const now = this.#now
     if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return true
     file.seenAt = now
     return isAtItsPath(file)
+  }
+
+  #refresh (file: SessionFile): boolean {
+    this.#reading.noteRead()
+    return this.#files.refresh(file)
   }
 
   #find (key: StoreKey, known: SessionFile | undefined, turn: number | undefined, wasDamaged = false): SessionFile | undefined {
@@ -225,7 +246,7 @@ export class FileStore implements SessionStore {
     if (file === undefined) return undefined
     if (file.slot === undefined && !wasDamaged) this.#reportDamage(key)
     file.turn = turn
-    file.seenAt = this.#place.lookedAt
+    file.seenAt = this.#now
     return file
   }
 
@@ -233,7 +254,7 @@ export class FileStore implements SessionStore {
     try {
       const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file)
       written.turn = this.#lock.turn
-      if (written !== file) written.seenAt = this.#place.lookedAt
+      if (written !== file) written.seenAt = this.#now
     } catch (error) {
       // What is in the file now has to be looked at.
       if (file !== undefined) this.#files.close(file)
@@ -287,6 +308,7 @@ export class FileStore implements SessionStore {
     try {
       this.#forgetAll()
       this.#place.forget()
+      this.#hasLooked = false
       this.open()
     } catch (error) {
       return asStoreError(error)
