@@ -21,7 +21,7 @@ export function valueAt (tree: Tree, path: string): unknown {
  * @throws SessionValueError when no path could ever read the key
  */
 export function checkKey (key: string): void {
-  if (UNWALKABLE.has(key)) throw notAllowed(key, key)
+  checkName(key, key)
 }
 
 /** @returns the top-level key a path leads through */
@@ -37,10 +37,14 @@ export function rootOf (tree: Tree, path: string): string {
  *   leads into something that is neither an object nor a list (a Map, a Date …)
  */
 export function setAt (tree: Tree, path: string, value: unknown): void {
+  if (!path.includes('.')) {
+    checkName(path, path)
+    tree[path] = value
+    return
+  }
   const segments = Object.hasOwn(tree, path) ? [path] : path.split('.')
   // Before anything is made on the way: what is refused changes nothing.
-  const refused = segments.find(segment => UNWALKABLE.has(segment))
-  if (refused !== undefined) throw notAllowed(refused, path)
+  for (const segment of segments) checkName(segment, path)
   const last = segments.pop() as string
   let container: Tree | unknown[] = tree
   for (const segment of segments) {
@@ -103,6 +107,6 @@ function isIndex (segment: string): boolean {
   return /^(0|[1-9]\d*)$/.test(segment)
 }
 
-function notAllowed (segment: string, path: string): SessionValueError {
-  return new SessionValueError(path, `has '${segment}' in its path, which is not allowed`)
+function checkName (segment: string, path: string): void {
+  if (UNWALKABLE.has(segment)) throw new SessionValueError(path, `has '${segment}' in its path, which is not allowed`)
 }

@@ -4,6 +4,7 @@
  */
 import { SessionReadonlyError } from '../errors.ts'
 import { deepFreeze } from './freeze.ts'
+import { HandedOut } from './handed-out.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { keyOf, newSessionId } from './id.ts'
 import type { Mutation } from './mutations.ts'
@@ -18,7 +19,8 @@ import type { Origin, Start, StoredOrigin } from './start.ts'
 import { Opened } from './start.ts'
 import type { Flashes, SessionState } from './state.ts'
 import { decodeState, emptyState, encodePlainState, encodeState, hasFlashes, NO_FLASHES } from './state.ts'
-import { copyOf, encode, isPlainText, isUnchanged, MAX_DEPTH_OF_WHOLE } from './values.ts'
+import type { Encoded } from './values.ts'
+import { copyOf, encode, isPlainText } from './values.ts'
 
 const NONE = Object.freeze({})
 /** Stands for a list in which nothing is: most requests change nothing. */
@@ -95,8 +97,7 @@ export class UnitOfWork {
   #aged = false
   /** Whether anything has been committed: what was found is not what is stored any more. */
   #hasSettled = false
-  /** Top-level keys whose value is an object that the application holds and may change in place. */
-  #handedOut: Set<string> | undefined
+  #handedOut: HandedOut | undefined
   /** The old input that the application holds. */
   #oldInput: { readonly stamp: Stamp, readonly value: Tree } | undefined
   /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
@@ -169,7 +170,8 @@ export class UnitOfWork {
     state.own(key)
     const own = valueAt(state.current.data, path)
     if (this.readonly) return deepFreeze(own)
-    this.#noteHandedOut(key)
+    this.#handedOut ??= new HandedOut()
+    this.#handedOut.add(key)
     return own
   }
 
@@ -193,7 +195,7 @@ export class UnitOfWork {
       delete state.writable.data[mutation.path]
     }
     state.apply(mutation, value)
-    if ('path' in mutation) this.#watch(rootOf(state.current.data, mutation.path), value)
+    if ('path' in mutation) this.#watch(rootOf(state.current.data, mutation.path), value, wholeTextIn(mutation))
     else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.current.data)) this.#watch(key, member)
     this.#isPlain &&= leavesPlain(state.current, mutation)
     this.#mutations = and(this.#mutations, mutation)
@@ -246,8 +248,9 @@ export class UnitOfWork {
 
   /** Takes what is to be committed, with what was changed in place and the ageing of the flashes found on loading. */
   take (): Batch {
-    const outcome = this.#outcome()
-    const changes = outcome?.isSame === true ? NO_MUTATIONS : this.#changesInPlace()
+    const isAsFound = this.#isAsFound
+    const changes = isAsFound ? NO_MUTATIONS : this.#changesInPlace()
+    const outcome = this.#canBeSaid ? this.#outcome(isAsFound) : undefined
     const mutations = joined(this.#mutations, changes, this.#ageing())
     const batch = { id: this.id, mutations, departure: this.#departure, outcome }
     this.#mutations = NO_MUTATIONS
@@ -295,12 +298,15 @@ export class UnitOfWork {
     return this.#state
   }
 
-  #watch (key: string, value: unknown): void {
-    if (typeof value === 'object' && value !== null) this.#noteHandedOut(key)
-  }
-
-  #noteHandedOut (key: string): void {
-    this.#handedOut = (this.#handedOut ?? new Set()).add(key)
+  /**
+   * Notes what the application has put, as far as it can change it in place.
+   *
+   * @param text of all that is under the key now, if it is known
+   */
+  #watch (key: string, value: unknown, text?: Encoded): void {
+    if (typeof value === 'object' && value !== null) this.#handedOut ??= new HandedOut()
+    else if (this.#handedOut?.has(key) !== true) return
+    this.#handedOut.note(key, text)
   }
 
   #assertWritable (): void {
@@ -327,14 +333,24 @@ export class UnitOfWork {
     this.#input = undefined
   }
 
-  #outcome (): Change | undefined {
-    if (this.#hasSettled || this.#aged || this.#hasFlashesToAge || (this.#transient?.size ?? 0) > 0) return undefined
+  /** Whether what the request sees is what it makes of the session that it has found. */
+  get #canBeSaid (): boolean {
+    return !this.#hasSettled && !this.#aged && !this.#hasFlashesToAge && (this.#transient?.size ?? 0) === 0
+  }
+
+  /** Whether nothing has been changed of what was found, in place neither. */
+  get #isAsFound (): boolean {
+    const { current } = this.#ensureOpen()
+    const { text, state } = this.#found as Opened
+    return this.#canBeSaid && text !== undefined && this.#departure !== 'end' && this.#mutations.length === 0 &&
+      (this.#handedOut === undefined || this.#handedOut.isUnchanged(current.data, state.data))
+  }
+
+  #outcome (isAsFound: boolean): Change | undefined {
     const own = this.#ensureOpen()
     const found = this.#found as Opened
     const before = this.#departure === 'end' ? undefined : found.text
-    if (before !== undefined && this.#mutations.length === 0 && this.#isUnchanged(found.state)) {
-      return { text: before, isSame: true, opened: found, userId: found.state.userId }
-    }
+    if (isAsFound && before !== undefined) return { text: before, isSame: true, opened: found, userId: found.state.userId }
     const { userId } = own.current
     if (this.#handedOut === undefined) {
       const { changedKeys } = own
@@ -349,33 +365,18 @@ export class UnitOfWork {
       return { text, isSame: text === before, opened: new Opened(text, state, isPlainText(text), true), userId }
     }
     try {
-      const text = encodeState(own.current)
+      const text = encodedAs(this.#isPlain && this.#handedOut.isPlain, own.current)
       return { text, isSame: text === before, opened: undefined, userId }
     } catch {
-      // Something was changed in place that cannot be stored. Looking for such changes says what, and where.
+      // The whole is nested too deep, of which replaying tells.
       return undefined
     }
   }
 
-  /** Whether all that was handed out is as it was found. */
-  #isUnchanged (found: Readonly<SessionState>): boolean {
-    const { data } = this.state
-    return this.#handedOut === undefined || [...this.#handedOut].every(key => isUnchanged(data[key], found.data[key]))
-  }
-
   #changesInPlace (): readonly Mutation[] {
     if (this.#handedOut === undefined) return NO_MUTATIONS
-    const shadow = this.#upToDateShadow()
-    const { data } = this.state
-    const changes: Mutation[] = []
-    for (const key of this.#handedOut) {
-      if (this.#transient?.has(key) === true || !Object.hasOwn(data, key)) continue
-      const value = encode(data[key], key, MAX_DEPTH_OF_WHOLE)
-      if (Object.hasOwn(shadow.data, key) && encode(shadow.data[key], key, MAX_DEPTH_OF_WHOLE) === value) continue
-      changes.push({ op: 'change', key, value })
-    }
-    // Only now: a value that cannot be stored ends the loop, and what was found before it has to be found again.
-    replay(shadow, changes)
+    const changes = this.#handedOut.changesIn(this.state, key => this.#transient?.has(key) === true, () => this.#upToDateShadow())
+    if (changes.length > 0) replay(this.#upToDateShadow(), changes)
     return changes
   }
 
@@ -409,6 +410,12 @@ function leavesPlain ({ data }: Readonly<SessionState>, mutation: Mutation): boo
   if ('path' in mutation && mutation.path.length >= LONG_PATH) return false
   if (mutation.op === 'increment') return Number.isFinite(valueAt(data, mutation.path))
   return !('value' in mutation) || isPlainText(mutation.value)
+}
+
+/** @returns the text of all that is under the mutation's key when it has been applied, where the mutation says all of it */
+function wholeTextIn (mutation: Extract<Mutation, { path: string }>): Encoded | undefined {
+  const isWhole = (mutation.op === 'put' || mutation.op === 'flash') && !mutation.path.includes('.')
+  return isWhole ? mutation.value : undefined
 }
 
 function and (list: readonly Mutation[], mutation: Mutation): readonly Mutation[] {

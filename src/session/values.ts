@@ -16,13 +16,49 @@ export type Encoded = string & { readonly brand: 'Encoded' }
 const MAX_DEPTH = 200
 /** What is put below a path lies deeper in the whole than by itself. */
 export const MAX_DEPTH_OF_WHOLE = 2 * MAX_DEPTH
+/** A member of the data lies two levels below the whole. */
+export const MAX_DEPTH_OF_MEMBER = MAX_DEPTH_OF_WHOLE - 2
 
 type Tagged = Record<string, unknown>
 
-/** The objects from the value down to where the encoding is, and how many there may be. */
-interface Way {
-  readonly ancestors: object[]
+/** What a member of something is called: a key, or an index. */
+type Name = string | number | undefined
+
+/** The way from the value down to where the encoding is. Of its names a text is made only for a message. */
+class Way {
   readonly maxDepth: number
+  readonly #path: string
+  readonly #objects: object[] = []
+  readonly #names: Name[] = []
+
+  /** @param maxDepth how many objects there may be on it */
+  constructor (path: string, maxDepth: number) {
+    this.#path = path
+    this.maxDepth = maxDepth
+  }
+
+  get depth (): number {
+    return this.#objects.length
+  }
+
+  includes (object: object): boolean {
+    return this.#objects.includes(object)
+  }
+
+  enter (object: object, name: Name): void {
+    this.#objects.push(object)
+    this.#names.push(name)
+  }
+
+  leave (): void {
+    this.#objects.pop()
+    this.#names.pop()
+  }
+
+  /** @returns the path to a member of the object that was entered last, or to that object itself */
+  pathTo (name?: Name): string {
+    return [this.#path, ...this.#names, name].filter(each => each !== undefined).join('.')
+  }
 }
 
 /** Constructors of the values that are kept as bytes, by the name they are kept under. */
@@ -66,7 +102,7 @@ const DECODERS: Record<string, (content: unknown) => unknown> = {
  * @throws SessionValueError when the value, or anything in it, would not come back as it went in
  */
 export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH): Encoded {
-  return JSON.stringify(taggedForm(value, path, { ancestors: [], maxDepth })) as Encoded
+  return JSON.stringify(taggedForm(value, undefined, new Way(path, maxDepth))) as Encoded
 }
 
 /**
@@ -125,7 +161,7 @@ function hasSameText (value: object, known: object): boolean {
 }
 
 /** The value itself where JSON can say it, and otherwise a copy of it in which everything else is tagged. */
-function taggedForm (value: unknown, path: string, way: Way): unknown {
+function taggedForm (value: unknown, name: Name, way: Way): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -137,79 +173,78 @@ function taggedForm (value: unknown, path: string, way: Way): unknown {
     case 'undefined':
       return { $undefined: true }
     case 'object':
-      return value === null ? null : taggedObject(value, path, way)
+      return value === null ? null : taggedObject(value, name, way)
     default:
-      throw new SessionValueError(path, `is a ${typeof value}, which cannot be stored`)
+      throw new SessionValueError(way.pathTo(name), `is a ${typeof value}, which cannot be stored`)
   }
 }
 
-function taggedObject (value: object, path: string, way: Way): unknown {
-  const { ancestors, maxDepth } = way
-  if (ancestors.includes(value)) throw new SessionValueError(path, 'refers back to itself; a session holds no cycles')
-  if (ancestors.length >= maxDepth) throw new SessionValueError(path, `is nested more than ${maxDepth} levels deep`)
-  ancestors.push(value)
-  const tagged = taggedByKind(value, path, way)
-  ancestors.pop()
+function taggedObject (value: object, name: Name, way: Way): unknown {
+  if (way.includes(value)) throw new SessionValueError(way.pathTo(name), 'refers back to itself; a session holds no cycles')
+  if (way.depth >= way.maxDepth) throw new SessionValueError(way.pathTo(name), `is nested more than ${way.maxDepth} levels deep`)
+  way.enter(value, name)
+  const tagged = taggedByKind(value, way)
+  way.leave()
   return tagged
 }
 
-function taggedByKind (value: object, path: string, way: Way): unknown {
-  const inner = (member: unknown, name: string | number): unknown => taggedForm(member, `${path}.${name}`, way)
+function taggedByKind (value: object, way: Way): unknown {
   const prototype: unknown = Object.getPrototypeOf(value)
-
-  if (prototype === Array.prototype) return taggedList(value as unknown[], path, inner)
-  if (isPlainPrototype(prototype)) return taggedMembers(value as Tagged, path, inner)
+  if (prototype === Array.prototype) return taggedList(value as unknown[], way)
+  if (isPlainPrototype(prototype)) return taggedMembers(value as Tagged, way)
   switch (prototype) {
     case Date.prototype: {
       const date = value as Date
       return { $date: Number.isNaN(date.getTime()) ? null : date.toISOString() }
     }
     case Map.prototype:
-      return { $map: [...value as Map<unknown, unknown>].map(([key, member], index) => [inner(key, index), inner(member, index)]) }
+      return { $map: [...value as Map<unknown, unknown>].map(([key, member], index) => [taggedForm(key, index, way), taggedForm(member, index, way)]) }
     case Set.prototype:
-      return { $set: [...value as Set<unknown>].map(inner) }
+      return { $set: [...value as Set<unknown>].map((member, index) => taggedForm(member, index, way)) }
     case URL.prototype:
       return { $url: (value as URL).href }
     case RegExp.prototype:
       return { $regexp: [(value as RegExp).source, (value as RegExp).flags] }
     default:
-      return taggedBytes(value, prototype, path)
+      return taggedBytes(value, prototype, way)
   }
 }
 
-function taggedList (value: unknown[], path: string, inner: (member: unknown, index: number) => unknown): unknown {
+function taggedList (value: unknown[], way: Way): unknown {
   if (Object.keys(value).length !== value.length) {
-    throw new SessionValueError(path, 'is an array with holes or with named properties; fill it, or use an object')
+    throw new SessionValueError(way.pathTo(), 'is an array with holes or with named properties; fill it, or use an object')
   }
   let copy: unknown[] | undefined
-  for (const [index, member] of value.entries()) {
-    const tagged = inner(member, index)
+  for (let index = 0; index < value.length; index++) {
+    const member = value[index]
+    const tagged = taggedForm(member, index, way)
     if (tagged !== member) copy ??= value.slice()
     if (copy !== undefined) copy[index] = tagged
   }
   return copy ?? value
 }
 
-function taggedMembers (value: Tagged, path: string, inner: (member: unknown, name: string) => unknown): unknown {
+function taggedMembers (value: Tagged, way: Way): unknown {
   const names = Object.keys(value)
   if (Object.getOwnPropertySymbols(value).length > 0) {
-    throw new SessionValueError(path, 'has a symbol among its keys, which cannot be stored')
+    throw new SessionValueError(way.pathTo(), 'has a symbol among its keys, which cannot be stored')
   }
   let copy: Tagged | undefined
   for (const name of names) {
-    if (name === '__proto__') throw new SessionValueError(`${path}.${name}`, 'would replace a prototype')
-    const tagged = inner(value[name], name)
-    if (tagged !== value[name]) copy ??= { ...value }
+    if (name === '__proto__') throw new SessionValueError(way.pathTo(name), 'would replace a prototype')
+    const member = value[name]
+    const tagged = taggedForm(member, name, way)
+    if (tagged !== member) copy ??= { ...value }
     if (copy !== undefined) copy[name] = tagged
   }
   return names.length === 1 && names[0]?.startsWith('$') === true ? { $object: copy ?? value } : copy ?? value
 }
 
-function taggedBytes (value: object, prototype: unknown, path: string): unknown {
+function taggedBytes (value: object, prototype: unknown, way: Way): unknown {
   const name = (prototype as { constructor?: { name?: string } }).constructor?.name ?? 'an unnamed class'
   const genuine = BYTES.has(name) && prototype === (globalThis as unknown as Record<string, { prototype: unknown }>)[name]?.prototype
   if (!genuine) {
-    throw new SessionValueError(path, `is an instance of ${name}, which would come back as a plain object; store its data instead`)
+    throw new SessionValueError(way.pathTo(), `is an instance of ${name}, which would come back as a plain object; store its data instead`)
   }
   const bytes = ArrayBuffer.isView(value)
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)

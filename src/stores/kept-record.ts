@@ -6,6 +6,7 @@ import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from '.
 export class KeptRecord implements StoredRecord {
   /** The second in which it expires. It stands first, with what else is asked for at every read. */
   readonly #lastSecond: number
+  #place: object | undefined
   readonly payload: string
   readonly version: Version
   readonly createdAt: Date
@@ -14,8 +15,6 @@ export class KeptRecord implements StoredRecord {
   readonly ipAddress: string | undefined
   readonly userAgent: string | undefined
   readonly lastActivity: Date | undefined
-  /** Where the store has it. */
-  place: object | undefined
 
   constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version) {
     this.version = version
@@ -27,6 +26,15 @@ export class KeptRecord implements StoredRecord {
     this.userAgent = userAgent
     this.lastActivity = lastActivity
     this.#lastSecond = secondOf(expiresAt.getTime())
+  }
+
+  /** Where the store has it. Not among the members that are copied or written down with the record. */
+  get place (): object | undefined {
+    return this.#place
+  }
+
+  set place (place: object | undefined) {
+    this.#place = place
   }
 
   /** @param now in milliseconds since 1970 */
