@@ -53,6 +53,23 @@ export const reading: readonly Case[] = [
     }
   },
   {
+    name: 'where a record was found before makes no difference to what is true now',
+    async run ({ store, other }) {
+      const { key, version } = await create(store, 'first')
+      const { place } = await readLiving(store, key)
+      const later = versionIn(await other.compareAndSet(key, recordOf('second'), version))
+      assert.equal((await readLiving(store, key, place)).payload, 'second')
+      assert.equal(await store.compareAndSet(key, recordOf('late'), version, place), 'conflict')
+      versionIn(await store.compareAndSet(key, recordOf('third'), later, place))
+      assert.equal((await readLiving(other, key)).payload, 'third')
+      await other.destroy(key)
+      assert.equal(await store.read(key, place), undefined)
+      assert.equal(await store.compareAndSet(key, recordOf('late'), later, place), 'gone')
+      versionIn(await other.compareAndSet(key, recordOf('another'), undefined))
+      assert.equal((await readLiving(store, key, place)).payload, 'another')
+    }
+  },
+  {
     name: 'an expired record is missing, although nothing has swept it away',
     async run ({ store }) {
       const { key } = await create(store, 'payload', -1)

@@ -54,8 +54,8 @@ export function versionIn (answer: Version | 'conflict' | 'gone'): Version {
   return answer as Version
 }
 
-export async function readLiving (store: SessionStore, key: StoreKey): Promise<StoredRecord> {
-  const record = await store.read(key)
+export async function readLiving (store: SessionStore, key: StoreKey, place?: object): Promise<StoredRecord> {
+  const record = await store.read(key, place)
   if (typeof record === 'object') return record
   throw new assert.AssertionError({ message: 'there is no living record', actual: record })
 }

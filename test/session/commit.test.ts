@@ -691,6 +691,89 @@ t.test('what JSON has no word for and was handed out', async t => {
   })
 })
 
+t.test('an object that the application puts and goes on changing', async t => {
+  interface Cart { items: number, tags?: string[] }
+  const uses: Record<string, { use: (session: Session) => unknown, after: unknown }> = {
+    'is stored as it was put': { use: session => { session.put('cart', { items: 1 }) }, after: { items: 1 } },
+    'is stored as it was changed after it was put': {
+      use: session => {
+        const cart: Cart = { items: 1 }
+        session.put('cart', cart)
+        cart.items = 2
+      },
+      after: { items: 2 }
+    },
+    'is stored as it was changed back to after a save': {
+      use: async session => {
+        const cart: Cart = { items: 1 }
+        session.put('cart', cart)
+        cart.items = 2
+        await session.save()
+        cart.items = 1
+      },
+      after: { items: 1 }
+    },
+    'is stored as it was changed by a path': {
+      use: session => {
+        const cart: Cart = { items: 1, tags: [] }
+        session.put('cart', cart)
+        session.increment('cart.items')
+        session.push('cart.tags', 'a')
+        cart.tags?.push('b')
+      },
+      after: { items: 2, tags: ['a', 'b'] }
+    },
+    'is stored with what JSON has no word for, once that is in it': {
+      use: session => {
+        const cart: Record<string, unknown> = { items: 1 }
+        session.put('cart', cart)
+        cart['since'] = new Date(0)
+      },
+      after: { items: 1, since: new Date(0) }
+    },
+    'is not stored when it was forgotten, and is when it was put again': {
+      use: session => {
+        const cart: Cart = { items: 1 }
+        session.put('cart', cart)
+        session.forget('cart')
+        cart.items = 3
+        session.put('cart', cart)
+        cart.items = 4
+      },
+      after: { items: 4 }
+    },
+    'is not stored when something else was put in its place': {
+      use: session => {
+        const cart: Cart = { items: 1 }
+        session.put('cart', cart)
+        session.put('cart', 'none')
+        cart.items = 5
+      },
+      after: 'none'
+    }
+  }
+  for (const [what, { use, after }] of Object.entries(uses)) {
+    await t.test(what, async t => {
+      const { visitor } = await begun(t)
+      await visitor.visit(use)
+      t.same(await visitor.visit(session => session.get('cart')), after)
+    })
+  }
+
+  await t.test('is stored as it was changed back to after a save that failed', async t => {
+    const { store, visitor } = await begun(t)
+    await visitor.visit(session => { session.put('cart', { items: 1 }) })
+    await visitor.visit(async session => {
+      const cart = session.get('cart') as Cart
+      cart.items = 2
+      store.before = once('compareAndSet', fail)
+      await t.rejects(session.save())
+      cart.items = 1
+    })
+    t.same(await visitor.visit(session => session.get('cart')), { items: 1 })
+  })
+})
+
 t.test('a session of more text than is remembered is kept as any other, while it grows and when it has shrunk again', async t => {
   const { visitor } = await begun(t)
   for (const length of [100, 20_000, 30_000, 100, 20_000]) {

@@ -141,9 +141,9 @@ export function watched (inner: SessionStore = new MemoryStore()): WatchedStore 
     keys: new Set(),
     before: () => {},
     after: () => {},
-    read (key) {
+    read (key, place) {
       store.calls.push('read')
-      return inner.read(key)
+      return inner.read(key, place)
     },
     compareAndSet: async (key, ...others) => await pass('compareAndSet', key, () => inner.compareAndSet(key, ...others)),
     touch: async (key, expiresAt) => await pass('touch', key, () => inner.touch(key, expiresAt)),

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Tree } from '../../src/session/paths.ts'
+import type { Spot } from '../../src/session/splice.ts'
 import { splice } from '../../src/session/splice.ts'
 
 /** Encodes the data, changes them, and says both what splicing gives and what it has to give. */
@@ -20,6 +21,16 @@ t.test('a value is replaced where it stands', async t => {
 t.test('several values are replaced', async t => {
   const { spliced, whole } = changed({ a: 1, b: 'two', c: 3 }, { c: 4, a: 'one' })
   t.equal(spliced, whole)
+})
+
+t.test('a member that has been found is found again without a search, whatever else looks like it by then', async t => {
+  const text = JSON.stringify({ data: { a: 1, visits: 1, z: 'visits":2' } })
+  const first = splice(text, { visits: 1 }, { visits: 2 }, ['visits'])
+  t.equal(first?.text, JSON.stringify({ data: { a: 1, visits: 2, z: 'visits":2' } }))
+  const second = splice(first?.text as string, { visits: 2 }, { visits: 1000 }, ['visits'], first?.spot)
+  t.equal(second?.text, JSON.stringify({ data: { a: 1, visits: 1000, z: 'visits":2' } }))
+  const third = splice(second?.text as string, { visits: 1000, a: 1 }, { visits: null, a: 20 }, ['a', 'visits'], second?.spot)
+  t.equal(third?.text, JSON.stringify({ data: { a: 20, visits: null, z: 'visits":2' } }))
 })
 
 t.test('nothing is replaced where it is not certain what', async t => {
@@ -51,4 +62,24 @@ t.test('whatever is in the data, what is spliced is what encoding the whole give
     if (spliced !== whole) throw new Error(`${spliced} and not ${whole}`)
   }), { numRuns: 2_000 })
   t.ok(count > 200, 'and it is spliced in many of the cases')
+})
+
+t.test('whatever is changed, one after the other, what is spliced is what encoding the whole gives', async t => {
+  const simple = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.string({ maxLength: 3 }), fc.constantFrom('a":1', '"a":', ',"b":2}'), fc.boolean(), fc.constant(null))
+  const key = fc.constantFrom('a', 'b', '"a', 'aa')
+  fc.assert(fc.property(fc.array(fc.dictionary(key, simple, { minKeys: 1 }), { maxLength: 12 }), changes => {
+    let data: Tree = { a: 0, b: 0, '"a': 0, aa: 0 }
+    let text = JSON.stringify({ data })
+    let spot: Spot | undefined
+    for (const change of changes) {
+      const after = { ...data, ...change }
+      const spliced = splice(text, data, after, Object.keys(change), spot)
+      const whole = JSON.stringify({ data: after })
+      if (spliced !== undefined && spliced.text !== whole) throw new Error(`${spliced.text} and not ${whole}`)
+      data = after
+      text = whole
+      spot = spliced?.spot
+    }
+  }), { numRuns: 2_000 })
+  t.pass()
 })

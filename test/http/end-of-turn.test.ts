@@ -1,0 +1,123 @@
+/** Commits of one turn of the event loop, which a store can have made together at its end. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import Fastify from 'fastify'
+import t from 'tap'
+import type { Test } from 'tap'
+import ambientSession, { hasSession, MemoryStore, session } from '../../src/index.ts'
+import type { NewRecord, StoreKey, Version } from '../../src/index.ts'
+import { EndOfTurn } from '../../src/http/end-of-turn.ts'
+import { visitor } from '../helpers/client.ts'
+import { serve } from './support.ts'
+
+/** A store in memory that wants its writes in groups, and notes in which order things happen. */
+class GroupingStore extends MemoryStore {
+  readonly writesInGroups = true
+  readonly events: string[] = []
+  onWrite: (() => void) | undefined
+
+  override compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): Version | 'conflict' | 'gone' {
+    this.events.push('write')
+    this.onWrite?.()
+    return super.compareAndSet(key, record, expected, place)
+  }
+}
+
+/** Has everything take no time, or as much as is given for each look at the clock. */
+function clockOf (t: Test, step = 0): void {
+  let now = 0
+  t.intercept(performance, 'now', {
+    value: () => {
+      now += step
+      return now
+    }
+  })
+}
+
+t.test('all are written before any of them is answered', async t => {
+  clockOf(t)
+  const driver = new GroupingStore()
+  const app = await serve(t, app => {
+    app.addHook('onResponse', async () => { driver.events.push('answer') })
+    app.post('/', async () => { session().increment('n') })
+  }, { driver })
+  await Promise.all([1, 2, 3].map(async () => await app.inject({ method: 'POST', url: '/' })))
+  t.same(driver.events, ['write', 'write', 'write', 'answer', 'answer', 'answer'])
+})
+
+t.test('two requests on one session conflict, and both are there', async t => {
+  const driver = new GroupingStore()
+  const app = await serve(t, app => {
+    app.post('/', async () => { session().increment('n') })
+    app.get('/', async () => session('n'))
+  }, { driver })
+  const ada = visitor(app)
+  await ada.post('/')
+  driver.events.length = 0
+  await Promise.all([1, 2, 3].map(async () => await ada.post('/')))
+  t.equal((await ada.get('/')).text, '4')
+})
+
+t.test('what fails is an error of its own request only', async t => {
+  const driver = new GroupingStore()
+  const app = await serve(t, app => { app.post('/', async () => { session().increment('n') }) }, { driver })
+  let writes = 0
+  driver.onWrite = () => { if (++writes === 2) throw new Error('this one fails') }
+  const responses = await Promise.all([1, 2, 3].map(async () => await app.inject({ method: 'POST', url: '/' })))
+  t.same(responses.map(({ statusCode }) => statusCode), [200, 500, 200])
+})
+
+t.test('each is made, and answered, in the flow of its own request', async t => {
+  clockOf(t)
+  const driver = new GroupingStore()
+  const seen: string[] = []
+  const app = await serve(t, app => {
+    app.addHook('onSend', async () => { seen.push(`sent ${String(session('name'))}`) })
+    app.post('/:name', async req => { session({ name: (req.params as { name: string }).name }) })
+  }, { driver })
+  driver.onWrite = () => { seen.push(`written ${hasSession() ? String(session('name')) : 'nowhere'}`) }
+  await Promise.all(['Ada', 'Grace'].map(async name => await app.inject({ method: 'POST', url: `/${name}` })))
+  t.same(seen, ['written Ada', 'written Grace', 'sent Ada', 'sent Grace'])
+})
+
+t.test('what is put after the answer was given, in the same turn, is stored', async t => {
+  const driver = new GroupingStore()
+  const app = await serve(t, app => {
+    app.post('/', (_req, reply) => {
+      session({ a: 1 })
+      void reply.send('done')
+      session({ b: 2 })
+    })
+    app.get('/', async () => session().all())
+  }, { driver })
+  const ada = visitor(app)
+  await ada.post('/')
+  t.same((await ada.get('/')).json, { a: 1, b: 2 })
+})
+
+t.test('when the application closes, what waits is written first', async t => {
+  const driver = new GroupingStore()
+  const app = Fastify()
+  await app.register(ambientSession, { driver })
+  let closing: Promise<undefined> | undefined
+  app.post('/', (_req, reply) => {
+    session({ a: 1 })
+    void reply.send('done')
+    driver.close = () => { driver.events.push('close') }
+    closing = app.close()
+  })
+  const { statusCode } = await app.inject({ method: 'POST', url: '/' })
+  await closing
+  t.equal(statusCode, 200)
+  t.same(driver.events, ['write', 'close'])
+})
+
+t.test('the event loop is let go in between where there is a lot to do', async t => {
+  clockOf(t, 1)
+  const endOfTurn = new EndOfTurn()
+  const events: string[] = []
+  for (const name of ['a', 'b']) endOfTurn.add({ work: () => { events.push(name) }, answer: () => { events.push(`answer ${name}`) } })
+  await nextTurn()
+  t.same(events, ['a', 'answer a'])
+  await nextTurn()
+  t.same(events, ['a', 'answer a', 'b', 'answer b'])
+})
