@@ -32,24 +32,30 @@ const hooks: Record<string, AddHook> = {
   onError: (app, see) => app.addHook('onError', async () => { see() })
 }
 
+/** A store that answers at once, and one whose commits are made together. */
+const drivers = ['memory', 'file'] as const
+
 for (const [name, addHook] of Object.entries(hooks)) {
-  t.test(`session() finds the session in the hook ${name} too`, async t => {
-    const seen = deferred<unknown>()
-    const app = await serve(t, app => {
-      login(app)
-      app.register(async scope => {
-        addHook(scope, () => { seen.resolve(session('name')) })
-        scope.post('/page', async () => {
-          if (name === 'onError') throw new Error('for onError')
-          return { a: 'page' }
+  for (const driver of drivers) {
+    t.test(`session() finds the session in the hook ${name} too, with the driver ${driver}`, async t => {
+      const seen = deferred<unknown>()
+      const app = await serve(t, app => {
+        login(app)
+        app.register(async scope => {
+          addHook(scope, () => { seen.resolve(session('name')) })
+          scope.post('/page', async () => {
+            session().increment('visits')
+            if (name === 'onError') throw new Error('for onError')
+            return { a: 'page' }
+          })
         })
-      })
+      }, { driver, files: t.testdir() })
+      const ada = visitor(app)
+      await ada.post('/login/ada')
+      await ada.post('/page', { some: 'body' })
+      t.equal(await seen.promise, 'ada')
     })
-    const ada = visitor(app)
-    await ada.post('/login/ada')
-    await ada.post('/page', { some: 'body' })
-    t.equal(await seen.promise, 'ada')
-  })
+  }
 }
 
 type Way = (fn: () => void) => void
@@ -305,19 +311,24 @@ t.test('AsyncResource.bind() takes a callback back to its own request', async t 
   t.equal(await behindPool(t, callback => AsyncResource.bind(callback)), 'ada')
 })
 
-t.test('a reply that is sent from a callback without a session finds the session again in the hooks that follow', async t => {
-  const outside = new AsyncResource('outside of all requests')
-  const app = await serve(t, app => {
-    app.addHook('onSend', async (_req, reply) => { reply.header('x-name', session('name', 'nobody')) })
-    app.get('/', (_req, reply) => {
-      session({ name: 'ada' })
-      outside.runInAsyncScope(() => { reply.send(String(hasSession())) })
-    })
+for (const driver of drivers) {
+  t.test(`a reply that is sent from a callback without a session finds the session again in the hooks that follow, with the driver ${driver}`, async t => {
+    const outside = new AsyncResource('outside of all requests')
+    const answered = deferred<unknown>()
+    const app = await serve(t, app => {
+      app.addHook('onSend', async (_req, reply) => { reply.header('x-name', session('name', 'nobody')) })
+      app.addHook('onResponse', async () => { answered.resolve(session('name', 'nobody')) })
+      app.get('/', (_req, reply) => {
+        session({ name: 'ada' })
+        outside.runInAsyncScope(() => { reply.send(String(hasSession())) })
+      })
+    }, { driver, files: t.testdir() })
+    const { text, headers } = await visitor(app).get('/')
+    t.equal(text, 'false')
+    t.equal(headers.get('x-name'), 'ada')
+    t.equal(await answered.promise, 'ada')
   })
-  const { text, headers } = await visitor(app).get('/')
-  t.equal(text, 'false')
-  t.equal(headers.get('x-name'), 'ada')
-})
+}
 
 t.test('an event from outside of all requests finds no session, and the right one when its listener is bound', async t => {
   const bus = new EventEmitter()

@@ -460,6 +460,30 @@ t.test('a change between the commit and the end of the response is reported', as
   t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_UNSAVED', keys: ['streamed'] }])
 })
 
+t.test('of replies that were hijacked each is looked at when it is over, also when others are not yet', async t => {
+  const [log, gate] = [new Log(), new Gate()]
+  const app = await serve(t, app => {
+    app.get('/at-once', async (_req, reply) => {
+      reply.hijack()
+      session({ early: true })
+      reply.raw.end('raw')
+    })
+    app.get('/later', async (_req, reply) => {
+      reply.hijack()
+      session({ late: true })
+      await gate.pass()
+      reply.raw.end('raw')
+    })
+  }, {}, { logger: log })
+  const later = visitor(app).get('/later')
+  await gate.reached
+  await visitor(app).get('/at-once')
+  t.match(await log.warnings(1), [{ keys: ['early'] }])
+  gate.open()
+  await later
+  t.match(await log.warnings(2), [{ keys: ['early'] }, { keys: ['late'] }])
+})
+
 t.test('a new id that nobody saves is reported', async t => {
   const [log, gate] = [new Log(), new Gate()]
   const { app } = await lateChange(t, gate, () => { session().migrate() }, log)

@@ -257,6 +257,16 @@ const damagedRecords: readonly Fault[] = [
       return this.look(key) ?? 'gone'
     }
   }),
+  planted('trusts the place that it has given', ['where a record was found before makes no difference to what is true now'], class extends ReferenceStore {
+    override read (key: StoreKey, place?: object) {
+      return (place as { found: StoredRecord } | undefined)?.found ?? this.look(key)
+    }
+
+    protected override look (key: StoreKey) {
+      const found = super.look(key)
+      return typeof found === 'object' ? { ...found, place: { found } } : found
+    }
+  }),
   planted('cuts payloads off at 64 KiB', ['a payload of the largest size is read as it was, in ASCII and beyond'], class extends ReferenceStore {
     override write (key: StoreKey, record: NewRecord, version: Version) {
       return super.write(key, { ...record, payload: record.payload.slice(0, 65_535) }, version)

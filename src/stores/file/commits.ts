@@ -86,13 +86,14 @@ export class Commits {
   }
 
   #runNow<T> (work: () => T, recover: (error: unknown) => Promise<T>): MaybePromise<T> {
+    let result: MaybePromise<T>
     try {
-      return work()
+      result = work()
     } catch (error) {
-      return recover(error)
-    } finally {
-      this.#lock.giveWay()
+      result = recover(error)
     }
+    this.#lock.giveWay()
+    return result
   }
 
   #takeAll (): Job[] {

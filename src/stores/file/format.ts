@@ -137,9 +137,9 @@ function writeChecksum (slot: Buffer, checksum: number): void {
   slot[CHECKSUM_LENGTH] = SPACE
 }
 
-/** @returns the size of slot to give to an entry that needs a file of its own */
-export function capacityFor (entry: Entry, times: string): number {
-  const bytes = entry.payload === undefined ? 0 : Buffer.byteLength(entry.payload)
+/** @returns the size of slot to give to a record that needs a file of its own */
+export function capacityFor (entry: KeptRecord, times: string): number {
+  const bytes = Buffer.byteLength(entry.payload)
   const length = FACTS_FROM + headingOf(entry, times, bytes).length + bytes
   return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(length * HEADROOM)))
 }

@@ -5,6 +5,7 @@
  */
 import { closeSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { KeptRecord } from '../kept-record.ts'
 import type { StoreKey } from '../store.ts'
 import type { Entry } from './format.ts'
 import { capacityFor, decodeFile, fillSlot, Slot, STAMP_LENGTH, timesOf } from './format.ts'
@@ -93,7 +94,10 @@ export class OpenFiles {
     const generation = (slot?.generation ?? 0) + 1
     const times = timesOf(entry, slot)
     const buffer = bufferFor(file?.capacity ?? 0)
-    if (file === undefined || slot === undefined || !fillSlot(buffer, entry, generation, times)) return this.#make(key, path, entry, generation, times, file)
+    if (file === undefined || slot === undefined || !fillSlot(buffer, entry, generation, times)) {
+      // A tombstone replaces a record, and fits wherever that did.
+      return this.#make(key, path, entry as KeptRecord, generation, times, file)
+    }
     const index = slot.index === 0 ? 1 : 0
     const descriptor = this.#descriptorOf(file)
     if (this.#isDurable && file.flushed !== slot.generation) fdatasyncSync(descriptor)
@@ -156,7 +160,7 @@ export class OpenFiles {
   }
 
   /** Makes a file, or puts a new one in the place of an old one that is too small or damaged. */
-  #make (key: StoreKey, path: string, entry: Entry, generation: number, times: string, old: SessionFile | undefined): SessionFile {
+  #make (key: StoreKey, path: string, entry: KeptRecord, generation: number, times: string, old: SessionFile | undefined): SessionFile {
     const capacity = capacityFor(entry, times)
     const target = old === undefined ? path : `${path}.tmp`
     const descriptor = this.#openFile(target, old === undefined ? 'wx+' : 'w+')
