@@ -1,4 +1,4 @@
-/** Something to be done in two steps. Neither throws. */
+/** Something to be done in two steps. What one of many throws is thrown when all others have been done. */
 export interface Task {
   /** Writes. */
   work (): void
@@ -16,10 +16,11 @@ const SLICE = 0.5
  */
 export class EndOfTurn {
   #tasks: Task[] = []
+  #isScheduled = false
 
   add (task: Task): void {
     this.#tasks.push(task)
-    if (this.#tasks.length === 1) this.#schedule()
+    this.#schedule()
   }
 
   /** Does all that is still to be done. */
@@ -28,18 +29,36 @@ export class EndOfTurn {
   }
 
   #schedule (): void {
-    setImmediate(() => {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => { this.#turnEnds() })
+  }
+
+  #turnEnds (): void {
+    this.#isScheduled = false
+    try {
       this.#doSome()
+    } finally {
       if (this.#tasks.length > 0) this.#schedule()
-    })
+    }
   }
 
   #doSome (): void {
     const begin = performance.now()
-    const tasks = this.#tasks
-    let done = 0
-    while (done < tasks.length && (done === 0 || performance.now() - begin < SLICE)) tasks[done++]?.work()
-    this.#tasks = tasks.slice(done)
-    for (const task of tasks.slice(0, done)) task.answer()
+    const done = this.#tasks
+    let count = 0
+    while (count < done.length && (count === 0 || performance.now() - begin < SLICE)) done[count++]?.work()
+    this.#tasks = done.splice(count)
+    answer(done)
+  }
+}
+
+/** @throws what the first one throws that does, when all have been told */
+function answer (tasks: readonly Task[], from = 0): void {
+  let next = from
+  try {
+    while (next < tasks.length) tasks[next++]?.answer()
+  } finally {
+    if (next < tasks.length) answer(tasks, next)
   }
 }

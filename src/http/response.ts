@@ -1,4 +1,5 @@
 /** From the commit to the response, in the flow of the request that both belong to. */
+import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { isInScope, runInScope } from '../context.ts'
@@ -40,8 +41,12 @@ export function answerAfter (committed: Promise<void>, current: RequestSession, 
   })
 }
 
-/** A commit that is made together with others, and the response that waits for it. */
-export class Commitment implements Task {
+/**
+ * A commit that is made together with others, and the response that waits for it. Both happen in the flow in which the reply
+ * was sent: an application may have other things than a session in there.
+ */
+export class Commitment extends AsyncResource implements Task {
+  readonly #isInScope: boolean
   readonly #current: RequestSession
   readonly #reply: FastifyReply
   readonly #done: Done
@@ -49,17 +54,27 @@ export class Commitment implements Task {
   #error: Error | undefined
 
   constructor (current: RequestSession, reply: FastifyReply, done: Done) {
+    super('ambient-session.commitment')
     this.#current = current
     this.#reply = reply
     this.#done = done
-    if (!isInScope(current) || reply.raw.socket === null) emitInScope(current, reply.raw)
+    this.#isInScope = isInScope(current)
+    if (!this.#isInScope || reply.raw.socket === null) emitInScope(current, reply.raw)
   }
 
   work (): void {
-    runInScope(this.#current, () => { this.#commit() })
+    this.runInAsyncScope(this.#isInScope ? this.#commit : this.#commitInScope, this)
   }
 
   answer (): void {
+    this.runInAsyncScope(this.#isInScope ? this.#answer : this.#answerInScope, this)
+  }
+
+  #commitInScope (): void {
+    runInScope(this.#current, () => { this.#commit() })
+  }
+
+  #answerInScope (): void {
     runInScope(this.#current, () => { this.#answer() })
   }
 

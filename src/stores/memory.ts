@@ -87,6 +87,7 @@ export class MemoryStore implements SessionStore {
   }
 
   close (): void {
+    for (const place of this.#places.values()) place.record = undefined
     this.#places.clear()
     this.#users = undefined
   }

@@ -1,4 +1,5 @@
 /** Commits of one turn of the event loop, which a store can have made together at its end. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -109,6 +110,44 @@ t.test('when the application closes, what waits is written first', async t => {
   await closing
   t.equal(statusCode, 200)
   t.same(driver.events, ['write', 'close'])
+})
+
+t.test('each is answered in its own flow, also as far as other storages go', async t => {
+  clockOf(t)
+  const storage = new AsyncLocalStorage<string>()
+  const driver = new GroupingStore()
+  const seen: string[] = []
+  const see = (where: string): void => { seen.push(`${where} ${String(storage.getStore())}`) }
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  app.addHook('onRequest', (req, _reply, done) => { storage.run(req.url, done) })
+  await app.register(ambientSession, { driver })
+  app.addHook('onSend', async () => { see('sent') })
+  app.post('/:name', async () => { session().increment('n') })
+  driver.onWrite = () => { see('written') }
+  await Promise.all(['/ada', '/grace'].map(async url => await app.inject({ method: 'POST', url })))
+  t.same(seen, ['written /ada', 'written /grace', 'sent /ada', 'sent /grace'])
+})
+
+t.test('one that throws keeps nobody else from being answered', async t => {
+  const endOfTurn = new EndOfTurn()
+  const answered: string[] = []
+  const fail = (): never => { throw new Error('cannot be answered') }
+  const tasks = ['a', 'b', 'c'].map(name => ({ work: () => {}, answer: () => { name === 'b' ? fail() : answered.push(name) } }))
+  for (const task of tasks) endOfTurn.add(task)
+  t.throws(() => { endOfTurn.finish() }, { message: 'cannot be answered' })
+  t.same(answered, ['a', 'c'])
+})
+
+t.test('what comes up while others are answered is done in the next turn', async t => {
+  const endOfTurn = new EndOfTurn()
+  const events: string[] = []
+  const second = { work: () => { events.push('second') }, answer: () => {} }
+  endOfTurn.add({ work: () => { events.push('first') }, answer: () => { endOfTurn.add(second) } })
+  await nextTurn()
+  t.same(events, ['first'])
+  await nextTurn()
+  t.same(events, ['first', 'second'])
 })
 
 t.test('the event loop is let go in between where there is a lot to do', async t => {

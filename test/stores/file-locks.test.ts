@@ -339,3 +339,45 @@ t.test('closing a store is not held up by a file of its own that cannot be remov
   replaceInFs(t, 'rmSync', () => () => { throw fault('EACCES') })
   await t.resolves(store.close())
 })
+
+t.test('a directory that has been removed and made again counts as another one, although it has been given the same inode', async t => {
+  const { store, directory } = await fileStore(t)
+  const { key } = await create(store, 'old')
+  let birth = 1
+  // Nothing finds the process idle, so it keeps the lock.
+  const timers = t.intercept(globalThis, 'setTimeout', { value: () => {} })
+  replaceInFs(t, 'statSync', original => (path, options) => {
+    const found = original(path, options)
+    return path === directory && found !== undefined ? Object.assign(found, { ino: 1, birthtimeMs: birth }) : found
+  })
+  await nextTurn()
+  await create(store)
+  timers.restore()
+  rmSync(directory, { recursive: true })
+  mkdirSync(directory)
+  birth = 2
+  const { store: other } = await fileStore(t, { directory })
+  await other.compareAndSet(key, recordOf('new'), undefined)
+  await nextTurn()
+  t.match(await readLiving(store, key), { payload: 'new' })
+  await store.compareAndSet(key, recordOf('newer'), (await readLiving(store, key)).version)
+  t.match(await readLiving(other, key), { payload: 'newer' })
+})
+
+t.test('the inode of an owner\'s file is given to nobody else as long as the owner goes by it', async t => {
+  const { store, directory } = await fileStore(t)
+  const lock = join(directory, '.commit.lock')
+  const clock = fastClock(t)
+  // Whoever empties the directory takes the file away, and the next one may be given its inode at once.
+  for (let n = 0; n < 5; n++) {
+    await create(store)
+    const { ino } = statSync(lock)
+    for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true })
+    const { store: other } = await fileStore(t, { directory })
+    await create(other)
+    t.not(statSync(lock).ino, ino)
+    await other.close()
+    // The lock is not taken to be there any more.
+    clock.jump(200)
+  }
+})

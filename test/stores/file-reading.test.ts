@@ -1,5 +1,5 @@
 /** What the file store looks at to know that what it has read is still true, and when it need not look at all. */
-import { existsSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
@@ -90,6 +90,37 @@ t.test('of a session whose file has room for two generations', async t => {
     const { store, other, key } = await reading(t)
     await other.destroy(key, new Date(Date.now() + 60_000))
     t.equal(store.read(key), 'gone')
+  })
+
+  await t.test('a generation that was found half written is seen once it is written', async t => {
+    const { store, other, directory, key, version } = await reading(t)
+    const path = join(directory, key)
+    await other.compareAndSet(key, recordOf('1'.repeat(300)), version)
+    const whole = readFileSync(path)
+    const half = Buffer.from(whole)
+    // What another process is writing: so far no more than the head has reached the file.
+    half.fill('\n', whole.length / 2 + 100)
+    const file = openSync(path, 'r+')
+    t.teardown(() => { closeSync(file) })
+    writeSync(file, half, 0, half.length, 0)
+    t.equal((await readLiving(store, key)).payload, '0')
+    writeSync(file, whole, 0, whole.length, 0)
+    t.equal((await readLiving(store, key)).payload, '1'.repeat(300))
+    t.equal(await store.compareAndSet(key, recordOf('late'), version), 'conflict')
+  })
+
+  await t.test('every payload is read by others as it was written, whatever is left of its slot', async t => {
+    const { store, other } = await reading(t)
+    for (const letter of ['x', 'é', '€', '\u{1f600}']) {
+      // From less than a slot has room for to more than that: it has 512 bytes at first.
+      for (let length = 340; length < 440; length++) {
+        const payload = letter + 'x'.repeat(length)
+        const { key, version } = await create(other, '')
+        await other.compareAndSet(key, recordOf(payload), version)
+        if ((await readLiving(store, key)).payload !== payload) t.fail(`${length} characters and '${letter}'`)
+      }
+    }
+    t.pass()
   })
 
   await t.test('no more than the head of one slot is read as long as nothing has changed', async t => {

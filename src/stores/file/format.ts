@@ -40,13 +40,16 @@ export class Slot {
   readonly entry: Entry
   readonly generation: number
   readonly index: 0 | 1
+  /** Whether the other slot begins like a later one that is not whole: somebody is writing it, or has died while doing so. */
+  readonly hasUnfinishedNext: boolean
   /** What its heading says of times, if this process has written it: it is mostly what the next one says as well. */
   readonly times: string | undefined
 
-  constructor (entry: Entry, generation: number, index: 0 | 1, times?: string) {
+  constructor (entry: Entry, generation: number, index: 0 | 1, hasUnfinishedNext: boolean, times?: string) {
     this.entry = entry
     this.generation = generation
     this.index = index
+    this.hasUnfinishedNext = hasUnfinishedNext
     this.times = times
   }
 }
@@ -73,6 +76,8 @@ const FACTS_FROM = CHECKED_FROM + GENERATION_LENGTH + 1
 /** As long as these first bytes of a slot are the same, so is its content: checksum and generation, and what makes whole words of them. */
 export const STAMP_LENGTH = 24
 const MIN_CAPACITY = 512
+/** In bytes. */
+const LONGEST_CHARACTER = 4
 /** A slot is made this much larger than its first content, so that most sessions never have to move. */
 const HEADROOM = 1.25
 
@@ -85,18 +90,20 @@ const HEADROOM = 1.25
 export function fillSlot (slot: Buffer, entry: Entry, generation: number, times: string): boolean {
   const { payload } = entry
   if (payload === undefined) return fill(slot, headingOf(entry, times, null), '', 0, generation)
-  // Where all characters are ASCII there are as many bytes, which need not be counted beforehand.
-  return fillWith(slot, entry, generation, times, payload, payload.length) ||
-    fillWith(slot, entry, generation, times, payload, Buffer.byteLength(payload))
+  // Where all characters are ASCII there are as many bytes, which need not be counted beforehand. Where they are not, what is
+  // written is longer than that, even if it is cut off: as long as there is room for one character more.
+  return fillWith(slot, entry, generation, times, payload, payload.length, LONGEST_CHARACTER) ||
+    fillWith(slot, entry, generation, times, payload, Buffer.byteLength(payload), 0)
 }
 
-function fillWith (slot: Buffer, entry: Entry, generation: number, times: string, payload: string, bytes: number): boolean {
-  return fill(slot, headingOf(entry, times, bytes), payload, bytes, generation)
+function fillWith (slot: Buffer, entry: Entry, generation: number, times: string, payload: string, bytes: number, spare: number): boolean {
+  const heading = headingOf(entry, times, bytes)
+  return FACTS_FROM + heading.length + bytes + spare <= slot.length && fill(slot, heading, payload, bytes, generation)
 }
 
 function fill (slot: Buffer, heading: string, payload: string, bytes: number, generation: number): boolean {
+  if (slot.write(heading + payload, FACTS_FROM) !== heading.length + bytes) return false
   const end = FACTS_FROM + heading.length + bytes
-  if (end > slot.length || slot.write(heading + payload, FACTS_FROM) !== heading.length + bytes) return false
   slot.fill(LINE_FEED, end)
   writeGeneration(slot, generation)
   writeChecksum(slot, crc32(slot.subarray(CHECKED_FROM, end)))
@@ -151,7 +158,7 @@ export function decodeFile (file: Buffer): Slot | undefined {
   const generations = [generationOf(slots[0]), generationOf(slots[1])] as const
   const newest = generations[0] > generations[1] ? 0 : 1
   const other = newest === 0 ? 1 : 0
-  return decodeSlot(slots[newest], generations[newest], newest) ?? decodeSlot(slots[other], generations[other], other)
+  return decodeSlot(slots[newest], generations[newest], newest, false) ?? decodeSlot(slots[other], generations[other], other, true)
 }
 
 /** What the slot says its generation is; 0 when it says nothing of the kind. */
@@ -160,7 +167,7 @@ function generationOf (slot: Buffer): number {
   return Number.isInteger(generation) ? generation : 0
 }
 
-function decodeSlot (slot: Buffer, generation: number, index: 0 | 1): Slot | undefined {
+function decodeSlot (slot: Buffer, generation: number, index: 0 | 1, hasUnfinishedNext: boolean): Slot | undefined {
   const read = generation > 0 ? readHeading(slot) : undefined
   if (read === undefined) return undefined
   const { heading, payloadFrom } = read
@@ -169,7 +176,7 @@ function decodeSlot (slot: Buffer, generation: number, index: 0 | 1): Slot | und
   const checksum = Number.parseInt(slot.toString('latin1', 0, CHECKSUM_LENGTH), 16)
   if (length > slot.length || crc32(slot.subarray(CHECKED_FROM, length)) !== checksum) return undefined
   const payload = bytes === null ? undefined : slot.toString('utf8', payloadFrom, length)
-  return new Slot(entryOf(heading, payload), generation, index)
+  return new Slot(entryOf(heading, payload), generation, index, hasUnfinishedNext)
 }
 
 function entryOf (heading: Heading, payload: string | undefined): Entry {

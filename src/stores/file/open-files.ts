@@ -108,7 +108,7 @@ export class OpenFiles {
       writeAll(descriptor, buffer.fill(WIPED), slot.index * file.capacity)
       file.noteStamp(slot.index, wordsOf(buffer))
     }
-    file.slot = new Slot(entry, generation, index, times)
+    file.slot = new Slot(entry, generation, index, false, times)
     this.#noteUnflushed(file, generation)
     return file
   }
@@ -170,7 +170,7 @@ export class OpenFiles {
       writeAll(descriptor, buffer, 0)
       const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
       file.noteStamps(wordsOf(buffer), capacity / WORD)
-      file.slot = new Slot(entry, generation, 0, times)
+      file.slot = new Slot(entry, generation, 0, false, times)
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
       this.#noteUnflushed(file, generation, dirname(path))

@@ -2,7 +2,7 @@
  * Who holds a lock: a process, said so that others on the same machine can find out whether it still runs. A process that
  * is only stopped still runs, and keeps its locks; one that was killed has lost them the moment it died.
  */
-import { linkSync, readFileSync, readlinkSync, rmSync, statSync, utimes, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, linkSync, openSync, readFileSync, readlinkSync, rmSync, statSync, utimes, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
@@ -32,6 +32,8 @@ const here: Claim = { pid: process.pid, startedAt: startOf(process.pid), place: 
 export class Owner {
   readonly #file: string
   #ino: number | undefined
+  /** Open files by their inodes: as long as one is open, no other file is given its inode. */
+  readonly #open = new Map<number, number>()
   readonly #held = new Set<string>()
   /** Locks that were not there to be let go, with the inode they had: a directory that was moved away may come back. */
   readonly #lost = new Map<string, number>()
@@ -75,8 +77,8 @@ export class Owner {
 
   close (): void {
     this.#lost.clear()
-    this.#rest()
     this.#ino = undefined
+    this.#rest()
     try {
       rmSync(this.#file, { force: true })
     } catch {
@@ -85,8 +87,16 @@ export class Owner {
   }
 
   #write (): number {
-    writeFileSync(this.#file, JSON.stringify(here), { mode: 0o600 })
-    return statSync(this.#file).ino
+    const descriptor = openSync(this.#file, 'w', 0o600)
+    try {
+      writeFileSync(descriptor, JSON.stringify(here))
+      const { ino } = fstatSync(descriptor)
+      this.#open.set(ino, descriptor)
+      return ino
+    } catch (error) {
+      closeSync(descriptor)
+      throw error
+    }
   }
 
   #removeLost (path: string): boolean {
@@ -104,9 +114,19 @@ export class Owner {
   }
 
   #rest (): void {
+    this.#closeAllButThoseThatCount()
     if (this.#held.size > 0 || this.#lost.size > 0) return
     clearInterval(this.#beat)
     this.#beat = undefined
+  }
+
+  #closeAllButThoseThatCount (): void {
+    const counting = new Set([this.#ino, ...this.#lost.values()])
+    for (const [ino, descriptor] of this.#open) {
+      if (counting.has(ino)) continue
+      this.#open.delete(ino)
+      closeSync(descriptor)
+    }
   }
 
   #signOfLife (): void {

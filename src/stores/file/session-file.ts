@@ -30,6 +30,9 @@ class Stamp {
   }
 }
 
+/** Of no slot: what is written has digits where this has zeros. */
+const NO_STAMP = new Stamp()
+
 /**
  * One session's file as this process knows it. What is known of the content is true as long as the head of the slot that is
  * not current is the same: whoever writes next writes there, and whoever removes the file or puts another one in its place
@@ -82,6 +85,8 @@ export class SessionFile {
     this.entry = slot?.entry
     this.nextAt = isFirst ? this.capacity : 0
     this.#next = isFirst ? this.#second : this.#first
+    // Its head may be that of what is written there, of which the rest is still to come.
+    if (slot?.hasUnfinishedNext === true) this.#next = NO_STAMP
     if (slot?.entry instanceof KeptRecord) slot.entry.place = this
   }
 

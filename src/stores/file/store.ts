@@ -205,7 +205,7 @@ export class FileStore implements SessionStore {
    * @param isDecisive whether something is written next that depends on it
    */
   #load (key: StoreKey, place: object | undefined, isDecisive = false): SessionFile | undefined {
-    if (!this.#hasLooked) this.#lookAround()
+    if (!this.#hasLooked) this.#lookAround(isDecisive)
     const known = this.#files.get(key, place)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
@@ -219,13 +219,21 @@ export class FileStore implements SessionStore {
     return known
   }
 
-  /** Looks, once in each turn of the event loop in which anything is read or written, at what counts for all of that. */
-  #lookAround (): void {
+  /**
+   * Looks at what counts for all that is read in one turn of the event loop, or written in one go at its end.
+   *
+   * @param isCommit whether that is a commit, which needs the lock now and gives way when it is done
+   */
+  #lookAround (isCommit: boolean): void {
     if (!this.#place.isSame()) this.#forgetAll()
     this.#now = Math.floor(performance.now())
-    this.#reading.look(this.#now)
     this.#hasLooked = true
-    setImmediate(this.#lookAgain)
+    if (isCommit) {
+      queueMicrotask(this.#lookAgain)
+    } else {
+      this.#reading.look(this.#now)
+      setImmediate(this.#lookAgain)
+    }
   }
 
   /** Whether a file is the one at its path. Other processes may have replaced it while it was not this one's turn. */
