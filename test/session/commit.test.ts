@@ -762,11 +762,9 @@ t.test('an object that the application puts and goes on changing', async t => {
 
   await t.test('is refused with all the rest where that is nested too deep as a whole', async t => {
     const { visitor } = await begun(t)
-    let deep: unknown = 1
-    for (let depth = 0; depth < 190; depth++) deep = { deep }
     await t.rejects(visitor.visit(session => {
       session.put('cart', { items: 1 })
-      session.put(Array.from({ length: 300 }, () => 'a').join('.'), deep)
+      session.put(Array.from({ length: 450 }, () => 'a').join('.'), 1)
     }), /500.*nested/)
     t.same(await visitor.visit(session => session.get('cart')), undefined)
   })

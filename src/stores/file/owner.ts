@@ -87,16 +87,13 @@ export class Owner {
   }
 
   #write (): number {
+    // One that could not be written before is open still.
+    this.#closeAllButThoseThatCount()
     const descriptor = openSync(this.#file, 'w', 0o600)
-    try {
-      writeFileSync(descriptor, JSON.stringify(here))
-      const { ino } = fstatSync(descriptor)
-      this.#open.set(ino, descriptor)
-      return ino
-    } catch (error) {
-      closeSync(descriptor)
-      throw error
-    }
+    const { ino } = fstatSync(descriptor)
+    this.#open.set(ino, descriptor)
+    writeFileSync(descriptor, JSON.stringify(here))
+    return ino
   }
 
   #removeLost (path: string): boolean {
