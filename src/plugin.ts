@@ -74,7 +74,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
     if (!current.finish()) return keepInScope(current, reply, done)
-    if (endOfTurn !== undefined) return endOfTurn.add(new Commitment(current, reply, done))
+    if (endOfTurn !== undefined) return keepInScope(current, reply, () => { endOfTurn.add(new Commitment(current, reply, done)) })
     const committed = current.commit()
     if (committed === undefined) return keepInScope(current, reply, done)
     answerAfter(committed, current, reply, done)

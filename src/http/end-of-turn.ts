@@ -1,6 +1,6 @@
-/** Something to be done in two steps. What one of many throws is thrown when all others have been done. */
+/** Something to be done in two steps. */
 export interface Task {
-  /** Writes. */
+  /** Writes. Does not throw: what fails is told with the answer. */
   work (): void
   /** Tells whoever waits that it is written. */
   answer (): void
@@ -54,11 +54,14 @@ export class EndOfTurn {
 }
 
 /** @throws what the first one throws that does, when all have been told */
-function answer (tasks: readonly Task[], from = 0): void {
-  let next = from
-  try {
-    while (next < tasks.length) tasks[next++]?.answer()
-  } finally {
-    if (next < tasks.length) answer(tasks, next)
+function answer (tasks: readonly Task[]): void {
+  const failures: unknown[] = []
+  for (const task of tasks) {
+    try {
+      task.answer()
+    } catch (error) {
+      failures.push(error)
+    }
   }
+  if (failures.length > 0) throw failures[0]
 }

@@ -42,11 +42,10 @@ export function answerAfter (committed: Promise<void>, current: RequestSession, 
 }
 
 /**
- * A commit that is made together with others, and the response that waits for it. Both happen in the flow in which the reply
- * was sent: an application may have other things than a session in there.
+ * A commit that is made together with others, and the response that waits for it. Both happen in the flow in which this was
+ * made: an application may have other things than a session in there.
  */
 export class Commitment extends AsyncResource implements Task {
-  readonly #isInScope: boolean
   readonly #current: RequestSession
   readonly #reply: FastifyReply
   readonly #done: Done
@@ -58,24 +57,14 @@ export class Commitment extends AsyncResource implements Task {
     this.#current = current
     this.#reply = reply
     this.#done = done
-    this.#isInScope = isInScope(current)
-    if (!this.#isInScope || reply.raw.socket === null) emitInScope(current, reply.raw)
   }
 
   work (): void {
-    this.runInAsyncScope(this.#isInScope ? this.#commit : this.#commitInScope, this)
+    this.runInAsyncScope(this.#commit, this)
   }
 
   answer (): void {
-    this.runInAsyncScope(this.#isInScope ? this.#answer : this.#answerInScope, this)
-  }
-
-  #commitInScope (): void {
-    runInScope(this.#current, () => { this.#commit() })
-  }
-
-  #answerInScope (): void {
-    runInScope(this.#current, () => { this.#answer() })
+    this.runInAsyncScope(this.#answer, this)
   }
 
   #commit (): void {

@@ -93,11 +93,11 @@ export class OpenFiles {
     const slot = file?.slot
     const generation = (slot?.generation ?? 0) + 1
     const times = timesOf(entry, slot)
-    const buffer = bufferFor(file?.capacity ?? 0)
-    if (file === undefined || slot === undefined || !fillSlot(buffer, entry, generation, times)) {
-      // A tombstone replaces a record, and fits wherever that did.
-      return this.#make(key, path, entry as KeptRecord, generation, times, file)
-    }
+    // A tombstone replaces a record, and fits wherever that did.
+    const record = entry as KeptRecord
+    if (file === undefined || slot === undefined) return this.#make(key, path, record, generation, times, file)
+    const buffer = bufferFor(file.capacity)
+    if (!fillSlot(buffer, entry, generation, times)) return this.#make(key, path, record, generation, times, file)
     const index = slot.index === 0 ? 1 : 0
     const descriptor = this.#descriptorOf(file)
     if (this.#isDurable && file.flushed !== slot.generation) fdatasyncSync(descriptor)
