@@ -13,7 +13,7 @@ import { Child } from './lib/child.js'
 import { findCores } from './lib/cores.js'
 import { choose, positive, readFlags } from './lib/flags.js'
 import { describeMachine, sentenceOf, versionsOf } from './lib/machine.js'
-import { CONNECTIONS, interleave, Server } from './lib/measure.js'
+import { CONNECTIONS, Server, visitInTurn } from './lib/measure.js'
 import { docs, writePart } from './lib/page.js'
 import { drawPicture } from './lib/picture.js'
 import { pageOf, tableOfWorkload } from './lib/report.js'
@@ -77,27 +77,39 @@ else if (stacks.length < allStacks.length || workloads.length < allWorkloads.len
 else writeDocs()
 process.exit()
 
-/** All stacks on one workload, from servers that have done nothing else before. */
-async function measure ({ name, path, sendsCookie }) {
+/** All stacks on one workload, once in each round. */
+async function measure (workload) {
+  const visits = new Map(stacks.map(stack => [stack, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const [stack, visit] of await playRound(workload, round)) visits.get(stack).push(visit)
+  }
+  return visits
+}
+
+/**
+ * One visit to each stack, on servers that have been started for it: how fast a program runs is settled, to a tenth and more,
+ * when its process starts, so that medians have to be taken over processes.
+ */
+async function playRound ({ name, path, sendsCookie }, round) {
   const running = new Map()
   for (const stack of stacks) {
-    const server = await start(stack, name)
+    const server = await start(stack, `${name}_${round}`)
     const cookies = await prepare(stack, server)
     running.set(stack, { server, work: { path, cookies: sendsCookie ? cookies : [], sleeps: stack.needs !== undefined, duration: seconds * 1000 } })
   }
-  const visit = async stack => {
+  const visitAll = () => visitInTurn(stacks, round, async stack => {
     const { server, work } = running.get(stack)
     return await server.visit(load, work)
-  }
+  })
   // Until the code of server and load has been optimized.
-  await interleave(stacks, 1, visit)
-  const visits = await interleave(stacks, rounds, visit)
+  await visitAll()
+  const visits = await visitAll()
   for (const { server } of running.values()) await server.end()
   return visits
 }
 
-async function start ({ name, server, args, needs }, workload) {
-  const place = needs === undefined ? newDirectory(workload, name) : `${space}${workload}_${name}_`.replaceAll('-', '_')
+async function start ({ name, server, args, needs }, visit) {
+  const place = needs === undefined ? newDirectory(visit, name) : `${space}${visit}_${name}_`.replaceAll('-', '_')
   return await Server.start(server, [...args, place], cores.server)
 }
 

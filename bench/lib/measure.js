@@ -55,8 +55,7 @@ export class Server {
 }
 
 /**
- * Visits all in turn, again and again, and begins each time with another one: what changes in the machine meanwhile
- * changes for all of them.
+ * Visits all in turn, again and again: what changes in the machine meanwhile changes for all of them.
  *
  * @template Subject
  * @param {readonly Subject[]} subjects
@@ -67,10 +66,23 @@ export class Server {
 export async function interleave (subjects, rounds, visit) {
   const visits = new Map(subjects.map(subject => [subject, []]))
   for (let round = 0; round < rounds; round++) {
-    const first = round % subjects.length
-    for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)]) {
-      visits.get(subject).push(await visit(subject))
-    }
+    for (const [subject, result] of await visitInTurn(subjects, round, visit)) visits.get(subject).push(result)
   }
+  return visits
+}
+
+/**
+ * Visits each once, and begins in each round with another one.
+ *
+ * @template Subject
+ * @param {readonly Subject[]} subjects
+ * @param {number} round
+ * @param {(subject: Subject) => Promise<Visit>} visit
+ * @returns {Promise<Map<Subject, Visit>>}
+ */
+export async function visitInTurn (subjects, round, visit) {
+  const first = round % subjects.length
+  const visits = new Map()
+  for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)]) visits.set(subject, await visit(subject))
   return visits
 }
