@@ -73,8 +73,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
-    if (!current.finish()) return keepInScope(current, reply, done)
-    if (endOfTurn !== undefined) return keepInScope(current, reply, () => { endOfTurn.add(new Commitment(current, reply, done)) })
+    if (current.hasSession && endOfTurn?.isWorthwhile() === true) return keepInScope(current, reply, () => { endOfTurn.add(new Commitment(current, reply, done)) })
     const committed = current.commit()
     if (committed === undefined) return keepInScope(current, reply, done)
     answerAfter(committed, current, reply, done)

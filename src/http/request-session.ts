@@ -107,33 +107,20 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
   }
 
   /**
-   * To be called when the response is known and its headers have not left yet.
-   *
-   * @returns whether anything has to be committed before they do; then {@link commit} is to be called
-   */
-  finish (): boolean {
-    // Fastify sends the answer to an error of this very step through the same hook.
-    if (this.#hasFailed) return false
-    const recordsPage = this.#host.config.previousUrl && this.#rules.enabled && !this.#rules.readonly && isPage(this.#request, this.#reply)
-    const page = recordsPage ? urlOf(this.#request) : undefined
-    if (page !== undefined) this.session.setPreviousUrl(page)
-    if (this.#work?.isOpen !== true) return false
-    varyByCookie(this.#reply)
-    this.#unwatch()
-    if (this.#commits?.isNeeded === true) return true
-    this.tellBrowser()
-    return false
-  }
-
-  /**
-   * Commits what the request did. The response's headers have not left yet.
+   * Commits what the request did, if it did anything. The response is known, and its headers have not left yet.
    *
    * @returns undefined when that is done; otherwise a promise, after which {@link tellBrowser} or {@link noteFailure} is to
    *   be called
    */
   commit (): Promise<void> | undefined {
+    // Fastify sends the answer to an error of this very step through the same hook.
+    if (this.#hasFailed) return undefined
     try {
-      const committed = this.#commits?.commit()
+      this.#notePage()
+      if (this.#work?.isOpen !== true) return undefined
+      varyByCookie(this.#reply)
+      this.#unwatch()
+      const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
       if (committed !== undefined) return committed
     } catch (error) {
       this.noteFailure()
@@ -141,6 +128,12 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
     }
     this.tellBrowser()
     return undefined
+  }
+
+  #notePage (): void {
+    if (!this.#host.config.previousUrl || !this.#rules.enabled || this.#rules.readonly || !isPage(this.#request, this.#reply)) return
+    const page = urlOf(this.#request)
+    if (page !== undefined) this.session.setPreviousUrl(page)
   }
 
   #release (unlock: Unlock): void {

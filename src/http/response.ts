@@ -42,8 +42,8 @@ export function answerAfter (committed: Promise<void>, current: RequestSession, 
 }
 
 /**
- * A commit that is made together with others, and the response that waits for it. Both happen in the flow in which this was
- * made: an application may have other things than a session in there.
+ * What a request still has to do once its response is known: to commit what it changed, if it did, and to answer. Both happen
+ * in the flow in which this was made: an application may have other things than a session in there.
  */
 export class Commitment extends AsyncResource implements Task {
   readonly #current: RequestSession

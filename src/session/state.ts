@@ -51,8 +51,7 @@ export function decodeState (text: string): SessionState {
 
 /** @returns a state whose members can be set; what is in them is shared with the one given */
 export function shallowCopy ({ data, flashes, input, token, previousUrl, userId }: Readonly<SessionState>): SessionState {
-  // Several times as fast as spreading, on Node 24.
-  return { data: Object.assign({}, data), flashes, input, token, previousUrl, userId }
+  return { data: { ...data }, flashes, input, token, previousUrl, userId }
 }
 
 /** The state as it is written: JSON leaves out what is undefined. */

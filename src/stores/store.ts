@@ -117,8 +117,8 @@ export interface SessionStore {
   readonly readsSynchronously?: boolean
 
   /**
-   * True when many writes in a row cost clearly less than as many between other things. Then the requests of one turn of the
-   * event loop are committed one after the other at its end, before any of them is answered.
+   * True when writing takes microseconds and no promise, mostly. Then the requests of one turn of the event loop are committed
+   * one after the other at its end and answered after that, which costs clearly less than to do both by turns.
    */
   readonly writesInGroups?: boolean
 

@@ -7,12 +7,12 @@ import type { Test } from 'tap'
 import ambientSession, { hasSession, MemoryStore, session } from '../../src/index.ts'
 import type { NewRecord, StoreKey, Version } from '../../src/index.ts'
 import { EndOfTurn } from '../../src/http/end-of-turn.ts'
-import { visitor } from '../helpers/client.ts'
+import { Connection, visitor } from '../helpers/client.ts'
 import { serve } from './support.ts'
 
 /** A store in memory that wants its writes in groups, and notes in which order things happen. */
 class GroupingStore extends MemoryStore {
-  readonly writesInGroups = true
+  override readonly writesInGroups = true
   readonly events: string[] = []
   onWrite: (() => void) | undefined
 
@@ -23,15 +23,16 @@ class GroupingStore extends MemoryStore {
   }
 }
 
-/** Has everything take no time, or as much as is given for each look at the clock. */
-function clockOf (t: Test, step = 0): void {
-  let now = 0
-  t.intercept(performance, 'now', {
-    value: () => {
-      now += step
-      return now
-    }
-  })
+interface Clock {
+  /** Milliseconds. */
+  now: number
+}
+
+/** Has everything take no time but what the test says. */
+function clockOf (t: Test): Clock {
+  const clock = { now: 0 }
+  t.intercept(performance, 'now', { value: () => clock.now })
+  return clock
 }
 
 t.test('all are written before any of them is answered', async t => {
@@ -151,12 +152,97 @@ t.test('what comes up while others are answered is done in the next turn', async
 })
 
 t.test('the event loop is let go in between where there is a lot to do', async t => {
-  clockOf(t, 1)
+  const clock = clockOf(t)
   const endOfTurn = new EndOfTurn()
   const events: string[] = []
-  for (const name of ['a', 'b']) endOfTurn.add({ work: () => { events.push(name) }, answer: () => { events.push(`answer ${name}`) } })
+  const work = (name: string): void => {
+    events.push(name)
+    clock.now += 1
+  }
+  for (const name of ['a', 'b']) endOfTurn.add({ work: () => { work(name) }, answer: () => { events.push(`answer ${name}`) } })
   await nextTurn()
   t.same(events, ['a', 'answer a'])
   await nextTurn()
   t.same(events, ['a', 'answer a', 'b', 'answer b'])
+})
+
+t.test('in a turn that takes long, nobody waits for longer than the next one takes', async t => {
+  const events: string[] = []
+  const app = await serve(t, app => {
+    app.addHook('onResponse', async () => { events.push('answered') })
+    app.get('/', (_req, reply) => {
+      const end = performance.now() + 2
+      while (performance.now() < end);
+      events.push('handled')
+      void reply.send(session('n', 'nothing'))
+    })
+  }, { driver: new GroupingStore() })
+  const connections = await Promise.all([1, 2, 3, 4].map(async () => await Connection.open(app)))
+  for (const connection of connections) {
+    t.teardown(() => { connection.hangUp() })
+    connection.request('GET /')
+    await connection.answer()
+  }
+  events.length = 0
+  // They have all come before the event loop looks at any of them.
+  for (const connection of connections) connection.request('GET /')
+  await Promise.all(connections.map(async connection => await connection.answer()))
+  t.same(events, ['handled', 'handled', 'answered', 'answered', 'handled', 'handled', 'answered', 'answered'])
+})
+
+t.test('requests that change nothing wait as well, and on routes without a session they do not', async t => {
+  clockOf(t)
+  const driver = new GroupingStore()
+  const app = await serve(t, app => {
+    app.addHook('onResponse', async req => { driver.events.push(`answer ${req.url}`) })
+    app.get('/nothing', async () => 'nothing')
+    app.get('/none', { config: { session: false } }, async () => 'none')
+    app.post('/', async () => { session().increment('n') })
+  }, { driver })
+  await Promise.all([app.inject('/nothing'), app.inject('/none'), app.inject({ method: 'POST', url: '/' })])
+  t.same(driver.events, ['answer /none', 'write', 'answer /nothing', 'answer /'])
+})
+
+t.test('a session that is first used after the answer was given, in the same turn, is stored and the browser told', async t => {
+  const app = await serve(t, app => {
+    app.post('/', (_req, reply) => {
+      void reply.send('done')
+      session({ late: 1 })
+    })
+    app.get('/', async () => session().all())
+  }, { driver: new GroupingStore() })
+  const ada = visitor(app)
+  t.equal((await ada.post('/')).headers.get('vary'), 'Cookie')
+  t.same((await ada.get('/')).json, { late: 1 })
+})
+
+t.test('where each comes alone in its turn, most are not held back', async t => {
+  const endOfTurn = new EndOfTurn()
+  const task = { work: () => {}, answer: () => {} }
+  for (let n = 0; n < 8; n++) {
+    t.ok(endOfTurn.isWorthwhile(), 'until that is known')
+    endOfTurn.add(task)
+    await nextTurn()
+  }
+  const held = Array.from({ length: 65 }, () => endOfTurn.isWorthwhile())
+  t.same(held.indexOf(true), 64, 'now and then one is, to see')
+  endOfTurn.add(task)
+  await nextTurn()
+  t.notOk(endOfTurn.isWorthwhile(), 'it was alone, too')
+})
+
+t.test('as soon as two come in one turn again, all are held back', async t => {
+  const endOfTurn = new EndOfTurn()
+  const task = { work: () => {}, answer: () => {} }
+  for (let n = 0; n < 8; n++) {
+    endOfTurn.add(task)
+    await nextTurn()
+  }
+  for (let n = 0; n < 64; n++) endOfTurn.isWorthwhile()
+  endOfTurn.add(task)
+  endOfTurn.add(task)
+  await nextTurn()
+  endOfTurn.add(task)
+  await nextTurn()
+  t.ok(endOfTurn.isWorthwhile())
 })
