@@ -6,12 +6,12 @@ import type { SessionOptions } from './config/schema.ts'
 import type { SessionHelper } from './context.ts'
 import { runInScope, useSession } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
-import { EndOfTurn } from './http/end-of-turn.ts'
+import { HeldAnswers } from './http/held-answers.ts'
 import type { Host } from './http/host.ts'
 import { createHost, hostPerRequest } from './http/host.ts'
 import { RequestSession } from './http/request-session.ts'
 import type { Done } from './http/response.ts'
-import { answerAfter, Commitment, keepInScope, proceed } from './http/response.ts'
+import { answerAfter, keepInScope, proceed } from './http/response.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
@@ -51,7 +51,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const { keeper: { store, report }, config } = host
   const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
-  const endOfTurn = store.writesInGroups === true ? new EndOfTurn() : undefined
+  const answers = new HeldAnswers()
   await store.open?.()
 
   app.decorate(HOST, host)
@@ -70,19 +70,18 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     preparation.then(() => { proceed(current, reply, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
   })
 
-  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done) => {
+  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
-    if (current.hasSession && endOfTurn?.isWorthwhile() === true) return keepInScope(current, reply, () => { endOfTurn.add(new Commitment(current, reply, done)) })
     const committed = current.commit()
-    if (committed === undefined) return keepInScope(current, reply, done)
-    answerAfter(committed, current, reply, done)
+    if (committed !== undefined) return answerAfter(committed, current, reply, payload, done)
+    if (current.hasSession) answers.hold(reply.raw)
+    keepInScope(current, reply, done)
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
   app.addHook('onClose', async () => {
     await stopSweeping?.()
-    endOfTurn?.finish()
     await store.close?.()
   })
 }

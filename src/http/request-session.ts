@@ -115,11 +115,11 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
   commit (): Promise<void> | undefined {
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return undefined
+    this.#notePage()
+    if (this.#work?.isOpen !== true) return undefined
+    varyByCookie(this.#reply)
+    this.#unwatch()
     try {
-      this.#notePage()
-      if (this.#work?.isOpen !== true) return undefined
-      varyByCookie(this.#reply)
-      this.#unwatch()
       const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
       if (committed !== undefined) return committed
     } catch (error) {

@@ -1,9 +1,8 @@
 /** From the commit to the response, in the flow of the request that both belong to. */
-import { AsyncResource } from 'node:async_hooks'
+import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { isInScope, runInScope } from '../context.ts'
-import type { Task } from './end-of-turn.ts'
 import type { RequestSession } from './request-session.ts'
 
 /** Has Fastify go on: with the response, or with the answer to an error. */
@@ -29,56 +28,30 @@ export function keepInScope (scope: RequestSession, { raw }: FastifyReply, next:
   else runInScope(scope, next)
 }
 
-/** @param committed resolves when the session is stored */
-export function answerAfter (committed: Promise<void>, current: RequestSession, reply: FastifyReply, done: Done): void {
-  const answer = (error?: Error): void => {
-    if (error === undefined) current.tellBrowser()
-    done(error)
-  }
-  committed.then(() => { proceed(current, reply, answer) }, (error: Error) => {
-    current.noteFailure()
-    done(error)
-  })
-}
-
 /**
- * What a request still has to do once its response is known: to commit what it changed, if it did, and to answer. Both happen
- * in the flow in which this was made: an application may have other things than a session in there.
+ * Answers when the session is stored. Until then the reply counts as sent: Fastify would otherwise go on with a request that a
+ * hook has answered without returning the reply, and answer a second time for a handler that has.
+ *
+ * @param committed resolves when the session is stored
+ * @param payload what is going to be sent
  */
-export class Commitment extends AsyncResource implements Task {
-  readonly #current: RequestSession
-  readonly #reply: FastifyReply
-  readonly #done: Done
-  #committed: Promise<void> | undefined
-  #error: Error | undefined
-
-  constructor (current: RequestSession, reply: FastifyReply, done: Done) {
-    super('ambient-session.commitment')
-    this.#current = current
-    this.#reply = reply
-    this.#done = done
+export function answerAfter (committed: Promise<void>, current: RequestSession, reply: FastifyReply, payload: unknown, done: Done): void {
+  Object.defineProperty(reply, 'sent', { value: true, configurable: true })
+  // Nobody else listens yet, and a stream that fails meanwhile would end the process. Who sends it is told once more.
+  if (payload instanceof EventEmitter) payload.on('error', () => {})
+  const goOn = (error?: Error): void => {
+    delete (reply as { sent?: boolean }).sent
+    done(error)
   }
-
-  work (): void {
-    this.runInAsyncScope(this.#commit, this)
-  }
-
-  answer (): void {
-    this.runInAsyncScope(this.#answer, this)
-  }
-
-  #commit (): void {
-    try {
-      this.#committed = this.#current.commit()
-    } catch (error) {
-      this.#error = error as Error
-    }
-  }
-
-  #answer (): void {
-    if (this.#committed === undefined) attempt(this.#done, this.#error)
-    else answerAfter(this.#committed, this.#current, this.#reply, this.#done)
-  }
+  committed.then(() => {
+    proceed(current, reply, error => {
+      if (error === undefined) current.tellBrowser()
+      goOn(error)
+    })
+  }, (error: Error) => {
+    current.noteFailure()
+    goOn(error)
+  })
 }
 
 function attempt (done: Done, error?: Error): void {

@@ -51,7 +51,8 @@ export function decodeState (text: string): SessionState {
 
 /** @returns a state whose members can be set; what is in them is shared with the one given */
 export function shallowCopy ({ data, flashes, input, token, previousUrl, userId }: Readonly<SessionState>): SessionState {
-  return { data: { ...data }, flashes, input, token, previousUrl, userId }
+  // A copy that is made by spreading has another hidden class than what it was made of, and its own copy yet another one.
+  return { data: Object.assign({}, data), flashes, input, token, previousUrl, userId }
 }
 
 /** The state as it is written: JSON leaves out what is undefined. */

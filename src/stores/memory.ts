@@ -21,7 +21,6 @@ class Place {
 /** Keeps sessions in this process: for tests, and where losing them all at a restart is no loss. */
 export class MemoryStore implements SessionStore {
   readonly readsSynchronously = true
-  readonly writesInGroups = true
   readonly #places = new Map<StoreKey, Place>()
   /** The keys of each user's records: of all that are in the map above, whether they have expired or not. */
   #users: Map<string, Set<StoreKey>> | undefined

@@ -117,12 +117,6 @@ export interface SessionStore {
   readonly readsSynchronously?: boolean
 
   /**
-   * True when writing takes microseconds and no promise, mostly. Then the requests of one turn of the event loop are committed
-   * one after the other at its end and answered after that, which costs clearly less than to do both by turns.
-   */
-  readonly writesInGroups?: boolean
-
-  /**
    * The record under a key; `undefined` when there is none, it has expired or cannot be read any more;
    * `'gone'` when the session was ended and its tombstone still stands.
    *

@@ -53,7 +53,6 @@ const USERS_SWEPT_EVERY = 60 * 60 * 1000
 
 export class FileStore implements SessionStore {
   readonly readsSynchronously: boolean
-  readonly writesInGroups: boolean
   readonly #directory: string
   readonly #report: Report
   readonly #place: Place
@@ -73,8 +72,6 @@ export class FileStore implements SessionStore {
 
   constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
     this.readsSynchronously = !asyncReads
-    // Commits that wait for the disk do so together in any case.
-    this.writesInGroups = !durable
     this.#directory = directory
     this.#report = report
     this.#place = new Place(directory)

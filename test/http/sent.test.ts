@@ -1,0 +1,62 @@
+/** From when on a reply has been sent: as without sessions, also while a session is still being stored. */
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { session } from '../../src/index.ts'
+import { visitor } from '../helpers/client.ts'
+import { Log, serve } from './support.ts'
+import { SpyStore } from './stores.ts'
+
+const stores = [
+  { name: 'a store that answers at once', driver: () => 'memory' as const },
+  { name: 'a store that answers later', driver: () => new SpyStore() }
+]
+
+for (const { name, driver } of stores) {
+  t.test(`${name}: a hook that answers keeps the handler from running, although it does not return the reply`, async t => {
+    const app = await serve(t, app => {
+      app.addHook('preHandler', async (req, reply) => {
+        if (req.url === '/') return
+        session().increment('refused')
+        void reply.code(401).send('denied')
+      })
+      app.get('/', async () => session().all())
+      app.post('/admin', async () => { session({ user: 'admin' }) })
+    }, { driver: driver() })
+    const ada = visitor(app)
+    for (let n = 0; n < 2; n++) t.match(await ada.post('/admin'), { status: 401, text: 'denied' })
+    t.same((await ada.get('/')).json, { refused: 2 })
+  })
+
+  t.test(`${name}: a handler that sends and does not return the reply has answered once`, async t => {
+    const log = new Log()
+    let answers = 0
+    const app = await serve(t, app => {
+      app.addHook('onSend', async () => { answers++ })
+      app.post('/', async (_req, reply) => {
+        session().increment('n')
+        void reply.send('done')
+      })
+      app.post('/throws', async (_req, reply) => {
+        session().increment('n')
+        void reply.send('done')
+        throw new Error('afterwards')
+      })
+    }, { driver: driver() }, { logger: log })
+    t.match(await visitor(app).post('/'), { status: 200, text: 'done' })
+    t.same(log.lines, [])
+    t.match(await visitor(app).post('/throws'), { status: 200, text: 'done' })
+    t.equal(answers, 2)
+  })
+
+  t.test(`${name}: a stream that fails before it is read is answered as an error`, async t => {
+    const app = await serve(t, app => {
+      app.post('/', (_req, reply) => {
+        session().increment('n')
+        const stream = new Readable({ read () {} })
+        void reply.send(stream)
+        process.nextTick(() => { stream.destroy(new Error('not to be read')) })
+      })
+    }, { driver: driver() })
+    t.match(await visitor(app).post('/'), { status: 500 })
+  })
+}
