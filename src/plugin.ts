@@ -75,8 +75,10 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     if (current == null) return done()
     const committed = current.commit()
     if (committed !== undefined) return answerAfter(committed, current, reply, payload, done)
-    if (current.hasSession) answers.hold(reply.raw)
-    keepInScope(current, reply, done)
+    keepInScope(current, reply, () => {
+      if (current.hasSession) answers.hold(reply.raw)
+      done()
+    })
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined

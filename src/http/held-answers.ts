@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 
@@ -7,6 +8,25 @@ const HELD = Symbol('ambient-session.held')
 interface Holdable extends Socket {
   /** Whether they are; undefined when they never were. */
   [HELD]?: boolean
+}
+
+/** An answer that is held back. What its leaving gives rise to happens in the flow of its own request. */
+class HeldAnswer extends AsyncResource {
+  readonly #socket: Holdable
+
+  constructor (socket: Holdable) {
+    super('ambient-session.held-answer')
+    this.#socket = socket
+    // The end of a response would let everything go.
+    if (socket[HELD] === undefined) socket.uncork = uncorkUnlessHeld
+    socket[HELD] = true
+    socket.cork()
+  }
+
+  release (): void {
+    this.#socket[HELD] = false
+    this.runInAsyncScope(() => { this.#socket.uncork() })
+  }
 }
 
 /** Milliseconds for which an answer waits in a turn of the event loop that goes on and on. */
@@ -24,7 +44,7 @@ const LET_PASS = 64
  * Everything but the system call happens at once, so that a response which is held back has been sent for all who ask.
  */
 export class HeldAnswers {
-  #held: Holdable[] = []
+  #held: HeldAnswer[] = []
   /** When the first of them came. */
   #since = 0
   #turnsAlone = 0
@@ -39,16 +59,12 @@ export class HeldAnswers {
     const socket: Holdable | null = response.socket
     // Not those of HTTP/2, which share one connection, and not those that a test injects.
     if (!(response instanceof ServerResponse && socket instanceof Socket) || socket[HELD] === true) return
-    // The end of a response would let everything go.
-    if (socket[HELD] === undefined) socket.uncork = uncorkUnlessHeld
-    socket[HELD] = true
-    socket.cork()
-    this.#add(socket)
+    this.#add(new HeldAnswer(socket))
   }
 
-  #add (socket: Holdable): void {
+  #add (answer: HeldAnswer): void {
     const now = performance.now()
-    if (this.#held.push(socket) === 1) {
+    if (this.#held.push(answer) === 1) {
       this.#since = now
       setImmediate(() => { this.#turnEnds() })
     } else if (now - this.#since > PATIENCE) {
@@ -66,10 +82,7 @@ export class HeldAnswers {
   #release (): void {
     const held = this.#held
     this.#held = []
-    for (const socket of held) {
-      socket[HELD] = false
-      socket.uncork()
-    }
+    for (const answer of held) answer.release()
   }
 }
 

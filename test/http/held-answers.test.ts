@@ -1,4 +1,5 @@
 /** Responses of one turn of the event loop leave together at its end, and for all who ask they have been sent before. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { connect as connectHttp2 } from 'node:http2'
 import { once } from 'node:events'
 import Fastify from 'fastify'
@@ -64,6 +65,24 @@ t.test('the responses of one turn leave together at its end', async t => {
   events.length = 0
   await askAll(three)
   t.same(events, ['sent', 'sent', 'sent', 'left', 'left', 'left'])
+})
+
+t.test('each leaves in the flow of its own request, also as far as other storages go', async t => {
+  t.intercept(performance, 'now', { value: () => 0 })
+  const storage = new AsyncLocalStorage<string>()
+  const seen: string[] = []
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.addHook('onRequest', (req, _reply, done) => { storage.run(req.url, done) })
+  await app.register(ambientSession, { driver: 'memory', sweep: false })
+  app.addHook('onResponse', async req => { seen.push(`${req.url} ${String(session('url'))} ${String(storage.getStore())}`) })
+  app.get('/:n', async req => { session({ url: req.url }) })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const three = await connections(t, app, 3, '/first')
+  seen.length = 0
+  for (const [n, connection] of three.entries()) connection.request(`GET /${n}`)
+  await Promise.all(three.map(async connection => await connection.answer()))
+  t.same(seen.sort(), ['/0 /0 /0', '/1 /1 /1', '/2 /2 /2'])
 })
 
 t.test('in a turn that takes long, none waits for longer than the next request takes', async t => {

@@ -261,8 +261,8 @@ t.test('PostgreSQL: of a deadlock the store is the victim, and tries again', { s
 async function waiting (url: string, table: string): Promise<void> {
   const isPostgres = url.startsWith('postgres')
   const sql = isPostgres
-    ? `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%${table}%'`
-    : `select 1 from information_schema.innodb_trx where trx_state = 'LOCK WAIT' and trx_query like '%${table}%'`
+    ? `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'update "${table}"%'`
+    : `select 1 from information_schema.innodb_trx where trx_state = 'LOCK WAIT' and trx_query like 'delete%${table}%'`
   // InnoDB says the same again, whatever has happened, to whoever asks within 0.1 seconds of the last time anybody asked.
   const pause = isPostgres ? 5 : 150
   while ((await run(url, sql)).length === 0) await delay(pause)
