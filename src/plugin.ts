@@ -51,7 +51,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const { keeper: { store, report }, config } = host
   const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
-  const answers = new HeldAnswers()
+  const answers = new HeldAnswers(app.server)
   await store.open?.()
 
   app.decorate(HOST, host)
