@@ -25,18 +25,19 @@ export interface Spliced {
  * and where it is there only once, it is that member and nothing that looks like it somewhere else.
  *
  * @param text of a state that JSON alone can say
- * @param before the data that it says
+ * @param before what it says is under each of the keys
  * @param after the same data but for the members under these keys, which JSON alone can say as well
  * @param known where one of the members stands, which need not be searched for then
  * @returns the text that says it; undefined where the whole has to be encoded
  */
-export function splice (text: string, before: Tree, after: Tree, keys: Iterable<string>, known?: Spot): Spliced | undefined {
+export function splice (text: string, before: (key: string) => unknown, after: Tree, keys: Iterable<string>, known?: Spot): Spliced | undefined {
   let spliced = text
   let spot: Spot | undefined
   for (const key of keys) {
-    if (!isSimple(before[key]) || !isSimple(after[key])) return undefined
+    const replaced = before(key)
+    if (!isSimple(replaced) || !isSimple(after[key])) return undefined
     // What is known counts for the text before anything is replaced.
-    const old = spot === undefined && known?.key === key ? known : find(spliced, key, before[key])
+    const old = spot === undefined && known?.key === key ? known : find(spliced, key, replaced)
     if (old === undefined) return undefined
     const value = JSON.stringify(after[key])
     // Joined, and not added up, so that it is one piece: what is added up holds on to all that it was made of.

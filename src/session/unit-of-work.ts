@@ -16,7 +16,7 @@ import { splice } from './splice.ts'
 import type { Stamp } from './stamp.ts'
 import { newStamp } from './stamp.ts'
 import type { Origin, Start, StoredOrigin } from './start.ts'
-import { Opened } from './start.ts'
+import { EMPTY, Opened } from './start.ts'
 import type { Flashes, SessionState } from './state.ts'
 import { decodeState, emptyState, encodePlainState, encodeState, hasFlashes, NO_FLASHES } from './state.ts'
 import type { Encoded } from './values.ts'
@@ -233,7 +233,7 @@ export class UnitOfWork {
     this.#assertWritable()
     this.#ensureOpen()
     if (how === 'end') {
-      this.#state = new OwnState(emptyState())
+      this.#state = new OwnState(EMPTY)
       this.#isPlain = true
       this.#mutations = NO_MUTATIONS
       this.#shadow = emptyState()
@@ -294,7 +294,7 @@ export class UnitOfWork {
     this.#isPlain = isPlain
     this.#flashes = state.flashes
     this.#input = state.input?.stamp
-    this.#state = new OwnState(state)
+    this.#state = new OwnState(start.opened)
     return this.#state
   }
 
@@ -341,28 +341,25 @@ export class UnitOfWork {
   /** Whether nothing has been changed of what was found, in place neither. */
   get #isAsFound (): boolean {
     const { current } = this.#ensureOpen()
-    const { text, state } = this.#found as Opened
-    return this.#canBeSaid && text !== undefined && this.#departure !== 'end' && this.#mutations.length === 0 &&
-      (this.#handedOut === undefined || this.#handedOut.isUnchanged(current.data, state.data))
+    const found = this.#found as Opened
+    return this.#canBeSaid && found.text !== undefined && this.#departure !== 'end' && this.#mutations.length === 0 &&
+      (this.#handedOut === undefined || this.#handedOut.isUnchanged(current.data, found.state.data))
   }
 
   #outcome (isAsFound: boolean): Change | undefined {
     const own = this.#ensureOpen()
     const found = this.#found as Opened
     const before = this.#departure === 'end' ? undefined : found.text
-    if (isAsFound && before !== undefined) return { text: before, isSame: true, opened: found, userId: found.state.userId }
-    const { userId } = own.current
+    const { current } = own
+    const { userId } = current
+    if (isAsFound && before !== undefined) return { text: before, isSame: true, opened: found, userId }
     if (this.#handedOut === undefined) {
-      const { changedKeys } = own
-      const state = own.share()
-      const isSpliceable = changedKeys !== undefined && this.#isPlain && found.isPlain && found.isOurs && before !== undefined
-      const spliced = isSpliceable ? splice(before, found.state.data, state.data, changedKeys, found.spot) : undefined
-      if (spliced !== undefined) {
-        const { text, spot } = spliced
-        return { text, isSame: text === before, opened: new Opened(text, state, true, true, spot), userId }
-      }
-      const text = encodedAs(this.#isPlain, state)
-      return { text, isSame: text === before, opened: new Opened(text, state, isPlainText(text), true), userId }
+      const changed = this.#spliced(found, before) ?? this.#encoded(own.writable)
+      const isSame = changed.text === before
+      if (isSame) found.takeBack(changed)
+      const opened = isSame ? found : changed
+      own.share(opened)
+      return { text: opened.text as string, isSame, opened, userId }
     }
     try {
       const text = encodedAs(this.#isPlain && this.#handedOut.isPlain, own.current)
@@ -371,6 +368,20 @@ export class UnitOfWork {
       // The whole is nested too deep, of which replaying tells.
       return undefined
     }
+  }
+
+  /** @returns undefined where the whole has to be encoded */
+  #spliced (found: Opened, before: string | undefined): Opened | undefined {
+    const own = this.#ensureOpen()
+    const { changedKeys } = own
+    if (changedKeys === undefined || !this.#isPlain || !found.isPlain || !found.isOurs || before === undefined) return undefined
+    const spliced = splice(before, key => own.before(key), own.writable.data, changedKeys, found.spot)
+    return spliced && new Opened(spliced.text, own.writable, true, true, spliced.spot)
+  }
+
+  #encoded (state: SessionState): Opened {
+    const text = encodedAs(this.#isPlain, state)
+    return new Opened(text, state, isPlainText(text), true)
   }
 
   #changesInPlace (): readonly Mutation[] {

@@ -55,3 +55,24 @@ t.test('of a long text only the key is remembered, also when a short one was bef
   t.equal(known.get(id)?.key, keyOf(id))
   t.equal(known.get(id)?.startFrom(recordOf(long)), undefined)
 })
+
+t.test('a state that was taken is decoded again, and one that has come back is not', async t => {
+  const opened = new Opened('{"data":{"n":1}}', { ...emptyState(), data: { n: 1 } }, true)
+  const taken = opened.take()
+  t.same(opened.state.data, { n: 1 })
+  t.not(opened.state, taken)
+  const again = opened.take()
+  opened.takeBack(new Opened(opened.text, again, true))
+  t.equal(opened.state, again)
+})
+
+t.test('of a long text, and of none, a copy is given away', async t => {
+  for (const text of [`{"data":{"x":"${'x'.repeat(3_000)}"}}`, undefined]) {
+    const opened = new Opened(text, emptyState(), true)
+    const { state } = opened
+    const taken = opened.take()
+    taken.data.n = 1
+    t.equal(opened.state, state)
+    t.same(state.data, {})
+  }
+})
