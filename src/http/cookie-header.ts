@@ -14,9 +14,10 @@ export function findCookie (header: string, name: string): string | undefined {
   return undefined
 }
 
+/** Never looks at the character before the first one: V8 takes ten times as long to see that there is none. */
 function beginsPair (header: string, at: number): boolean {
   let before = at - 1
-  while (header[before] === ' ') before--
+  while (before >= 0 && header[before] === ' ') before--
   return before < 0 || header[before] === ';'
 }
 

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import type { Test } from 'tap'
-import type { FileStore, StoreKey } from '../../src/index.ts'
+import type { FileStore, StoreKey, Version } from '../../src/index.ts'
 import type { Claim } from './claims.ts'
 import { claimOf, endedProcess, isTakenOverAfterSilence, zombie } from './claims.ts'
 import { fastClock, until } from './clock.ts'
@@ -380,4 +380,23 @@ t.test('the inode of an owner\'s file is given to nobody else as long as the own
     // The lock is not taken to be there any more.
     clock.jump(200)
   }
+})
+
+t.test('who has given way does not take the lock again before another process has had its turn', async t => {
+  const { store, directory } = await fileStore(t)
+  const lock = join(directory, '.commit.lock')
+  const note = join(directory, '.commit.wanted')
+  let now = performance.now()
+  const clock = t.intercept(performance, 'now', { value: () => now })
+  const { key, version } = await create(store)
+  writeFileSync(note, '')
+  now += 20
+  const second = store.compareAndSet(key, recordOf('2'), version)
+  t.type(second, 'number', 'written at once')
+  t.notOk(existsSync(lock), 'it has seen the note, after enough work to be worth it')
+  const third = store.compareAndSet(key, recordOf('3'), second as Version)
+  t.ok(third instanceof Promise, 'it stands back')
+  now += 20
+  t.type(await third, 'number')
+  clock.restore()
 })

@@ -55,6 +55,11 @@ export class CommitLock {
     return this.#isHeld ? this.#turn : undefined
   }
 
+  /** When work was last begun. */
+  get usedAt (): number {
+    return this.#usedAt
+  }
+
   /** Whether no other process has been seen to want it for some time. */
   get isUncontested (): boolean {
     return performance.now() - this.#contestedAt > MEMORY
@@ -99,10 +104,13 @@ export class CommitLock {
     this.#begin(performance.now())
   }
 
-  /** To be called after some work: gives way if another process waits, once enough has been done to be worth the change. */
-  giveWay (): void {
+  /**
+   * To be called after some work: gives way if another process waits, once enough has been done to be worth the change.
+   *
+   * @param now when that is; after a single commit, which takes microseconds, when it began will do
+   */
+  giveWay (now = performance.now()): void {
     if (!this.#isHeld) return
-    const now = performance.now()
     if (now - this.#heldSince < TURN || now - this.#lookedAt < LOOK) return
     this.#lookedAt = now
     if (!existsSync(this.#note)) return

@@ -92,7 +92,7 @@ export class Commits {
     } catch (error) {
       result = recover(error)
     }
-    this.#lock.giveWay()
+    this.#lock.giveWay(this.#lock.usedAt)
     return result
   }
 

@@ -75,6 +75,8 @@ const GENERATION_LENGTH = 12
 const FACTS_FROM = CHECKED_FROM + GENERATION_LENGTH + 1
 /** As long as these first bytes of a slot are the same, so is its content: checksum and generation, and what makes whole words of them. */
 export const STAMP_LENGTH = 24
+/** As many lengths that differ in their last bits are remembered at most. */
+const MOST_VIEWS = 64
 const MIN_CAPACITY = 512
 /** In bytes. */
 const LONGEST_CHARACTER = 4
@@ -102,13 +104,36 @@ function fillWith (slot: Buffer, entry: Entry, generation: number, times: string
 }
 
 function fill (slot: Buffer, heading: string, payload: string, bytes: number, generation: number): boolean {
-  if (slot.write(heading + payload, FACTS_FROM) !== heading.length + bytes) return false
-  const end = FACTS_FROM + heading.length + bytes
+  const payloadFrom = FACTS_FROM + heading.length
+  slot.write(heading, FACTS_FROM, 'latin1')
+  if (slot.write(payload, payloadFrom) !== bytes) return false
+  const end = payloadFrom + bytes
   slot.fill(LINE_FEED, end)
   writeGeneration(slot, generation)
-  writeChecksum(slot, crc32(slot.subarray(CHECKED_FROM, end)))
+  writeChecksum(slot, crc32(views.get(slot, end)))
   return true
 }
+
+/** What checksums cover of the memory in which slots are made. To make such a view costs as much as the checksum. */
+class CheckedViews {
+  #slot: Buffer | undefined
+  #views: Buffer[] = []
+
+  get (slot: Buffer, end: number): Buffer {
+    if (slot !== this.#slot) {
+      this.#slot = slot
+      this.#views = []
+    }
+    const index = end % MOST_VIEWS
+    const known = this.#views[index]
+    if (known?.length === end - CHECKED_FROM) return known
+    const view = slot.subarray(CHECKED_FROM, end)
+    this.#views[index] = view
+    return view
+  }
+}
+
+const views = new CheckedViews()
 
 function headingOf (entry: Entry, times: string, bytes: number | null): string {
   return `{"format":1,"version":${entry.version},${times},"bytes":${bytes}${factsIn(entry)}}\n`
@@ -128,10 +153,12 @@ export function timesOf ({ createdAt, expiresAt }: Entry, before: Slot | undefin
 
 function writeGeneration (slot: Buffer, generation: number): void {
   let rest = generation
-  for (let at = CHECKED_FROM + GENERATION_LENGTH - 1; at >= CHECKED_FROM; at--) {
+  let at = CHECKED_FROM + GENERATION_LENGTH - 1
+  for (; rest > 0; at--) {
     slot[at] = DIGIT_ZERO + rest % 10
     rest = Math.floor(rest / 10)
   }
+  for (; at >= CHECKED_FROM; at--) slot[at] = DIGIT_ZERO
   slot[CHECKED_FROM + GENERATION_LENGTH] = SPACE
 }
 

@@ -283,8 +283,9 @@ function bufferFor (size: number): Buffer {
   return view
 }
 
+/** @param buffer from {@link bufferFor} */
 function wordsOf (buffer: Buffer): Int32Array {
-  return buffer.buffer === scratch.buffer ? scratchWords : new Int32Array(buffer.buffer, 0, buffer.length / WORD)
+  return buffer.length <= scratch.length ? scratchWords : new Int32Array(buffer.buffer, 0, buffer.length / WORD)
 }
 
 function mostOpen (): number {
