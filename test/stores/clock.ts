@@ -4,6 +4,8 @@ import type { Test } from 'tap'
 
 export interface FastClock {
   jump (milliseconds: number): void
+  /** From now on the time goes on by jumps alone, so that nothing depends on how long the machine takes. */
+  stand (): void
   /** How often the time was asked for since the last jump. */
   readonly looks: number
 }
@@ -12,8 +14,13 @@ export interface FastClock {
 export function fastClock (t: Test): FastClock {
   const original = performance.now.bind(performance)
   let ahead = 0
-  const clock = { looks: 0, jump: (milliseconds: number) => { ahead += milliseconds; clock.looks = 0 } }
-  t.intercept(performance, 'now', { value: () => { clock.looks++; return original() + ahead } })
+  let stoodAt: number | undefined
+  const clock = {
+    looks: 0,
+    jump: (milliseconds: number) => { ahead += milliseconds; clock.looks = 0 },
+    stand: () => { stoodAt = original() }
+  }
+  t.intercept(performance, 'now', { value: () => { clock.looks++; return (stoodAt ?? original()) + ahead } })
   return clock
 }
 

@@ -1,10 +1,11 @@
 /** What the file store looks at to know that what it has read is still true, and when it need not look at all. */
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { FileStore, StoreKey, Version } from '../../src/index.ts'
+import type { FastClock } from './clock.ts'
 import { fastClock, until } from './clock.ts'
 import { create, readLiving, recordOf } from './conformance.ts'
 import { fault, replaceInFs } from './faults.ts'
@@ -33,24 +34,38 @@ async function reading (t: Test): Promise<Reading> {
   return { store, other, directory, lock, ...made }
 }
 
+/** Resolves with the next turn of the event loop. */
+type Turn = () => Promise<unknown>
+
 /** Reads a lot, for long enough to be noticed. */
-async function readMuch ({ store, key }: Reading, times = MANY): Promise<void> {
-  const clock = performance.now()
+async function readMuch ({ store, key }: Reading, times = MANY, turn: Turn = nextTurn): Promise<void> {
+  const begin = performance.now()
   for (let n = 0; n < times; n++) await readLiving(store, key)
   // The next turn that begins when the time is over in which reads are counted.
-  while (performance.now() - clock < 12) await nextTurn()
+  while (performance.now() - begin < 12) await turn()
   await readLiving(store, key)
 }
 
 /** Has the other store write while this one reads on and on, so that it never has nothing to do. */
-async function writeWhileReading ({ store, other, key, version }: Reading): Promise<void> {
+async function writeWhileReading ({ store, other, key, version }: Reading, turn: Turn = nextTurn): Promise<void> {
   const writing = { isOver: false }
   const written = Promise.resolve(other.compareAndSet(key, recordOf('1'), version)).finally(() => { writing.isOver = true })
   while (!writing.isOver) {
     await readLiving(store, key)
-    await nextTurn()
+    await turn()
   }
   await written
+}
+
+/** A clock by which each turn of the event loop takes a millisecond, however long the machine takes. */
+function evenTurns (t: Test): { clock: FastClock, turn: Turn } {
+  const clock = fastClock(t)
+  clock.stand()
+  const turn = async (): Promise<void> => {
+    clock.jump(1)
+    await nextTurn()
+  }
+  return { clock, turn }
 }
 
 /** Counts how often files are read from now on. */
@@ -168,15 +183,27 @@ t.test('a process that reads a lot', async t => {
 
   await t.test('does not take the lock for a minute after another one has wanted it', async t => {
     const about = await reading(t)
-    await readMuch(about)
-    await writeWhileReading(about)
-    await until(() => !existsSync(about.lock))
-    await readMuch(about)
+    const { clock, turn } = evenTurns(t)
+    await readMuch(about, MANY, turn)
+    await writeWhileReading(about, turn)
+    while (existsSync(about.lock)) await turn()
+    await readMuch(about, MANY, turn)
     t.notOk(existsSync(about.lock))
-    const clock = fastClock(t)
     clock.jump(61_000)
-    await readMuch(about)
+    await readMuch(about, MANY, turn)
     t.ok(existsSync(about.lock))
+  })
+
+  await t.test('nor after another one has wanted it while it had nothing to do', async t => {
+    const about = await reading(t)
+    const { turn } = evenTurns(t)
+    await readMuch(about, MANY, turn)
+    t.ok(existsSync(about.lock))
+    // What another process leaves that waits.
+    writeFileSync(join(about.directory, '.commit.wanted'), '')
+    while (existsSync(about.lock)) await turn()
+    await readMuch(about, MANY, turn)
+    t.notOk(existsSync(about.lock))
   })
 
   await t.test('reads on where the lock cannot be made', async t => {

@@ -113,10 +113,7 @@ export class CommitLock {
     if (!this.#isHeld) return
     if (now - this.#heldSince < TURN || now - this.#lookedAt < LOOK) return
     this.#lookedAt = now
-    if (!existsSync(this.#note)) return
-    this.release()
-    this.#contestedAt = now
-    this.#standsBackUntil = now + STAND_BACK
+    this.#giveWayIfWanted(now)
   }
 
   release (): void {
@@ -124,6 +121,13 @@ export class CommitLock {
     this.#isHeld = false
     clearTimeout(this.#rest)
     this.#lock.release()
+  }
+
+  #giveWayIfWanted (now: number): void {
+    if (!existsSync(this.#note)) return
+    this.release()
+    this.#contestedAt = now
+    this.#standsBackUntil = now + STAND_BACK
   }
 
   #begin (now: number): true {
@@ -141,8 +145,13 @@ export class CommitLock {
 
   /** One timer for as long as the lock is held, and not one for each piece of work. */
   #letGoWhenIdle (): void {
-    const idle = performance.now() - this.#usedAt
-    if (idle < IDLE) this.#rest = setTimeout(() => { this.#letGoWhenIdle() }, IDLE - idle)
-    else this.release()
+    const now = performance.now()
+    const idle = now - this.#usedAt
+    if (idle < IDLE) {
+      this.#rest = setTimeout(() => { this.#letGoWhenIdle() }, IDLE - idle)
+    } else {
+      this.#giveWayIfWanted(now)
+      this.release()
+    }
   }
 }
