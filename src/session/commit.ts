@@ -33,32 +33,43 @@ export type Outcome =
   /** The session had been ended by somebody else; nothing was stored, and the cookie may already be another one. */
   | 'dropped'
 
+/** Whoever has something committed. */
+export interface Committer {
+  /** Called when that has been done, or has failed: then without an outcome. */
+  noteOver (outcome?: Outcome): void
+}
+
 /**
  * Writes all that is uncommitted. When it throws, nothing was stored and everything is still uncommitted.
  *
- * @param over called when that has been done, or has failed: then without an outcome
  * @returns undefined when it is over already
  * @throws SessionTooLargeError when the payload would exceed the limit
  * @throws SessionValueError when something was changed in place that cannot be stored
  * @throws whatever the store throws when it cannot be reached
  */
-export function commit (work: UnitOfWork, keeper: Keeper, over: (outcome?: Outcome) => void): Promise<void> | undefined {
+export function commit (work: UnitOfWork, keeper: Keeper, committer: Committer): Promise<void> | undefined {
   let batch: Batch | undefined
-  const giveUp = (error: unknown): never => {
-    if (batch !== undefined) work.putBack(batch)
-    over()
-    throw error
-  }
   let outcome: MaybePromise<Outcome>
   try {
     batch = work.take()
     outcome = write(work, batch, keeper)
   } catch (error) {
-    return giveUp(error)
+    return giveUp(error, work, batch, committer)
   }
-  if (outcome instanceof Promise) return outcome.then(over, giveUp)
-  over(outcome)
+  if (outcome instanceof Promise) return later(outcome, work, batch, committer)
+  committer.noteOver(outcome)
   return undefined
+}
+
+/** Apart from the above, which then makes no functions: most commits need none. */
+function later (outcome: Promise<Outcome>, work: UnitOfWork, batch: Batch, committer: Committer): Promise<void> {
+  return outcome.then(outcome => { committer.noteOver(outcome) }, error => giveUp(error, work, batch, committer))
+}
+
+function giveUp (error: unknown, work: UnitOfWork, batch: Batch | undefined, committer: Committer): never {
+  if (batch !== undefined) work.putBack(batch)
+  committer.noteOver()
+  throw error
 }
 
 function write (work: UnitOfWork, batch: Batch, keeper: Keeper): MaybePromise<Outcome> {

@@ -18,8 +18,6 @@ export class Known {
   place: object | undefined
   #payload: string | undefined
   #opened: Opened | undefined
-  #record: StoredRecord | undefined
-  #start: Start | undefined
   #createdAt: Date | undefined
   #expiresAt: Date | undefined
   #quietFrom = 0
@@ -34,11 +32,8 @@ export class Known {
   startFrom (record: StoredRecord): Start | undefined {
     // Also of a record that has been met: a store may be one that changes its records.
     if (record.payload !== this.#payload || this.#opened === undefined) return undefined
-    if (record === this.#record && this.#start !== undefined) return this.#start
-    this.place = record.place
-    this.#record = record
-    this.#start = new Start(new StoredOrigin(this, record), this.#opened)
-    return this.#start
+    if (record.place !== this.place) this.place = record.place
+    return new Start(new StoredOrigin(this, record), this.#opened)
   }
 
   /** @param opened what is in the payload */
@@ -46,8 +41,6 @@ export class Known {
     const isKept = opened.text !== undefined && opened.text.length <= LONGEST
     this.#payload = isKept ? payload : undefined
     this.#opened = isKept ? opened : undefined
-    this.#record = undefined
-    this.#start = undefined
     // There the store may have the text as well.
     if (!isKept) this.place = undefined
   }

@@ -1,6 +1,7 @@
 import type { Mutation } from './mutations.ts'
 import { apply } from './mutations.ts'
 import { rootOf } from './paths.ts'
+import type { Before } from './splice.ts'
 import type { Opened } from './start.ts'
 import type { SessionState } from './state.ts'
 import { hasFlashes, shallowCopy } from './state.ts'
@@ -10,7 +11,7 @@ import { copyOf } from './values.ts'
  * The state as one request sees it. It begins as one that is shared with other requests, and becomes the request's own when it
  * is changed; below that piece by piece: nothing is copied that is not about to be changed or handed out.
  */
-export class OwnState {
+export class OwnState implements Before {
   #shared: Opened
   #own: SessionState | undefined
   /** Top-level keys whose values are this request's own, all the way down, and what was there before: the first … */
@@ -39,7 +40,7 @@ export class OwnState {
   /** Top-level keys outside of which nothing has been changed; undefined where it may have been anything. */
   get changedKeys (): readonly string[] | undefined {
     if (this.#isChangedAtLarge || this.#ownKey === undefined) return undefined
-    return [this.#ownKey, ...this.#others?.keys() ?? []]
+    return this.#others === undefined ? [this.#ownKey] : [this.#ownKey, ...this.#others.keys()]
   }
 
   /** @returns what was under a changed key before it was changed first */

@@ -1,4 +1,4 @@
-import type { Outcome } from './commit.ts'
+import type { Committer, Outcome } from './commit.ts'
 import { commit, isRenewable } from './commit.ts'
 import type { Keeper } from './keeper.ts'
 import { startFrom } from './keeper.ts'
@@ -6,7 +6,7 @@ import { EMPTY, Start } from './start.ts'
 import type { UnitOfWork } from './unit-of-work.ts'
 
 /** The commits of one unit of work, one after the other, and what they mean together for the browser. */
-export class CommitSequence {
+export class CommitSequence implements Committer {
   readonly #work: UnitOfWork
   readonly #keeper: Keeper
   /** The last of the steps that are not over yet, and how many there are. */
@@ -31,15 +31,18 @@ export class CommitSequence {
    * @returns undefined when that is done already
    */
   commit (): Promise<void> | undefined {
-    return this.#inTurn(() => commit(this.#work, this.#keeper, (outcome = 'same') => {
-      if (outcome !== 'same') this.#outcome = outcome
-      this.#endStep()
-    }))
+    return this.#begin() ? this.#noteLast(this.#commit()) : this.#after(() => this.#commit())
+  }
+
+  noteOver (outcome: Outcome = 'same'): void {
+    if (outcome !== 'same') this.#outcome = outcome
+    if (--this.#steps === 0) this.#last = undefined
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */
   async reload (): Promise<void> {
-    await this.#inTurn(() => this.#reload().finally(() => { this.#endStep() }))
+    const step = (): Promise<void> => this.#reload().finally(() => { this.noteOver() })
+    await (this.#begin() ? this.#noteLast(step()) : this.#after(step))
   }
 
   /** @returns what the browser has to be told, once */
@@ -57,15 +60,21 @@ export class CommitSequence {
     this.#work.restart(startFrom(this.#keeper, id, key, await this.#keeper.store.read(key, known.place), known))
   }
 
-  /** @param step says so itself when it is over: one promise more for each would cost as much as a commit to memory does */
-  #inTurn (step: () => Promise<void> | undefined): Promise<void> | undefined {
-    this.#steps++
-    const result = this.#last === undefined ? step() : this.#last.then(step, step)
-    if (result !== undefined) this.#last = result
-    return result
+  #commit (): Promise<void> | undefined {
+    return commit(this.#work, this.#keeper, this)
   }
 
-  #endStep (): void {
-    if (--this.#steps === 0) this.#last = undefined
+  /** @returns whether nothing has to be waited for. The step says so itself when it is over: a promise more would cost as much as a commit to memory does. */
+  #begin (): boolean {
+    return this.#steps++ === 0 || this.#last === undefined
+  }
+
+  #after (step: () => Promise<void> | undefined): Promise<void> | undefined {
+    return this.#noteLast(this.#last?.then(step, step))
+  }
+
+  #noteLast (last: Promise<void> | undefined): Promise<void> | undefined {
+    if (last !== undefined) this.#last = last
+    return last
   }
 }

@@ -14,6 +14,12 @@ export class Spot {
   }
 }
 
+/** Knows what was there before. */
+export interface Before {
+  /** @returns what was under a top-level key */
+  before (key: string): unknown
+}
+
 export interface Spliced {
   readonly text: string
   /** Where the last of the members stands in it: the one that changes now is mostly the one that changes next. */
@@ -25,16 +31,16 @@ export interface Spliced {
  * and where it is there only once, it is that member and nothing that looks like it somewhere else.
  *
  * @param text of a state that JSON alone can say
- * @param before what it says is under each of the keys
+ * @param data what it says is under each of the keys
  * @param after the same data but for the members under these keys, which JSON alone can say as well
  * @param known where one of the members stands, which need not be searched for then
  * @returns the text that says it; undefined where the whole has to be encoded
  */
-export function splice (text: string, before: (key: string) => unknown, after: Tree, keys: Iterable<string>, known?: Spot): Spliced | undefined {
+export function splice (text: string, data: Before, after: Tree, keys: readonly string[], known?: Spot): Spliced | undefined {
   let spliced = text
   let spot: Spot | undefined
   for (const key of keys) {
-    const replaced = before(key)
+    const replaced = data.before(key)
     if (!isSimple(replaced) || !isSimple(after[key])) return undefined
     // What is known counts for the text before anything is replaced.
     const old = spot === undefined && known?.key === key ? known : find(spliced, key, replaced)

@@ -375,7 +375,7 @@ export class UnitOfWork {
     const own = this.#ensureOpen()
     const { changedKeys } = own
     if (changedKeys === undefined || !this.#isPlain || !found.isPlain || !found.isOurs || before === undefined) return undefined
-    const spliced = splice(before, key => own.before(key), own.writable.data, changedKeys, found.spot)
+    const spliced = splice(before, own, own.writable.data, changedKeys, found.spot)
     return spliced && new Opened(spliced.text, own.writable, true, true, spliced.spot)
   }
 

@@ -16,7 +16,8 @@ export class KeptRecord implements StoredRecord {
   readonly userAgent: string | undefined
   readonly lastActivity: Date | undefined
 
-  constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version) {
+  /** @param before of which it is the next version, if there is one: mostly it expires at the same time */
+  constructor ({ payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }: NewRecord, version: Version, before?: KeptRecord) {
     this.version = version
     this.payload = payload
     this.createdAt = createdAt
@@ -25,7 +26,7 @@ export class KeptRecord implements StoredRecord {
     this.ipAddress = ipAddress
     this.userAgent = userAgent
     this.lastActivity = lastActivity
-    this.#lastSecond = secondOf(expiresAt.getTime())
+    this.#lastSecond = before?.expiresAt === expiresAt ? before.#lastSecond : secondOf(expiresAt.getTime())
   }
 
   /** Where the store has it. Not among the members that are copied or written down with the record. */

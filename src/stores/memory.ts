@@ -36,7 +36,7 @@ export class MemoryStore implements SessionStore {
     if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
     if (current?.version !== expected) return 'conflict'
     const version = ((expected ?? 0) + 1) as Version
-    this.#set(key, place, new KeptRecord(record, version))
+    this.#set(key, place, new KeptRecord(record, version, current))
     return version
   }
 

@@ -8,7 +8,7 @@ import { splice } from '../../src/session/splice.ts'
 /** Encodes the data, changes them, and says both what splicing gives and what it has to give. */
 function changed (data: Tree, changes: Tree, text = JSON.stringify({ data, token: 'visits":0' })): { spliced: string | undefined, whole: string } {
   const after = { ...data, ...changes }
-  return { spliced: splice(text, key => data[key], after, Object.keys(changes))?.text, whole: JSON.stringify({ data: after, token: 'visits":0' }) }
+  return { spliced: splice(text, { before: key => data[key] }, after, Object.keys(changes))?.text, whole: JSON.stringify({ data: after, token: 'visits":0' }) }
 }
 
 t.test('a value is replaced where it stands', async t => {
@@ -25,11 +25,11 @@ t.test('several values are replaced', async t => {
 
 t.test('a member that has been found is found again without a search, whatever else looks like it by then', async t => {
   const text = JSON.stringify({ data: { a: 1, visits: 1, z: 'visits":2' } })
-  const first = splice(text, () => 1, { visits: 2 }, ['visits'])
+  const first = splice(text, { before: () => 1 }, { visits: 2 }, ['visits'])
   t.equal(first?.text, JSON.stringify({ data: { a: 1, visits: 2, z: 'visits":2' } }))
-  const second = splice(first?.text as string, () => 2, { visits: 1000 }, ['visits'], first?.spot)
+  const second = splice(first?.text as string, { before: () => 2 }, { visits: 1000 }, ['visits'], first?.spot)
   t.equal(second?.text, JSON.stringify({ data: { a: 1, visits: 1000, z: 'visits":2' } }))
-  const third = splice(second?.text as string, key => key === 'a' ? 1 : 1000, { visits: null, a: 20 }, ['a', 'visits'], second?.spot)
+  const third = splice(second?.text as string, { before: key => key === 'a' ? 1 : 1000 }, { visits: null, a: 20 }, ['a', 'visits'], second?.spot)
   t.equal(third?.text, JSON.stringify({ data: { a: 20, visits: null, z: 'visits":2' } }))
 })
 
@@ -74,7 +74,7 @@ t.test('whatever is changed, one after the other, what is spliced is what encodi
     for (const change of changes) {
       const before = data
       const after = { ...before, ...change }
-      const spliced = splice(text, key => before[key], after, Object.keys(change), spot)
+      const spliced = splice(text, { before: key => before[key] }, after, Object.keys(change), spot)
       const whole = JSON.stringify({ data: after })
       if (spliced !== undefined && spliced.text !== whole) throw new Error(`${spliced.text} and not ${whole}`)
       data = after
