@@ -11,10 +11,11 @@ import type { Host } from './http/host.ts'
 import { createHost, hostPerRequest } from './http/host.ts'
 import { RequestSession } from './http/request-session.ts'
 import type { Done } from './http/response.ts'
-import { answerAfter, keepInScope, proceed } from './http/response.ts'
+import { answerAfter, keepInScope, proceedAfter } from './http/response.ts'
 import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
 import type { Report } from './report.ts'
+import { canPostpone } from './stores/postponing.ts'
 import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
 import type { Sessions } from './sessions.ts'
@@ -51,7 +52,8 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const { keeper: { store, report }, config } = host
   const hostOf = hostPerRequest(host)
   const rules = new RouteRulesReader(config.block)
-  const answers = new HeldAnswers(app.server)
+  const postponing = canPostpone(store) ? store : undefined
+  const answers = new HeldAnswers(app.server, () => { postponing?.flush() })
   await store.open?.()
 
   app.decorate(HOST, host)
@@ -67,18 +69,17 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     request[REQUEST_SESSION] = current
     const preparation = current.prepare()
     if (preparation === undefined) return runInScope(current, done)
-    preparation.then(() => { proceed(current, reply, done) }, (error: Error) => { runInScope(current, () => { done(error) }) })
+    proceedAfter(preparation, current, reply, done)
   })
 
   app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
-    const committed = current.commit()
+    const isHeld = postponing !== undefined && current.hasSession && answers.hold(reply.raw)
+    const committed = isHeld ? postponing.postpone(current) : current.commit()
     if (committed !== undefined) return answerAfter(committed, current, reply, payload, done)
-    keepInScope(current, reply, () => {
-      if (current.hasSession) answers.hold(reply.raw)
-      done()
-    })
+    if (postponing === undefined && current.hasSession) answers.hold(reply.raw)
+    keepInScope(current, reply, done)
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined

@@ -8,8 +8,8 @@ const HELD = Symbol('ambient-session.held')
 
 /** A connection whose responses can be held back. */
 interface Holdable extends Socket {
-  /** Whether one is; undefined where that has never been prepared. */
-  [HELD]?: boolean
+  /** By whom one is; null when none is, and undefined where that has never been prepared. */
+  [HELD]?: HeldAnswers | null
 }
 
 /** Milliseconds for which an answer waits in a turn of the event loop that goes on and on. */
@@ -45,27 +45,43 @@ export class HeldAnswers {
   #since = 0
   #turnsAlone = 0
   #letPass = 0
+  readonly #prepareToLeave: () => void
 
-  /** @param server whose connections are prepared when they begin: later on it would make their objects differ in shape, which slows Node down */
-  constructor (server: Server) {
+  /**
+   * @param server whose connections are prepared when they begin: later on it would make their objects differ in shape, which slows Node down
+   * @param prepareToLeave called each time before something leaves
+   */
+  constructor (server: Server, prepareToLeave: () => void) {
+    this.#prepareToLeave = prepareToLeave
     server.on('connection', prepare)
   }
 
-  /** To be called right before a response is written: it leaves at the end of the turn, unless it comes alone as of late. */
-  hold (response: ServerResponse): void {
+  /**
+   * To be called before a response is written: it leaves at the end of the turn, unless it comes alone as of late.
+   *
+   * @returns whether it is held back
+   */
+  hold (response: ServerResponse): boolean {
     if (this.#letPass > 0) {
       this.#letPass--
-      return
+      return false
     }
     const socket: Holdable | null = response.socket
     // Not those of HTTP/2, which share one connection, and not those that a test injects.
-    if (!(response instanceof ServerResponse && socket instanceof Socket)) return
+    if (!(response instanceof ServerResponse && socket instanceof Socket)) return false
     if (socket[HELD] === undefined) prepare(socket)
-    if (socket[HELD] === true || isListenedTo(response)) return
-    socket[HELD] = true
+    if (socket[HELD] != null) return socket[HELD] === this
+    if (isListenedTo(response)) return false
+    socket[HELD] = this
     socket.cork()
     response.on('newListener', leaveAtOnce)
     this.#add(socket)
+    return true
+  }
+
+  /** To be called before anything of what is held leaves. */
+  prepareToLeave (): void {
+    this.#prepareToLeave()
   }
 
   #add (socket: Holdable): void {
@@ -102,7 +118,7 @@ function releaseAll (): void {
 }
 
 function prepare (socket: Holdable): void {
-  socket[HELD] = false
+  socket[HELD] = null
   // The end of a response would let everything go.
   socket.uncork = uncorkUnlessHeld
   // And what has not gone by then would be lost.
@@ -111,7 +127,7 @@ function prepare (socket: Holdable): void {
 
 /** Leaves the last cork of a connection that is held in place. */
 function uncorkUnlessHeld (this: Holdable): void {
-  if (this[HELD] !== true || this.writableCorked > 1) Socket.prototype.uncork.call(this)
+  if (this[HELD] == null || this.writableCorked > 1) Socket.prototype.uncork.call(this)
 }
 
 function letGoAndDestroy (this: Holdable, error?: Error): Holdable {
@@ -124,9 +140,18 @@ function letAllGo (sockets: readonly Holdable[]): void {
 }
 
 function letGo (socket: Holdable): void {
-  if (socket[HELD] !== true) return
-  socket[HELD] = false
+  socket[HELD]?.prepareToLeave()
+  // It may have been given up.
+  if (socket[HELD] == null) return
+  socket[HELD] = null
   socket.uncork()
+}
+
+/** Closes the connection of a response that is held back, and that must not be sent any more. */
+export function giveUp (response: ServerResponse): void {
+  const socket = response.socket as Holdable
+  socket[HELD] = null
+  socket.destroy()
 }
 
 /** In the flow of whoever begins to listen. */

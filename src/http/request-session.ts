@@ -11,9 +11,11 @@ import type { Start } from '../session/start.ts'
 import { NOTHING } from '../session/start.ts'
 import type { Client, Whereabouts } from '../session/unit-of-work.ts'
 import { UnitOfWork } from '../session/unit-of-work.ts'
+import type { Postponer } from '../stores/postponing.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
 import { varyByCookie } from './caching.ts'
 import type { Presented } from './cookie.ts'
+import { giveUp } from './held-answers.ts'
 import type { Host } from './host.ts'
 import { isPage, urlOf } from './page.ts'
 import type { RouteRules } from './route.ts'
@@ -29,7 +31,7 @@ const LONGEST_AGENT = 500
 type Answer = { readonly found: Found } | { readonly error: unknown }
 
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Unfinished {
+export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Unfinished, Postponer<Promise<void> | undefined> {
   readonly #host: Host
   readonly #rules: RouteRules
   readonly #request: FastifyRequest
@@ -247,6 +249,16 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
   noteFailure (): void {
     this.#hasFailed = true
     this.onChange()
+  }
+
+  /** What was committed could not be written with the others of its turn. The response is made, and held back still. */
+  noteLoss (cause: unknown): void {
+    giveUp(this.#reply.raw)
+    const { report } = this.#host.keeper
+    const { key } = this.#work as UnitOfWork
+    const message = 'a request\'s changes to its session could not be stored after its response had been made: its connection was closed, and no response sent'
+    // Others wait to be written now, and a log may do whatever it likes.
+    process.nextTick(() => { report({ code: 'AMBIENT_SESSION_UNSAVED', message, key, cause }) })
   }
 
   /** Sends the cookie or clears it, if that is to be done. */

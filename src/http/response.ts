@@ -8,11 +8,16 @@ import type { RequestSession } from './request-session.ts'
 /** Has Fastify go on: with the response, or with the answer to an error. */
 export type Done = (error?: Error) => void
 
+/** Goes on with a request, or has Fastify answer with the error, when what it needs first has been done. */
+export function proceedAfter (preparation: Promise<void>, scope: RequestSession, reply: FastifyReply, done: Done): void {
+  preparation.then(() => { proceed(scope, reply, done) }, (error: Error) => { runInScope(scope, () => { done(error) }) })
+}
+
 /**
  * Goes on with a request after something asynchronous. What goes on may throw: a response that cannot be sent, for example.
  * That is for Fastify to answer, which is not there any more to see it.
  */
-export function proceed (scope: RequestSession, reply: FastifyReply, done: Done): void {
+function proceed (scope: RequestSession, reply: FastifyReply, done: Done): void {
   keepInScope(scope, reply, () => { attempt(done) })
 }
 

@@ -17,27 +17,7 @@ import ambientSession, { hasSession, session } from '../../src/index.ts'
 import { Connection, portOf } from '../helpers/client.ts'
 import { cert, key } from '../helpers/tls.ts'
 import { serve } from './support.ts'
-
-/** Connections that have been used before, so that the server knows them. */
-async function connections (t: Test, app: FastifyInstance, count: number, path = '/'): Promise<Connection[]> {
-  const all = await Promise.all(Array.from({ length: count }, async () => await Connection.open(app)))
-  for (const connection of all) {
-    t.teardown(() => { connection.hangUp() })
-    await ask(connection, path)
-  }
-  return all
-}
-
-async function ask (connection: Connection, path = '/'): Promise<string> {
-  connection.request(`GET ${path}`)
-  return (await connection.answer()).body
-}
-
-/** One request on each, all of which have come before the event loop looks at any of them. */
-async function askAll (connections: readonly Connection[], path = (_n: number): string => '/'): Promise<void> {
-  for (const [n, connection] of connections.entries()) connection.request(`GET ${path(n)}`)
-  await Promise.all(connections.map(async connection => await connection.answer()))
-}
+import { ask, askAll, connections } from './turns.ts'
 
 function spend (milliseconds: number): void {
   const end = performance.now() + milliseconds
@@ -168,6 +148,20 @@ t.test('onResponse hooks run in the flow of their request', async t => {
   seen.length = 0
   await askAll(three, n => `/${n}`)
   t.same(seen.sort(), ['/0 /0', '/1 /1', '/2 /2'])
+})
+
+t.test('an answer that another hook has made an error of is held back as well', async t => {
+  const seen: number[] = []
+  const app = await serve(t, app => {
+    app.addHook('onSend', async (req, reply) => {
+      seen.push(req.raw.socket.writableCorked)
+      if (reply.statusCode !== 500) throw new Error('no')
+    })
+    app.get('/', async () => 'done')
+  })
+  const [connection] = await connections(t, app, 1)
+  t.match(await ask(connection as Connection), '"message":"no"')
+  t.same(seen, [1, 1, 1, 1])
 })
 
 t.test('who listens to a response that has left does not let the next one of its connection go', async t => {

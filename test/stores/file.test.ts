@@ -49,6 +49,19 @@ async function twoGenerations (t: Test): Promise<OpenFileStore & { key: StoreKey
   return { ...opened, key, path, before, after: readFileSync(path) }
 }
 
+t.test('a session of more than 64 KiB is read by others, and nothing of it is left when it has ended', async t => {
+  const { store, directory } = await fileStore(t)
+  const { store: other } = await fileStore(t, { directory })
+  const payload = 'x'.repeat(200_000)
+  const { key, version } = await create(store, payload)
+  t.equal((await readLiving(other, key)).payload, payload)
+  await store.compareAndSet(key, recordOf(`${payload}y`), version)
+  t.equal((await readLiving(other, key)).payload, `${payload}y`)
+  await other.destroy(key, new Date(Date.now() + 60_000))
+  t.equal(store.read(key), 'gone')
+  t.notMatch(readFileSync(join(directory, key), 'latin1'), 'xxxx')
+})
+
 t.test('the file store keeps the contract', async t => {
   await conforms(t, async t => (await fileStore(t)).store)
 })

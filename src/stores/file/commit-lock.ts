@@ -32,6 +32,7 @@ const WAIT = STALE + 2_000
 export class CommitLock {
   readonly #lock: FileLock
   readonly #note: string
+  readonly #finish: () => void
   #isHeld = false
   #turn = 0
   #heldSince = 0
@@ -42,9 +43,11 @@ export class CommitLock {
   #contestedAt = -Infinity
   #rest: NodeJS.Timeout | undefined
 
-  constructor (directory: string, owner: Owner) {
+  /** @param finish called each time before the lock is let go, to write what has been put off */
+  constructor (directory: string, owner: Owner, finish: () => void) {
     this.#lock = new FileLock(join(directory, LOCK), owner)
     this.#note = join(directory, NOTE)
+    this.#finish = finish
   }
 
   /**
@@ -53,6 +56,16 @@ export class CommitLock {
    */
   get turn (): number | undefined {
     return this.#isHeld ? this.#turn : undefined
+  }
+
+  /** Whether it is held still, as far as that is certain: who has hung for long may have lost it. */
+  get isCertain (): boolean {
+    if (!this.#isHeld || performance.now() - this.#seenAt < TRUST) return this.#isHeld
+    try {
+      return this.#lock.isOurs()
+    } catch {
+      return false
+    }
   }
 
   /** When work was last begun. */
@@ -118,6 +131,7 @@ export class CommitLock {
 
   release (): void {
     if (!this.#isHeld) return
+    this.#finish()
     this.#isHeld = false
     clearTimeout(this.#rest)
     this.#lock.release()

@@ -2,7 +2,7 @@
  * The commits of one process: at once while it has the commit lock or can have it, and otherwise together as soon as it
  * has; together as well where all of them wait for the disk.
  */
-import type { MaybePromise, StoreKey } from '../store.ts'
+import type { StoreKey } from '../store.ts'
 import type { CommitLock } from './commit-lock.ts'
 
 /** The event loop is let go after this many milliseconds of uninterrupted work. */
@@ -56,14 +56,22 @@ export class Commits {
     this.#flush = flush
   }
 
+  /** @returns whether something may be done at once, after which {@link end} is to be called */
+  tryBegin (): boolean {
+    return this.#flush === undefined && this.#working === undefined && this.#canBegin()
+  }
+
+  end (): void {
+    this.#lock.giveWay(this.#lock.usedAt)
+  }
+
   /**
-   * Does something synchronous while the lock is held.
+   * Does something synchronous as soon as the lock is held.
    *
    * @param key the session that it writes to, if it is one; in a group that waits for the disk each has one job at most
    * @param recover is given what was thrown, or why the lock was not to be had, and gives or throws what comes of it
    */
-  run<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): MaybePromise<T> {
-    if (this.#flush === undefined && this.#working === undefined && this.#canBegin()) return this.#runNow(work, recover)
+  runLater<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): Promise<T> {
     return new Promise<T>(resolve => {
       this.#jobs.push(new Job(key, work, recover, resolve) as Job)
       this.#working ??= this.#workOff()
@@ -83,17 +91,6 @@ export class Commits {
       // Whoever waits for it is told why.
       return false
     }
-  }
-
-  #runNow<T> (work: () => T, recover: (error: unknown) => Promise<T>): MaybePromise<T> {
-    let result: MaybePromise<T>
-    try {
-      result = work()
-    } catch (error) {
-      result = recover(error)
-    }
-    this.#lock.giveWay(this.#lock.usedAt)
-    return result
   }
 
   #takeAll (): Job[] {

@@ -5,11 +5,14 @@
  */
 import { closeSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { SessionStoreError } from '../../errors.ts'
 import type { KeptRecord } from '../kept-record.ts'
+import type { Postponer } from '../postponing.ts'
 import type { StoreKey } from '../store.ts'
 import type { Entry } from './format.ts'
-import { capacityFor, decodeFile, fillSlot, Slot, STAMP_LENGTH, timesOf } from './format.ts'
+import { decodeFile, STAMP_LENGTH } from './format.ts'
 import { SessionFile } from './session-file.ts'
+import { seemsToFit, slotWriterFor, timesOf } from './slot-writer.ts'
 
 const FILE_MODE = 0o600
 const WORD = 4
@@ -30,16 +33,24 @@ const scratchWords = new Int32Array(scratch.buffer, 0, scratch.length / WORD)
 
 export class OpenFiles {
   readonly #isDurable: boolean
+  readonly #isTheirTurn: () => boolean
   readonly #most = mostOpen()
   /** In the order in which they were opened. */
   readonly #open = new Map<StoreKey, SessionFile>()
   /** What has been written and not yet reached the disk, with its generation. */
   readonly #unflushed = new Map<SessionFile, number>()
   #unflushedDirectory: string | undefined
+  readonly #postponed: SessionFile[] = []
+  /** Whether the last attempt to write went well. If not, the next one is made while there is somebody who can be told. */
+  #canWrite = true
 
-  /** @param isDurable whether what is written has to survive a loss of power, once it has been flushed */
-  constructor (isDurable: boolean) {
+  /**
+   * @param isDurable whether what is written has to survive a loss of power, once it has been flushed
+   * @param isTheirTurn whether nobody else can have written since those who put off writing have committed
+   */
+  constructor (isDurable: boolean, isTheirTurn: () => boolean) {
     this.#isDurable = isDurable
+    this.#isTheirTurn = isTheirTurn
   }
 
   /**
@@ -64,7 +75,7 @@ export class OpenFiles {
     const file = known?.ino === ino && known.size === size ? known : new SessionFile(key, path, ino, size)
     this.#keep(file, descriptor)
     this.#readAll(file)
-    if (file.slot !== undefined || attempt === READ_ATTEMPTS) return file
+    if (file.entry !== undefined || attempt === READ_ATTEMPTS) return file
     this.close(file)
     return this.find(key, path, known, attempt + 1)
   }
@@ -80,7 +91,7 @@ export class OpenFiles {
     const isThere = readSync(file.descriptor, scratch, 0, STAMP_LENGTH, file.nextAt) === STAMP_LENGTH
     if (isThere && file.isStillNext(scratchWords)) return true
     this.#readAll(file)
-    return file.slot !== undefined
+    return file.entry !== undefined
   }
 
   /**
@@ -88,40 +99,56 @@ export class OpenFiles {
    * that takes the place of the old one. To be called by one writer at a time.
    *
    * @param file what is at the path now, or `undefined` to make it
+   * @param postponer who can wait for it to be written; files are made at once all the same, because the disk may be full
    */
-  write (key: StoreKey, path: string, entry: Entry, file: SessionFile | undefined): SessionFile {
-    const slot = file?.slot
-    const generation = (slot?.generation ?? 0) + 1
-    const times = timesOf(entry, slot)
+  write (key: StoreKey, path: string, entry: Entry, file: SessionFile | undefined, postponer?: Postponer): SessionFile {
     // A tombstone replaces a record, and fits wherever that did.
-    const record = entry as KeptRecord
-    if (file === undefined || slot === undefined) return this.#make(key, path, record, generation, times, file)
-    const buffer = bufferFor(file.capacity)
-    if (!fillSlot(buffer, entry, generation, times)) return this.#make(key, path, record, generation, times, file)
-    const index = slot.index === 0 ? 1 : 0
+    if (file?.entry === undefined) return this.#make(key, path, entry as KeptRecord, 1, file)
     const descriptor = this.#descriptorOf(file)
-    if (this.#isDurable && file.flushed !== slot.generation) fdatasyncSync(descriptor)
-    writeAll(descriptor, buffer, index * file.capacity)
-    file.noteStamp(index, wordsOf(buffer))
-    // What an ended session held is not to be found on the disk any more. That needs no room, so it works on a full one.
-    if (entry.payload === undefined) {
-      writeAll(descriptor, buffer.fill(WIPED), slot.index * file.capacity)
-      file.noteStamp(slot.index, wordsOf(buffer))
-    }
-    file.slot = new Slot(entry, generation, index, false, times)
-    this.#noteUnflushed(file, generation)
+    file.noteNext(entry)
+    if (postponer === undefined || !this.#canWrite || !seemsToFit(entry, file.capacity)) return this.#overwrite(file, descriptor)
+    file.postponer = postponer
+    this.#postponed.push(file)
     return file
+  }
+
+  /** Writes what has been put off. */
+  writePostponed (): void {
+    if (this.#postponed.length === 0) return
+    const isTheirTurn = this.#isTheirTurn()
+    for (let file = this.#postponed.pop(); file !== undefined; file = this.#postponed.pop()) this.writeOut(file, isTheirTurn)
+  }
+
+  /** Writes what has been put off of one file. It is closed when it could not be written. */
+  writeOut (file: SessionFile, isTheirTurn?: boolean): void {
+    const { postponer } = file
+    if (postponer === undefined) return
+    file.postponer = undefined
+    try {
+      if (!(isTheirTurn ?? this.#isTheirTurn())) throw new SessionStoreError('the lock was lost before the session was written: the process hung')
+      this.#overwrite(file, this.#descriptorOf(file))
+    } catch (cause) {
+      this.close(file)
+      postponer.noteLoss(cause)
+    }
   }
 
   /** Removes a file, and what is in it: another process may have it open. */
   remove (file: SessionFile): void {
-    wipe(this.#descriptorOf(file), file.size)
+    try {
+      wipe(this.#descriptorOf(file), file.size)
+    } catch (error) {
+      // What is in the file now has to be looked at.
+      this.close(file)
+      throw error
+    }
     rmSync(file.path, { force: true })
     this.close(file)
     this.#unflushedDirectory = this.#isDurable ? dirname(file.path) : undefined
   }
 
   close (file: SessionFile): void {
+    this.writeOut(file)
     if (file.descriptor === undefined) return
     this.#open.delete(file.key)
     this.#unflushed.delete(file)
@@ -159,18 +186,41 @@ export class OpenFiles {
     this.#unflushedDirectory = directory ?? this.#unflushedDirectory
   }
 
+  /** Writes what is current. */
+  #overwrite (file: SessionFile, descriptor: number): SessionFile {
+    const { capacity, generation, index, times } = file
+    const entry = file.entry as Entry
+    const writer = slotWriterFor(capacity)
+    if (!writer.fill(capacity, entry, generation, times)) return this.#make(file.key, file.path, entry as KeptRecord, generation, file)
+    if (this.#isDurable && file.flushed !== generation - 1) fdatasyncSync(descriptor)
+    this.#canWrite = false
+    writeAll(descriptor, writer.slot, index * capacity)
+    this.#canWrite = true
+    file.noteStamp(index, writer.words)
+    // What an ended session held is not to be found on the disk any more. That needs no room, so it works on a full one.
+    if (entry.payload === undefined) {
+      const other = index === 0 ? 1 : 0
+      const wiped = bufferFor(capacity).fill(WIPED)
+      writeAll(descriptor, wiped, other * capacity)
+      file.noteStamp(other, wordsOf(wiped))
+    }
+    this.#noteUnflushed(file, generation)
+    return file
+  }
+
   /** Makes a file, or puts a new one in the place of an old one that is too small or damaged. */
-  #make (key: StoreKey, path: string, entry: KeptRecord, generation: number, times: string, old: SessionFile | undefined): SessionFile {
-    const capacity = capacityFor(entry, times)
+  #make (key: StoreKey, path: string, entry: KeptRecord, generation: number, old: SessionFile | undefined): SessionFile {
+    const times = timesOf(entry)
+    const capacity = slotWriterFor(0).capacityFor(entry, times)
     const target = old === undefined ? path : `${path}.tmp`
     const descriptor = this.#openFile(target, old === undefined ? 'wx+' : 'w+')
     try {
-      const buffer = bufferFor(2 * capacity)
-      fillSlot(buffer, entry, generation, times)
-      writeAll(descriptor, buffer, 0)
+      const writer = slotWriterFor(2 * capacity)
+      writer.fill(2 * capacity, entry, generation, times)
+      writeAll(descriptor, writer.slot, 0)
       const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
-      file.noteStamps(wordsOf(buffer), capacity / WORD)
-      file.slot = new Slot(entry, generation, 0, false, times)
+      file.noteStamps(writer.words, capacity / WORD)
+      file.noteFirst(entry, generation)
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
       this.#noteUnflushed(file, generation, dirname(path))
@@ -197,7 +247,7 @@ export class OpenFiles {
     const length = readSync(file.descriptor as number, buffer, 0, file.size, 0)
     const isWhole = length === file.size && file.hasStamps
     if (isWhole) file.noteStamps(wordsOf(buffer), file.capacity / WORD)
-    file.slot = isWhole ? decodeFile(buffer) : undefined
+    file.noteRead(isWhole ? decodeFile(buffer) : undefined)
   }
 
   #descriptorOf (file: SessionFile): number {

@@ -1,7 +1,9 @@
 import { KeptRecord } from '../kept-record.ts'
+import type { Postponer } from '../postponing.ts'
 import type { StoreKey } from '../store.ts'
 import type { Entry, Slot } from './format.ts'
 import { STAMP_LENGTH } from './format.ts'
+import { timesOf } from './slot-writer.ts'
 
 const WORD = 4
 const SESSION_NAME = /^[0-9a-f]{64}$/
@@ -45,7 +47,7 @@ export class SessionFile {
   /** Open for reading and writing, or undefined. */
   descriptor: number | undefined
   /** What the current slot says; undefined when the file is damaged. */
-  entry: Entry | undefined
+  #entry: Entry | undefined
   /** When this was last seen to be the file at its path, in milliseconds by {@link performance.now}. */
   seenAt = 0
   /** The turn of this process at the commit lock in which it was last read or written. */
@@ -55,7 +57,12 @@ export class SessionFile {
   /** Where the slot is that is written next. */
   nextAt = 0
   #next: Stamp
-  #slot: Slot | undefined
+  #index: 0 | 1 = 1
+  #generation = 0
+  /** What the heading says of times: it is mostly what the next one says as well. */
+  #times: Uint8Array | undefined
+  /** Who waits for what is current to be written; undefined when it is. */
+  postponer: Postponer | undefined
   readonly path: string
   readonly ino: number
   readonly size: number
@@ -74,20 +81,50 @@ export class SessionFile {
     this.#next = this.#first
   }
 
-  /** The current slot; undefined when the file is damaged. */
-  get slot (): Slot | undefined {
-    return this.#slot
+  /** What the current slot says; undefined when the file is damaged. */
+  get entry (): Entry | undefined {
+    return this.#entry
   }
 
-  set slot (slot: Slot | undefined) {
-    const isFirst = slot?.index === 0
-    this.#slot = slot
-    this.entry = slot?.entry
-    this.nextAt = isFirst ? this.capacity : 0
-    this.#next = isFirst ? this.#second : this.#first
+  /** Which of the two slots is current. */
+  get index (): 0 | 1 {
+    return this.#index
+  }
+
+  /** That of the current slot. */
+  get generation (): number {
+    return this.#generation
+  }
+
+  /** Notes what was read. */
+  noteRead (slot: Slot | undefined): void {
+    this.#times = undefined
+    if (slot === undefined) {
+      this.#entry = undefined
+      return
+    }
+    this.#note(slot.entry, slot.generation, slot.index)
     // Its head may be that of what is written there, of which the rest is still to come.
-    if (slot?.hasUnfinishedNext === true) this.#next = NO_STAMP
-    if (slot?.entry instanceof KeptRecord) slot.entry.place = this
+    if (slot.hasUnfinishedNext) this.#next = NO_STAMP
+  }
+
+  /** Notes what is written into a new file. */
+  noteFirst (entry: Entry, generation: number): void {
+    this.#times = undefined
+    this.#note(entry, generation, 0)
+  }
+
+  /** Notes what is written next. */
+  noteNext (entry: Entry): void {
+    const { createdAt, expiresAt } = this.#entry as Entry
+    if (entry.createdAt !== createdAt || entry.expiresAt !== expiresAt) this.#times = undefined
+    this.#note(entry, this.#generation + 1, this.#index === 0 ? 1 : 0)
+  }
+
+  /** What the heading of the current slot says of times. */
+  get times (): Uint8Array {
+    this.#times ??= timesOf(this.#entry as Entry)
+    return this.#times
   }
 
   /** Bytes that a slot holds. */
@@ -117,6 +154,15 @@ export class SessionFile {
   /** Notes what was written into one slot. */
   noteStamp (index: 0 | 1, words: Int32Array): void {
     (index === 0 ? this.#first : this.#second).note(words, 0)
+  }
+
+  #note (entry: Entry, generation: number, index: 0 | 1): void {
+    this.#entry = entry
+    this.#generation = generation
+    this.#index = index
+    this.nextAt = index === 0 ? this.capacity : 0
+    this.#next = index === 0 ? this.#second : this.#first
+    if (entry instanceof KeptRecord) entry.place = this
   }
 }
 

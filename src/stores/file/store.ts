@@ -11,8 +11,9 @@ import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { KeptRecord } from '../kept-record.ts'
 import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
+import type { Postponer, PostponingStore } from '../postponing.ts'
 import type {
-  ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
+  ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, StoredRecord, StoreKey, Unlock, Version
 } from '../store.ts'
 import { CommitLock } from './commit-lock.ts'
 import { Commits } from './commits.ts'
@@ -29,6 +30,9 @@ import { inspectFile, inspectFileSync } from './read-file.ts'
 import type { SessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 import { nameOf, UserIndex } from './user-index.ts'
+
+/** What is done with a key's file while nobody else can write. */
+type Job<T> = (file: SessionFile | undefined) => T
 
 export interface FileStoreOptions {
   /** Made when missing, readable by this user only. */
@@ -51,7 +55,7 @@ const DAMAGED_FOR = 24 * 60 * 60_000
 /** Milliseconds between two looks through the index of users for what crashes have left: it is rarely anything. */
 const USERS_SWEPT_EVERY = 60 * 60 * 1000
 
-export class FileStore implements SessionStore {
+export class FileStore implements PostponingStore {
   readonly readsSynchronously: boolean
   readonly #directory: string
   readonly #report: Report
@@ -69,19 +73,23 @@ export class FileStore implements SessionStore {
   readonly #locks = new KeyedLock()
   readonly #users: UserIndex
   #usersSweptAt = -Infinity
+  readonly #canPostpone: boolean
+  /** Who can wait for what is committed now to be written. */
+  #postponer: Postponer | undefined
 
   constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
     this.readsSynchronously = !asyncReads
     this.#directory = directory
     this.#report = report
     this.#place = new Place(directory)
-    this.#files = new OpenFiles(durable)
+    this.#files = new OpenFiles(durable, () => this.#lock.isCertain)
     this.#owner = new Owner(directory)
-    this.#lock = new CommitLock(directory, this.#owner)
+    this.#lock = new CommitLock(directory, this.#owner, () => { this.flush() })
     this.#sweepLock = new FileLock(join(directory, '.sweep.lock'), this.#owner)
     this.#commits = new Commits(this.#lock, durable ? () => this.#files.flush() : undefined)
     this.#reading = new ReadingTurn(this.#lock)
     this.#users = new UserIndex(directory, durable)
+    this.#canPostpone = !durable && !asyncReads
   }
 
   /** @throws SessionStoreError naming the directory when it cannot be made or written */
@@ -99,7 +107,7 @@ export class FileStore implements SessionStore {
   read (key: StoreKey, place?: object): MaybePromise<StoredRecord | 'gone' | undefined> {
     if (!this.readsSynchronously) return this.#readLater(key)
     try {
-      return answerOf(this.#load(key, place))
+      return answerIn(this.#load(key, place)?.entry)
     } catch (error) {
       return asStoreError(error)
     }
@@ -107,20 +115,20 @@ export class FileStore implements SessionStore {
 
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): MaybePromise<Version | 'conflict' | 'gone'> {
     return this.#commit(key, place, file => {
-      const current = answerOf(file)
+      const current = answerIn(file?.entry)
       if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
       if (current?.version !== expected) return 'conflict'
       const version = ((expected ?? 0) + 1) as Version
       const { userId } = record
       if (userId !== undefined && userId !== current?.userId) this.#users.add(userId, key)
-      this.#write(key, new KeptRecord(record, version), file)
+      this.#write(key, new KeptRecord(record, version, current), file, this.#postponer)
       return version
     })
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
     return this.#commit(key, undefined, file => {
-      const current = answerOf(file)
+      const current = answerIn(file?.entry)
       if (current === undefined || current === 'gone') return false
       this.#write(key, current.touched(expiresAt, lastActivity), file)
       return true
@@ -129,7 +137,7 @@ export class FileStore implements SessionStore {
 
   destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
     return this.#commit(key, undefined, file => {
-      const current = answerOf(file)
+      const current = answerIn(file?.entry)
       if (current === undefined || current === 'gone' || file === undefined) return 'gone'
       const { version, createdAt, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
@@ -137,6 +145,20 @@ export class FileStore implements SessionStore {
       else this.#write(key, { payload: undefined, version, createdAt, expiresAt: tombstoneUntil, userId }, file)
       return 'destroyed'
     })
+  }
+
+  /** Commits that need no new file are written with the next {@link flush}. */
+  postpone<T> (postponer: Postponer<T>): T {
+    this.#postponer = this.#canPostpone ? postponer : undefined
+    try {
+      return postponer.commit()
+    } finally {
+      this.#postponer = undefined
+    }
+  }
+
+  flush (): void {
+    this.#files.writePostponed()
   }
 
   async sweep (now: Date, limit: number): Promise<number> {
@@ -159,6 +181,7 @@ export class FileStore implements SessionStore {
   }
 
   async list ({ userId }: ListFilter, page: Page): Promise<RecordPage> {
+    this.flush()
     const list = async (): Promise<RecordPage> => userId === undefined ? await listAll(this.#listing, page) : await listOfUser(this.#listing, userId, page)
     return await this.#inDirectory(list).catch(asStoreError)
   }
@@ -203,7 +226,7 @@ export class FileStore implements SessionStore {
    */
   #load (key: StoreKey, place: object | undefined, isDecisive = false): SessionFile | undefined {
     if (!this.#hasLooked) this.#lookAround(isDecisive)
-    const known = this.#files.get(key, place)
+    const known = this.#knownFile(key, place)
     const { turn } = this.#lock
     if (known === undefined) return this.#find(key, undefined, turn)
     const wasDamaged = known.entry === undefined
@@ -214,6 +237,14 @@ export class FileStore implements SessionStore {
     else if (!this.#refresh(known)) return this.#find(key, known, turn, wasDamaged)
     known.turn = turn
     return known
+  }
+
+  #knownFile (key: StoreKey, place: object | undefined): SessionFile | undefined {
+    const known = this.#files.get(key, place)
+    if (known?.postponer === undefined) return known
+    this.#files.writeOut(known)
+    // It may have been closed.
+    return this.#files.get(key)
   }
 
   /**
@@ -249,15 +280,15 @@ export class FileStore implements SessionStore {
   #find (key: StoreKey, known: SessionFile | undefined, turn: number | undefined, wasDamaged = false): SessionFile | undefined {
     const file = this.#files.find(key, this.#pathOf(key), known)
     if (file === undefined) return undefined
-    if (file.slot === undefined && !wasDamaged) this.#reportDamage(key)
+    if (file.entry === undefined && !wasDamaged) this.#reportDamage(key)
     file.turn = turn
     file.seenAt = this.#now
     return file
   }
 
-  #write (key: StoreKey, entry: Entry, file: SessionFile | undefined): void {
+  #write (key: StoreKey, entry: Entry, file: SessionFile | undefined, postponer?: Postponer): void {
     try {
-      const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file)
+      const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file, postponer)
       written.turn = this.#lock.turn
       if (written !== file) written.seenAt = this.#now
     } catch (error) {
@@ -297,18 +328,32 @@ export class FileStore implements SessionStore {
   }
 
   /** Runs a job on a key's file while nobody else can write. */
-  #commit<T> (key: StoreKey, place: object | undefined, job: (file: SessionFile | undefined) => T): MaybePromise<T> {
-    const run = (): T => {
-      const file = this.#load(key, place, true)
-      // The directory is another one by now, in which nobody holds the lock yet.
-      if (this.#lock.turn === undefined) throw new MovedError()
-      return job(file)
+  #commit<T> (key: StoreKey, place: object | undefined, job: Job<T>): MaybePromise<T> {
+    if (!this.#commits.tryBegin()) return this.#commitLater(key, place, job)
+    let result: MaybePromise<T>
+    try {
+      result = this.#attempt(key, place, job)
+    } catch (error) {
+      result = this.#commitAgain(error, key, place, job)
     }
-    return this.#commits.run(key, run, error => this.#commitAgain(error, key, run))
+    this.#commits.end()
+    return result
+  }
+
+  /** Apart from the above, which then makes no functions. */
+  #commitLater<T> (key: StoreKey, place: object | undefined, job: Job<T>): Promise<T> {
+    return this.#commits.runLater(key, () => this.#attempt(key, place, job), error => this.#commitAgain(error, key, place, job))
+  }
+
+  #attempt<T> (key: StoreKey, place: object | undefined, job: Job<T>): T {
+    const file = this.#load(key, place, true)
+    // The directory is another one by now, in which nobody holds the lock yet.
+    if (this.#lock.turn === undefined) throw new MovedError()
+    return job(file)
   }
 
   /** Where somebody has removed or replaced the directory under the running application: sessions can begin anew. */
-  async #commitAgain<T> (error: unknown, key: StoreKey, run: () => T): Promise<T> {
+  async #commitAgain<T> (error: unknown, key: StoreKey, place: object | undefined, job: Job<T>): Promise<T> {
     if (codeOf(error) !== 'ENOENT') return asStoreError(error)
     try {
       this.#forgetAll()
@@ -318,11 +363,21 @@ export class FileStore implements SessionStore {
     } catch (error) {
       return asStoreError(error)
     }
-    return await this.#commits.run(key, run, async error => asStoreError(error))
+    return await this.#commits.runLater(key, () => this.#attempt(key, place, job), async error => asStoreError(error))
   }
 
   async #exclusively<T> (job: () => T): Promise<T> {
-    return await this.#commits.run(undefined, job, async error => { throw error })
+    const run = (): T => {
+      // What a job looks at are the files.
+      this.flush()
+      return job()
+    }
+    if (!this.#commits.tryBegin()) return await this.#commits.runLater(undefined, run, async error => { throw error })
+    try {
+      return run()
+    } finally {
+      this.#commits.end()
+    }
   }
 
   async #inDirectory<T> (work: () => Promise<T>): Promise<T> {
@@ -355,11 +410,7 @@ class MovedError extends Error {
   readonly code = 'ENOENT'
 }
 
-/** What the file of a key says. */
-function answerOf (file: SessionFile | undefined): KeptRecord | 'gone' | undefined {
-  return answerIn(file?.entry)
-}
-
+/** What a file says. */
 function answerIn (entry: Entry | undefined): KeptRecord | 'gone' | undefined {
   if (entry === undefined) return undefined
   const now = Date.now()
