@@ -371,6 +371,19 @@ t.test('save() in a stream whose session was ended meanwhile drops the changes, 
   t.match(await log.warnings(2), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['b'] }, { code: 'AMBIENT_SESSION_DROPPED', keys: ['c'] }])
 })
 
+t.test('a reload waits for the commit that is under way, and finds what it has stored', async t => {
+  const app = await serve(t, app => {
+    app.get('/', async () => {
+      session({ n: 1 })
+      const saved = session().save()
+      await session().reload()
+      await saved
+      return { n: session('n') }
+    })
+  }, { driver: new SpyStore(false) })
+  t.same((await visitor(app).get('/')).json, { n: 1 })
+})
+
 t.test('reload() reads what another request has stored, and gives up what was not saved', async t => {
   const gate = new Gate()
   const app = await serve(t, app => {

@@ -49,6 +49,16 @@ async function twoGenerations (t: Test): Promise<OpenFileStore & { key: StoreKey
   return { ...opened, key, path, before, after: readFileSync(path) }
 }
 
+t.test('a session whose removal the disk refuses is told as it is on the disk, and can be removed when that is over', async t => {
+  const { store } = await fileStore(t)
+  const { key } = await create(store, 'before')
+  failToWriteOnce(t)
+  await t.rejects(async () => await store.destroy(key), { code: 'ERR_SESSION_STORE' })
+  t.equal((await readLiving(store, key)).payload, 'before')
+  t.equal(await store.destroy(key), 'destroyed')
+  t.equal(store.read(key), undefined)
+})
+
 t.test('a session of more than 64 KiB is read by others, and nothing of it is left when it has ended', async t => {
   const { store, directory } = await fileStore(t)
   const { store: other } = await fileStore(t, { directory })
