@@ -75,6 +75,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done) => {
     const current = request[REQUEST_SESSION]
     if (current == null) return done()
+    // What is held back first may be written later. Where it may have to be waited for, it is held when it has been stored.
     const isHeld = postponing !== undefined && current.hasSession && answers.hold(reply.raw)
     const committed = isHeld ? postponing.postpone(current) : current.commit()
     if (committed !== undefined) return answerAfter(committed, current, reply, payload, done)

@@ -60,7 +60,9 @@ interface Heading extends Facts<number> {
   readonly bytes: number | null
 }
 
-const LINE_FEED = 10
+export const LINE_FEED = 10
+/** Bytes that are compared at once where it is asked whether a slot is the same. */
+export const WORD = 4
 export const CHECKSUM_LENGTH = 8
 /** The slot's content from here on is covered by the checksum. */
 export const CHECKED_FROM = CHECKSUM_LENGTH + 1

@@ -10,12 +10,11 @@ import type { KeptRecord } from '../kept-record.ts'
 import type { Postponer } from '../postponing.ts'
 import type { StoreKey } from '../store.ts'
 import type { Entry } from './format.ts'
-import { decodeFile, STAMP_LENGTH } from './format.ts'
+import { decodeFile, STAMP_LENGTH, WORD } from './format.ts'
 import { SessionFile } from './session-file.ts'
 import { seemsToFit, slotWriterFor, timesOf } from './slot-writer.ts'
 
 const FILE_MODE = 0o600
-const WORD = 4
 /** What a file is overwritten with that is to be removed: not the line feeds that a slot has in which nothing was written yet. */
 const WIPED = ' '
 /** Descriptors kept open: a part of those that the process may have, and no more than are worth it. */
@@ -220,7 +219,7 @@ export class OpenFiles {
       writeAll(descriptor, writer.slot, 0)
       const file = new SessionFile(key, path, fstatSync(descriptor).ino, 2 * capacity)
       file.noteStamps(writer.words, capacity / WORD)
-      file.noteFirst(entry, generation)
+      file.noteFirst(entry, generation, times)
       if (old !== undefined) this.#replace(old, target, descriptor)
       this.#keep(file, descriptor)
       this.#noteUnflushed(file, generation, dirname(path))

@@ -2,10 +2,9 @@ import { KeptRecord } from '../kept-record.ts'
 import type { Postponer } from '../postponing.ts'
 import type { StoreKey } from '../store.ts'
 import type { Entry, Slot } from './format.ts'
-import { STAMP_LENGTH } from './format.ts'
+import { STAMP_LENGTH, WORD } from './format.ts'
 import { timesOf } from './slot-writer.ts'
 
-const WORD = 4
 const SESSION_NAME = /^[0-9a-f]{64}$/
 
 /** The first bytes of a slot, as numbers of four bytes each, in members: an array would be one more place to look at. */
@@ -109,8 +108,8 @@ export class SessionFile {
   }
 
   /** Notes what is written into a new file. */
-  noteFirst (entry: Entry, generation: number): void {
-    this.#times = undefined
+  noteFirst (entry: Entry, generation: number, times: Uint8Array): void {
+    this.#times = times
     this.#note(entry, generation, 0)
   }
 

@@ -6,13 +6,11 @@ import { crc32 } from 'node:zlib'
 import type { KeptRecord } from '../kept-record.ts'
 import { factsOf } from '../facts.ts'
 import type { Entry } from './format.ts'
-import { CHECKED_FROM, CHECKSUM_LENGTH, FACTS_FROM, GENERATION_LENGTH } from './format.ts'
+import { CHECKED_FROM, CHECKSUM_LENGTH, FACTS_FROM, GENERATION_LENGTH, LINE_FEED, WORD } from './format.ts'
 
-const LINE_FEED = 10
 const SPACE = 32
 const DIGIT_ZERO = 48
 const HEX_DIGITS = Buffer.from('0123456789abcdef')
-const WORD = 4
 /** In bytes. */
 const LONGEST_CHARACTER = 4
 const MIN_CAPACITY = 512
