@@ -1,12 +1,12 @@
 import { SessionLockTimeoutError } from '../errors.ts'
 import type { LockOptions, StoreKey, Unlock } from './store.ts'
 
-/** Seconds after which a request that waited in vain may well succeed. */
+/** Seconds after which a request that got no lock is advised to try again. */
 export const RETRY_AFTER = 1
 
-/** Exclusive locks by key within one process. Waiters get their turn in the order they came. */
+/** Exclusive locks by key within one process, granted in the order of the calls. */
 export class KeyedLock {
-  /** Who waits, for every key that is held. */
+  /** For every held key, the grants of the calls that wait. */
   readonly #waiting = new Map<StoreKey, (() => void)[]>()
 
   /** @throws SessionLockTimeoutError when the turn does not come within `wait` milliseconds */

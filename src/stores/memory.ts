@@ -1,83 +1,74 @@
 import { inOrder } from './in-order.ts'
-import { KeptRecord } from './kept-record.ts'
 import { KeyedLock } from './keyed-lock.ts'
-import type { ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoreKey, Unlock, Version } from './store.ts'
+import { listedAs, refusalToSet, touched, unexpired } from './record.ts'
+import type {
+  EndReason, ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
+} from './store.ts'
+import { isRecord } from './store.ts'
 
-interface Tombstone {
+interface KeptTombstone extends Tombstone {
   readonly expiresAt: Date
   readonly userId?: undefined
 }
 
-/** Where the record of a key is, for as long as there is one: to find or replace it takes no look-up. */
-class Place {
-  readonly store: MemoryStore
-  record: KeptRecord | Tombstone | undefined
+type Entry = StoredRecord | KeptTombstone
 
-  constructor (store: MemoryStore) {
-    this.store = store
-  }
-}
-
-/** Keeps sessions in this process: for tests, and where losing them all at a restart is no loss. */
+/** Keeps sessions in this process: for tests, and for sessions that may be lost at a restart. */
 export class MemoryStore implements SessionStore {
   readonly readsSynchronously = true
-  readonly #places = new Map<StoreKey, Place>()
+  readonly #entries = new Map<StoreKey, Entry>()
   /** The keys of each user's records: of all that are in the map above, whether they have expired or not. */
-  #users: Map<string, Set<StoreKey>> | undefined
+  readonly #users = new Map<string, Set<StoreKey>>()
   readonly #locks = new KeyedLock()
 
-  read (key: StoreKey, place?: object): KeptRecord | 'gone' | undefined {
-    return answerOf(this.#placeOf(key, place))
+  read (key: StoreKey): StoredRecord | Tombstone | undefined {
+    return unexpired(this.#entries.get(key))
   }
 
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, knownPlace?: object): Version | 'conflict' | 'gone' {
-    const place = this.#placeOf(key, knownPlace)
-    const current = answerOf(place)
-    if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
-    if (current?.version !== expected) return 'conflict'
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
+    const refusal = refusalToSet(this.read(key), expected)
+    if (refusal !== undefined) return refusal
     const version = ((expected ?? 0) + 1) as Version
-    this.#set(key, place, new KeptRecord(record, version, current))
+    this.#set(key, { ...record, version })
     return version
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): boolean {
-    const place = this.#places.get(key)
-    const current = answerOf(place)
-    if (current === undefined || current === 'gone') return false
-    this.#set(key, place, current.touched(expiresAt, lastActivity))
+    const current = this.read(key)
+    if (!isRecord(current)) return false
+    this.#set(key, touched(current, expiresAt, lastActivity))
     return true
   }
 
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): 'destroyed' | 'conflict' | 'gone' {
-    const place = this.#places.get(key)
-    const current = answerOf(place)
-    if (current === undefined || current === 'gone') return 'gone'
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): 'destroyed' | 'conflict' | 'gone' {
+    const current = this.read(key)
+    if (!isRecord(current)) return 'gone'
     if (expected !== undefined && current.version !== expected) return 'conflict'
-    if (tombstoneUntil === undefined) this.#delete(key, place as Place)
-    else this.#set(key, place, { expiresAt: tombstoneUntil })
+    if (tombstoneUntil === undefined) this.#delete(key)
+    else this.#set(key, { reason, since: new Date(Date.now()), expiresAt: tombstoneUntil })
     return 'destroyed'
   }
 
   sweep (now: Date, limit: number): number {
     let removed = 0
-    for (const [key, place] of this.#places) {
+    for (const [key, { expiresAt }] of this.#entries) {
       if (removed === limit) break
-      if (place.record !== undefined && place.record.expiresAt > now) continue
-      this.#delete(key, place)
+      if (expiresAt > now) continue
+      this.#delete(key)
       removed++
     }
     return removed
   }
 
   list ({ userId }: ListFilter, { limit, after = '' }: Page): RecordPage {
-    const keys = userId === undefined ? this.#places.keys() : this.#users?.get(userId) ?? []
+    const keys = userId === undefined ? this.#entries.keys() : this.#users.get(userId) ?? []
     const records: ListedRecord[] = []
     for (const key of inOrder([...keys].filter(key => key > after))) {
       const record = this.read(key)
-      if (record === undefined || record === 'gone') continue
-      // One more than was asked for says that there is a next page.
+      if (!isRecord(record)) continue
+      // One more than the limit: there is a next page.
       if (records.length === limit) return { records, next: records.at(-1)?.key }
-      records.push(record.listedAs(key))
+      records.push(listedAs(key, record))
     }
     return { records, next: undefined }
   }
@@ -87,53 +78,31 @@ export class MemoryStore implements SessionStore {
   }
 
   close (): void {
-    for (const place of this.#places.values()) place.record = undefined
-    this.#places.clear()
-    this.#users = undefined
+    this.#entries.clear()
+    this.#users.clear()
   }
 
-  #placeOf (key: StoreKey, known: object | undefined): Place | undefined {
-    return known instanceof Place && known.store === this && known.record !== undefined ? known : this.#places.get(key)
+  #set (key: StoreKey, entry: Entry): void {
+    this.#updateUsers(key, this.#entries.get(key)?.userId, entry.userId)
+    this.#entries.set(key, entry)
   }
 
-  #set (key: StoreKey, place: Place | undefined, record: KeptRecord | Tombstone): void {
-    this.#move(key, place?.record?.userId, record.userId)
-    const here = place ?? this.#newPlace(key)
-    here.record = record
-    if (record instanceof KeptRecord) record.place = here
-  }
-
-  #newPlace (key: StoreKey): Place {
-    const place = new Place(this)
-    this.#places.set(key, place)
-    return place
-  }
-
-  #delete (key: StoreKey, place: Place): void {
-    this.#move(key, place.record?.userId, undefined)
-    place.record = undefined
-    this.#places.delete(key)
+  #delete (key: StoreKey): void {
+    this.#updateUsers(key, this.#entries.get(key)?.userId, undefined)
+    this.#entries.delete(key)
   }
 
   /** Keeps the index right when a record goes from one user to another. */
-  #move (key: StoreKey, before: string | undefined, now: string | undefined): void {
+  #updateUsers (key: StoreKey, before: string | undefined, now: string | undefined): void {
     if (before === now) return
-    const users = this.#users ??= new Map<string, Set<StoreKey>>()
     if (before !== undefined) {
-      const keys = users.get(before)
+      const keys = this.#users.get(before)
       keys?.delete(key)
-      if (keys?.size === 0) users.delete(before)
+      if (keys?.size === 0) this.#users.delete(before)
     }
     if (now === undefined) return
-    const keys = users.get(now)
-    if (keys === undefined) users.set(now, new Set([key]))
+    const keys = this.#users.get(now)
+    if (keys === undefined) this.#users.set(now, new Set([key]))
     else keys.add(key)
   }
-}
-
-function answerOf (place: Place | undefined): KeptRecord | 'gone' | undefined {
-  const record = place?.record
-  const now = Date.now()
-  if (record instanceof KeptRecord) return record.isOver(now) ? undefined : record
-  return record === undefined || record.expiresAt.getTime() <= now ? undefined : 'gone'
 }

@@ -1,8 +1,8 @@
 /**
  * The contract between sessions and the place they are kept.
  *
- * A store is told keys, never session ids: a leaked store leaks no cookie. It keeps text it does not interpret, and
- * its one duty beyond keeping is that {@link SessionStore.compareAndSet} is atomic for everybody who uses the same
+ * A store gets keys, never session ids: a leaked store leaks no cookie. It keeps text it does not interpret, and
+ * its one duty beyond keeping is that {@link SessionStore.compareAndSet} is atomic for all processes that use the same
  * storage. Everything a session promises about concurrent requests rests on that method alone.
  *
  * @example The smallest useful store, without tombstones and for one process:
@@ -45,7 +45,7 @@ export type { StoreKey }
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** Counts the commits of one record. Opaque to everybody but the store that made it. */
+/** Counts the commits of one record. Opaque to all but the store that made it. */
 export type Version = number & { readonly brand: 'Version' }
 
 /** What a commit hands to a store. */
@@ -55,7 +55,7 @@ export interface NewRecord {
   readonly createdAt: Date
   /** From this moment on the record counts as missing, whether or not it has been swept away yet. */
   readonly expiresAt: Date
-  /** Whose session it is, once somebody has signed in. */
+  /** Whose session it is, once a user has signed in. */
   readonly userId?: string | undefined
   /** Where the session was last written from, and with what; recorded for sessions that have a user. */
   readonly ipAddress?: string | undefined
@@ -67,15 +67,25 @@ export interface NewRecord {
 /** What a store hands back. */
 export interface StoredRecord extends NewRecord {
   readonly version: Version
-  /**
-   * Where the store has what is under this key, if it says so: to be given back with the next question about the key, for which the
-   * store can then spare itself the search. Nobody else looks into it.
-   */
-  readonly place?: object | undefined
+}
+
+/** Why a session is over: it was signed out or revoked, or it goes on under another id. */
+export type EndReason = 'ended' | 'regenerated'
+
+/** What is left under the key of a session that is over, until its grace period has passed. */
+export interface Tombstone {
+  readonly reason: EndReason
+  /** When the session was destroyed. */
+  readonly since: Date
+}
+
+/** @returns whether what a store has read is a living record, and neither a tombstone nor nothing */
+export function isRecord (found: StoredRecord | Tombstone | 'gone' | undefined): found is StoredRecord {
+  return typeof found === 'object' && 'payload' in found
 }
 
 /** A record without its payload, as {@link SessionStore.list} finds it. */
-export interface ListedRecord extends Omit<StoredRecord, 'payload' | 'place'> {
+export interface ListedRecord extends Omit<StoredRecord, 'payload'> {
   readonly key: StoreKey
 }
 
@@ -94,18 +104,18 @@ export interface Page {
 
 export interface RecordPage {
   readonly records: readonly ListedRecord[]
-  /** Where the next page begins; undefined when there is none. Opaque to everybody but the store that made it. */
+  /** Where the next page begins; undefined when there is none. Opaque to all but the store that made it. */
   readonly next: string | undefined
 }
 
 export interface LockOptions {
-  /** Milliseconds after which the lock lets go by itself, should its holder not. */
+  /** Milliseconds after which the lock is released even if its holder has not released it. */
   readonly lease: number
   /** Milliseconds to wait for another holder before giving up with a SessionLockTimeoutError. */
   readonly wait: number
 }
 
-/** Lets go of a lock. Letting go of a lock that has run out meanwhile is not an error. */
+/** Releases a lock. It is no error if its lease has run out. */
 export type Unlock = () => MaybePromise<void>
 
 /** Where sessions are kept. Faults of the storage itself are thrown; what is merely absent is a return value. */
@@ -117,12 +127,11 @@ export interface SessionStore {
   readonly readsSynchronously?: boolean
 
   /**
-   * The record under a key; `undefined` when there is none, it has expired or cannot be read any more;
-   * `'gone'` when the session was ended and its tombstone still stands.
-   *
-   * @param place the `place` of a record that was found under the key before, if there is one; what is true now counts
+   * The record under a key; `undefined` when there is none, it has expired or cannot be read any more; the tombstone
+   * when the session is over and its tombstone still stands. A store that cannot say why and since when answers `'gone'`,
+   * and the session counts as regenerated at this moment.
    */
-  read (key: StoreKey, place?: object): MaybePromise<StoredRecord | 'gone' | undefined>
+  read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | 'gone' | undefined>
 
   /**
    * Writes the record if its stored version is still the expected one.
@@ -130,9 +139,8 @@ export interface SessionStore {
    * @param expected the version that was read, or `undefined` to create
    * @returns the new version; `'conflict'` when the stored version is another one (or the record to create exists);
    *   `'gone'` when there is nothing to replace any more: missing, expired, or a tombstone. Nothing is written then.
-   * @param place as for `read`
    */
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): MaybePromise<Version | 'conflict' | 'gone'>
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'>
 
   /**
    * Moves a living record's expiry and leaves its version as it is.
@@ -143,13 +151,14 @@ export interface SessionStore {
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean>
 
   /**
-   * Ends a session. With `tombstoneUntil` its key answers `'gone'` until then; without, it is simply removed.
+   * Ends a session. With `tombstoneUntil` its tombstone is read under its key until then; without, it is simply removed.
    *
    * @param expected destroy only this version
+   * @param reason what the tombstone says; `'ended'` when left out
    * @returns `'destroyed'`; `'conflict'` when the stored version is not the expected one, and nothing was changed;
    *   `'gone'` when there was no living record (a tombstone that stands is left standing)
    */
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'>
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason?: EndReason): MaybePromise<'destroyed' | 'conflict' | 'gone'>
 
   /**
    * Removes expired records and tombstones, at most `limit` of them.

@@ -1,8 +1,13 @@
-/** One thing at a time for each key, in the order of the calls, within one process. */
+/** Runs one action at a time for each key, in the order of the calls, within one process. */
 export class Turns<Key> {
   readonly #last = new Map<Key, Promise<void>>()
 
-  /** Does something after everything else that was to be done with this key has ended, however it ended. */
+  /** Whether an action of this key is still waiting or running. */
+  has (key: Key): boolean {
+    return this.#last.has(key)
+  }
+
+  /** Runs an action after all earlier ones of its key have succeeded or failed. */
   async take<T> (key: Key, act: () => Promise<T>): Promise<T> {
     const result = (this.#last.get(key) ?? Promise.resolve()).then(act)
     const ended = result.then(() => {}, () => {})

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import { isRecord } from '../stores/store.ts'
 import type { Case } from './case.ts'
-import { atOnce, create, inEitherOrder, inFuture, newKey, readLiving, recordOf, ROUNDS, until, versionIn } from './records.ts'
+import { assertGone, atOnce, create, inEitherOrder, inFuture, newKey, readLiving, recordOf, ROUNDS, until, versionIn } from './records.ts'
 
 export const destroying: readonly Case[] = [
   {
@@ -9,11 +10,27 @@ export const destroying: readonly Case[] = [
     async run ({ store }) {
       const { key, version } = await create(store)
       assert.equal(await store.destroy(key, inFuture()), 'destroyed')
-      assert.equal(await store.read(key), 'gone')
+      await assertGone(store, key)
       assert.equal(await store.compareAndSet(key, recordOf('late'), version), 'gone')
       assert.equal(await store.compareAndSet(key, recordOf('late'), undefined), 'gone')
       assert.equal(await store.touch(key, inFuture()), false)
-      assert.equal(await store.read(key), 'gone')
+      await assertGone(store, key)
+    }
+  },
+  {
+    name: 'a tombstone says why the session is over, and since when',
+    async run ({ store, other }) {
+      for (const reason of ['ended', 'regenerated', undefined] as const) {
+        const { key, version } = await create(store)
+        const before = Date.now()
+        await store.destroy(key, inFuture(), version, reason)
+        const after = Date.now()
+        const found = await other.read(key)
+        if (found === 'gone') continue
+        assert.ok(typeof found === 'object' && !isRecord(found), 'there is no tombstone')
+        assert.equal(found.reason, reason ?? 'ended')
+        assert.ok(found.since.getTime() >= before && found.since.getTime() <= after, 'the tombstone says another time than that of its call')
+      }
     }
   },
   {
@@ -24,7 +41,7 @@ export const destroying: readonly Case[] = [
       assert.equal(await store.destroy(key), 'gone')
       assert.equal(await store.destroy(key, inFuture(-1)), 'gone')
       assert.equal(await store.destroy(key, inFuture(), version), 'gone')
-      assert.equal(await store.read(key), 'gone')
+      await assertGone(store, key)
     }
   },
   {
@@ -63,7 +80,7 @@ export const destroying: readonly Case[] = [
     async run ({ store }) {
       const { key, version } = await create(store)
       assert.equal(await store.destroy(key, inFuture(), version), 'destroyed')
-      assert.equal(await store.read(key), 'gone')
+      await assertGone(store, key)
     }
   },
   {
@@ -125,12 +142,12 @@ export const destroying: readonly Case[] = [
           atOnce(5, async () => {
             while (!ended.signal.aborted) {
               const record = await other.read(key)
-              if (typeof record === 'object') await other.compareAndSet(key, recordOf(`${record.payload}+`), record.version)
+              if (isRecord(record)) await other.compareAndSet(key, recordOf(`${record.payload}+`), record.version)
               await nextTurn()
             }
           })
         ])
-        for (const each of [store, other]) assert.equal(await each.read(key), 'gone')
+        for (const each of [store, other]) await assertGone(each, key)
       }
     }
   }

@@ -49,7 +49,7 @@ export const listing = [
     await store.compareAndSet(key, recordOf('payload'), version)
     assert.deepEqual(factsOf(await readLiving(store, key)), factsOf({}))
   }),
-  caseOf('list', 'touch moves the last activity it is told, and leaves the user as it is', async store => {
+  caseOf('list', 'touch moves the last activity that it is given, and leaves the user as it is', async store => {
     const record = { ...ownedBy(newUserId()), ipAddress: '192.0.2.1' }
     const { key } = await createRecord(store, record)
     const lastActivity = inFuture(1000)
@@ -74,7 +74,7 @@ export const listing = [
       { key, version, createdAt: record.createdAt, expiresAt, ...factsOf({ ...record, lastActivity }) }
     )
   }),
-  caseOf('list', 'the list of a user has all living sessions of that user and of nobody else', async store => {
+  caseOf('list', 'the list of a user has all living sessions of that user, and no others', async store => {
     const [userId, another] = [newUserId(), newUserId()]
     const keys = await atOnce(5, async () => (await createRecord(store, ownedBy(userId))).key)
     await createRecord(store, ownedBy(another))

@@ -9,7 +9,7 @@ const TIMEOUT = { code: 'ERR_SESSION_LOCK_TIMEOUT', statusCode: 423 }
 
 export const locking: readonly Case[] = [
   {
-    name: 'a lock is held by one at a time, and everybody who waits gets it',
+    name: 'a lock is held by one request at a time, and every waiting one gets it',
     needs: 'lock',
     async run ({ store, other }) {
       const key = newKey()
@@ -30,7 +30,7 @@ export const locking: readonly Case[] = [
     const unlocks = await atOnce(2, () => store.lock(newKey(), { lease: LEASE, wait: 0 }))
     for (const unlock of unlocks) await unlock()
   }),
-  caseOf('lock', 'who waits in vain gets a SessionLockTimeoutError, and the lock later', async store => {
+  caseOf('lock', 'a request that waits in vain gets a SessionLockTimeoutError, and the lock later', async store => {
     const key = newKey()
     const unlock = await store.lock(key, { lease: LEASE, wait: 0 })
     const begin = Date.now()
@@ -40,7 +40,7 @@ export const locking: readonly Case[] = [
     const again = await store.lock(key, { lease: LEASE, wait: PATIENCE })
     await again()
   }),
-  caseOf('lock', 'who has given up waiting does not get the lock', async store => {
+  caseOf('lock', 'a request that has given up waiting does not get the lock', async store => {
     const key = newKey()
     const unlock = await store.lock(key, { lease: LEASE, wait: 0 })
     const giveUp = async (): Promise<void> => {
@@ -50,13 +50,13 @@ export const locking: readonly Case[] = [
     const [itsTurn] = await Promise.all([store.lock(key, { lease: LEASE, wait: PATIENCE }), giveUp()])
     await itsTurn()
   }),
-  caseOf('lock', 'a lock lets go by itself when its lease has run out', async store => {
+  caseOf('lock', 'a lock is released when its lease has run out', async store => {
     const key = newKey()
     await store.lock(key, { lease: 20, wait: 0 })
     const unlock = await store.lock(key, { lease: LEASE, wait: PATIENCE })
     await unlock()
   }),
-  caseOf('lock', 'letting go twice, or after the lease has run out, does not take the lock from its next holder', async store => {
+  caseOf('lock', 'unlocking twice, or after the lease has run out, does not release the lock of its next holder', async store => {
     const key = newKey()
     const late = await store.lock(key, { lease: 20, wait: 0 })
     const unlock = await store.lock(key, { lease: LEASE, wait: PATIENCE })
@@ -65,7 +65,7 @@ export const locking: readonly Case[] = [
     await assert.rejects(() => store.lock(key, { lease: LEASE, wait: 30 }), TIMEOUT)
     await unlock()
   }),
-  caseOf('lock', 'a lock does not keep anybody from reading and writing', async store => {
+  caseOf('lock', 'a lock does not prevent reading and writing', async store => {
     const { key } = await create(store, '0')
     const unlock = await store.lock(key, { lease: LEASE, wait: 0 })
     await increment(store, key)

@@ -15,7 +15,7 @@ export const reading: readonly Case[] = [
     }
   },
   {
-    name: 'what was created is read as it was',
+    name: 'a record is read as it was created',
     async run ({ store }) {
       const record = recordOf('{"data":{"user":"Ada"}}')
       const { key, version } = await createRecord(store, record)
@@ -50,23 +50,6 @@ export const reading: readonly Case[] = [
       await store.compareAndSet(first.key, recordOf('first, changed'), first.version)
       await store.destroy(first.key, inFuture())
       assert.equal((await readLiving(store, second.key)).payload, 'second')
-    }
-  },
-  {
-    name: 'where a record was found before makes no difference to what is true now',
-    async run ({ store, other }) {
-      const { key, version } = await create(store, 'first')
-      const { place } = await readLiving(store, key)
-      const later = versionIn(await other.compareAndSet(key, recordOf('second'), version))
-      assert.equal((await readLiving(store, key, place)).payload, 'second')
-      assert.equal(await store.compareAndSet(key, recordOf('late'), version, place), 'conflict')
-      versionIn(await store.compareAndSet(key, recordOf('third'), later, place))
-      assert.equal((await readLiving(other, key)).payload, 'third')
-      await other.destroy(key)
-      assert.equal(await store.read(key, place), undefined)
-      assert.equal(await store.compareAndSet(key, recordOf('late'), later, place), 'gone')
-      versionIn(await other.compareAndSet(key, recordOf('another'), undefined))
-      assert.equal((await readLiving(store, key, place)).payload, 'another')
     }
   },
   {

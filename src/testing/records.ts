@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
+import { isRecord } from '../stores/store.ts'
 
 export const MINUTE = 60_000
 /** Milliseconds after which a wait for something that has to come is given up. */
@@ -54,10 +55,16 @@ export function versionIn (answer: Version | 'conflict' | 'gone'): Version {
   return answer as Version
 }
 
-export async function readLiving (store: SessionStore, key: StoreKey, place?: object): Promise<StoredRecord> {
-  const record = await store.read(key, place)
-  if (typeof record === 'object') return record
+export async function readLiving (store: SessionStore, key: StoreKey): Promise<StoredRecord> {
+  const record = await store.read(key)
+  if (isRecord(record)) return record
   throw new assert.AssertionError({ message: 'there is no living record', actual: record })
+}
+
+/** Asserts that a tombstone stands under the key. A store may say no more than that. */
+export async function assertGone (store: SessionStore, key: StoreKey): Promise<void> {
+  const found = await store.read(key)
+  assert.ok(found === 'gone' || (found !== undefined && !isRecord(found)), `there is no tombstone, but ${found === undefined ? 'nothing' : 'a living record'}`)
 }
 
 /** What every store keeps of a record. */

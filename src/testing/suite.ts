@@ -31,7 +31,7 @@ const MAX_BYTES = 1024 * 1024
  *
  * @param test the function of tap, node:test, vitest or another runner that declares a test
  * @param make makes a store, one for each test. The suite calls its `open` and its `close`. Stores may share a storage,
- *   as long as nobody else uses it while the tests run.
+ *   as long as nothing else uses it while the tests run.
  * @returns when all tests have run, if the runner says so
  * @example
  * ```ts
@@ -66,7 +66,7 @@ async function withOpen<Store extends SessionStore> (make: () => MaybePromise<St
   }
 }
 
-/** Says that a test does not apply, where the runner can be told. In vitest this throws. */
+/** Skips a test, with runners that can. In vitest this throws. */
 function skip (context: unknown, reason: string): void {
   const { skip } = (context ?? {}) as { skip?: unknown }
   if (typeof skip === 'function') skip.call(context, reason)

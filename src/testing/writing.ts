@@ -98,7 +98,7 @@ export const writing: readonly Case[] = [
     }
   },
   {
-    name: 'what one has written, another reads at once',
+    name: 'a record that one store has written is read at once by another',
     async run ({ store, other }) {
       let { key, version } = await create(store, '0')
       for (let n = 1; n <= 20; n++) {

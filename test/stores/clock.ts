@@ -1,4 +1,4 @@
-/** The clock by which stores wait, put forward by tests so that nobody has to wait. */
+/** The clock by which stores wait, which tests put forward instead of waiting. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 

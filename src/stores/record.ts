@@ -1,0 +1,27 @@
+/** What stores that compare versions in this process have in common. */
+import type { ListedRecord, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
+import { isRecord } from './store.ts'
+
+/** @returns the entry, unless it has expired */
+export function unexpired<Entry extends { readonly expiresAt: Date }> (entry: Entry | undefined): Entry | undefined {
+  return entry !== undefined && entry.expiresAt.getTime() > Date.now() ? entry : undefined
+}
+
+/**
+ * @param current what has not expired
+ * @returns why a record must not be written in its place; undefined when it may
+ */
+export function refusalToSet (current: StoredRecord | Tombstone | undefined, expected: Version | undefined): 'conflict' | 'gone' | undefined {
+  if (current === undefined) return expected === undefined ? undefined : 'gone'
+  if (!isRecord(current)) return 'gone'
+  return current.version === expected ? undefined : 'conflict'
+}
+
+/** @returns the record with another expiry and, if it is given, another last activity */
+export function touched (record: StoredRecord, expiresAt: Date, lastActivity = record.lastActivity): StoredRecord {
+  return { ...record, expiresAt, lastActivity }
+}
+
+export function listedAs (key: StoreKey, { payload: _, ...rest }: StoredRecord): ListedRecord {
+  return { key, ...rest }
+}
