@@ -1,17 +1,17 @@
 import type { Report } from './report.ts'
 import type { SessionStore } from './stores/store.ts'
 
-/** A store that wants to be swept. */
+/** A store that has to be swept. */
 export type SweptStore = SessionStore & Required<Pick<SessionStore, 'sweep'>>
 
 /** Expired sessions removed in one sweep. Where there are more, the next one follows at once. */
 const LIMIT = 10_000
 
 /**
- * Sweeps a store now and then, in the background.
+ * Sweeps a store at intervals, in the background.
  *
  * @param interval milliseconds between the end of one sweep and the beginning of the next, unless there is more to do
- * @returns how to stop; resolves when a sweep under way has ended
+ * @returns a function that stops it, and resolves when a running sweep has ended
  */
 export function startSweeping (store: SweptStore, interval: number, report: Report): () => Promise<void> {
   let underWay: Promise<void> = Promise.resolve()

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { session } from '../../src/index.ts'
+import { isRecord, session } from '../../src/index.ts'
 import type { SessionStore, SessionValues, StoreKey } from '../../src/index.ts'
 import { advanceClock } from './clock.ts'
 import { Gates } from './gates.ts'
@@ -111,7 +111,7 @@ export function routes (app: FastifyInstance, { store, warnings }: Surroundings)
     })
     control.get<{ Params: { key: string } }>('/found/:key', async ({ params }) => {
       const found = await store.read(params.key as StoreKey)
-      return typeof found === 'object' ? 'a living session' : found ?? 'nothing'
+      return isRecord(found) ? 'a living session' : found === undefined ? 'nothing' : 'gone'
     })
   }, { prefix: '/control' })
 }

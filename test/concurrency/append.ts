@@ -1,7 +1,8 @@
+import { isRecord } from '../../src/index.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey } from '../../src/index.ts'
 
 /**
- * Appends a word to a session's payload, as a commit does: again and again until nobody else has written in between.
+ * Appends a word to a session's payload, as a commit does: again and again until no other process has written in between.
  *
  * @param made makes the record that is written, from the one that was read and the new payload
  */
@@ -11,7 +12,7 @@ export async function append (
 ): Promise<void> {
   for (;;) {
     const record = await store.read(key)
-    if (typeof record !== 'object') throw new Error('the session has gone')
+    if (!isRecord(record)) throw new Error('the session has gone')
     const answer = await store.compareAndSet(key, made(record, `${record.payload} ${word}`), record.version)
     if (answer === 'gone') throw new Error('the session has gone')
     if (answer !== 'conflict') return

@@ -1,4 +1,4 @@
-/** This process's wall clock, which jumps when told to. The monotonic one, and timers with it, go on as ever. */
+/** This process's wall clock, which tests advance. The monotonic clock and timers are not changed. */
 const now = Date.now.bind(Date)
 let offset = 0
 

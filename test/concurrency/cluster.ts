@@ -27,6 +27,6 @@ if (cluster.isPrimary) {
   await app.register(ambientSession, options)
   routes(app, { store: new FileStore({ directory: options.files ?? '', report: () => {} }), warnings: [] })
   await app.listen({ port: 0, host: '127.0.0.1' })
-  // The primary has been killed, perhaps: nobody would end this process then.
+  // If the primary was killed, nothing else ends this process.
   process.on('disconnect', () => { process.exit() })
 }

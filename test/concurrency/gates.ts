@@ -6,13 +6,13 @@ export class Gates {
   readonly #arrivals = new Map<string, number>()
   readonly #opened = new Set<string>()
 
-  /** Counts somebody who does not wait. */
+  /** Counts a request that does not wait. */
   arrive (name: string): void {
     this.#arrivals.set(name, (this.#arrivals.get(name) ?? 0) + 1)
     this.#events.emit('arrival')
   }
 
-  /** For those who wait. A gate that was opened stays open. */
+  /** Resolves when the gate is opened. A gate that was opened stays open. */
   async pass (name: string): Promise<void> {
     const opened = this.#opened.has(name) ? undefined : once(this.#events, `open ${name}`)
     this.arrive(name)

@@ -73,7 +73,7 @@ export class Load {
     }
   }
 
-  /** @returns what is missing of what was acknowledged, and what is there that nobody sent; nothing, if all is well */
+  /** @returns what is missing of what was acknowledged, and what is there that was not sent; nothing, if all is well */
   async faults (server: Server): Promise<string[]> {
     const { status, text } = await act(this.visitor.copy(server.origin), ['all'])
     if (status !== 200) return [`the session cannot be read: ${status}`]
@@ -94,7 +94,7 @@ export class Load {
     ]
   }
 
-  /** @returns whether there is still somebody who answers */
+  /** @returns whether a server still answers */
   async #send (ledger: Ledger, visitor: Visitor, step: (n: number) => Step): Promise<boolean> {
     const n = ++ledger.sent
     const answer = await act(visitor, step(n)).catch(() => undefined)
@@ -108,7 +108,7 @@ export class Load {
   }
 }
 
-/** A text that tells which one it is and whether it is whole; of changing length, so that its file has to grow now and then. */
+/** A text that shows its number and whether it is whole; of changing length, so that its file has to grow now and then. */
 function textOf (n: number): string {
   return `${n}:${'abcdefg'.charAt(n % 7).repeat((n * 37) % 900)}`
 }

@@ -1,13 +1,12 @@
 /** Servers that are processes of their own, on one directory, and the visitors they have. */
-import type { ChildProcess, SpawnOptions } from 'node:child_process'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
 import type { Answer, Visitor } from '../helpers/client.ts'
 import { visitor } from '../helpers/client.ts'
+import type { Program, ProgramOptions } from '../helpers/process.ts'
+import { startProgram } from '../helpers/process.ts'
 import type { Step } from './app.ts'
 
 export type { Step }
@@ -17,9 +16,9 @@ export interface Warning {
   readonly keys?: readonly string[]
 }
 
-export interface How extends Pick<SpawnOptions, 'uid' | 'gid'> {
-  /** A command that is to run the server's command: `['strace', '-f']`. */
-  readonly under?: readonly string[]
+export interface How extends Pick<ProgramOptions, 'uid' | 'gid' | 'under'> {
+  /** The locks of its file store, where they are not to be the operating system's. */
+  readonly locks?: 'lockfile' | undefined
 }
 
 /** A server in a process of its own. */
@@ -27,8 +26,11 @@ export class Server {
   readonly origin: string
   readonly process: ChildProcess
 
-  constructor (child: ChildProcess, port: string) {
-    this.process = child
+  readonly #program: Program
+
+  constructor (program: Program, port: string) {
+    this.#program = program
+    this.process = program.process
     this.origin = `http://127.0.0.1:${port}`
   }
 
@@ -38,17 +40,12 @@ export class Server {
 
   /** Ends it at once, as a crash would. */
   async kill (): Promise<void> {
-    const exit = once(this.process, 'exit')
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return
-    this.process.kill('SIGKILL')
-    await exit
+    await this.#program.stop('SIGKILL')
   }
 
   /** Ends it as an operator does. */
   async stop (): Promise<void> {
-    const exit = once(this.process, 'exit')
-    this.process.kill('SIGTERM')
-    await exit
+    await this.#program.stop('SIGTERM')
   }
 
   /** Resolves when so many requests have come to a gate. */
@@ -79,31 +76,18 @@ export class Server {
 
 /** Starts a server with a session plugin of these options. It ends with the test. */
 export async function start (t: Test, options: SessionOptions, how: How = {}): Promise<Server> {
-  return await startProgram(t, 'server.ts', [JSON.stringify(options)], how)
+  return await startServer(t, 'server.ts', [JSON.stringify(options)], how)
 }
 
 /** Starts a program of this folder that says a port when it listens. */
-export async function startProgram (t: Test, name: string, args: readonly string[], { under = [], ...how }: How = {}): Promise<Server> {
-  const program = [process.execPath, '--import', import.meta.resolve('tsx'), join(import.meta.dirname, name), ...args]
-  const [command = '', ...others] = [...under, ...program]
-  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
-  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-  const child = spawn(command, others, { ...how, env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const server = once(createInterface(child.stdout), 'line').then(([port]) => new Server(child, String(port)))
-  const exit = once(child, 'exit').then(([code]) => { throw new Error(`the server ended with ${code} before it listened`) })
-  t.teardown(async () => {
-    // One that is stopped, and a traced one, go as well.
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-  })
-  return await Promise.race([server, exit])
+export async function startServer (t: Test, name: string, args: readonly string[], { locks, ...how }: How = {}): Promise<Server> {
+  const program = startProgram(t, join(import.meta.dirname, name), args, { ...how, env: locks && { TEST_LOCKS: locks } })
+  return new Server(program, await program.firstLine())
 }
 
 /** Several at once, of the same options. */
-export async function startSeveral (t: Test, count: number, options: SessionOptions): Promise<Server[]> {
-  return await Promise.all(Array.from({ length: count }, async () => await start(t, options)))
+export async function startSeveral (t: Test, count: number, options: SessionOptions, how?: How): Promise<Server[]> {
+  return await Promise.all(Array.from({ length: count }, async () => await start(t, options, how)))
 }
 
 /** One request that does these steps. */

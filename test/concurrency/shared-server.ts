@@ -9,8 +9,9 @@ import { EventEmitter, once } from 'node:events'
 import { writeSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
-import ambientSession, { session } from '../../src/index.ts'
+import ambientSession, { session, SessionEndedError } from '../../src/index.ts'
 import type { SessionOptions } from '../../src/index.ts'
+import { endWithParent } from './orphan.ts'
 
 /** What requests do, each with a text that the test may give. */
 const actions: Record<string, (text: string) => unknown> = {
@@ -25,9 +26,9 @@ const actions: Record<string, (text: string) => unknown> = {
   regenerate: () => { session().regenerate() },
   saveTwice: async () => {
     session().put('late', 1)
-    await session().save()
+    await saveUnlessEnded()
     session().put('late', 2)
-    await session().save()
+    await saveUnlessEnded()
   },
   signIn: user => {
     session().regenerate()
@@ -36,8 +37,16 @@ const actions: Record<string, (text: string) => unknown> = {
   signOut: () => { session().invalidate() }
 }
 
+endWithParent()
+
 const events = new EventEmitter().setMaxListeners(0)
 const waiting = new Map<string, number>()
+
+async function saveUnlessEnded (): Promise<void> {
+  await session().save().catch((error: unknown) => {
+    if (!(error instanceof SessionEndedError)) throw error
+  })
+}
 
 // Of what is dropped, which is what is asked for here, nothing is to be said.
 const app = Fastify({ logger: { level: 'error' }, forceCloseConnections: true })
@@ -71,5 +80,3 @@ await app.listen({ port: 0, host: '127.0.0.1' })
 writeSync(1, `${(app.server.address() as AddressInfo).port}\n`)
 
 process.once('SIGTERM', () => { void app.close() })
-// Its other end closes when the test has gone, even if that was killed.
-process.stdin.on('close', () => { process.exit() }).resume().unref()

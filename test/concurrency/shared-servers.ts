@@ -1,10 +1,8 @@
 /** Servers that are processes of their own and share a store, and the browsers that come to them. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
+import { startProgram } from '../helpers/process.ts'
 
 export interface Answer {
   /** What the action gave. */
@@ -77,19 +75,8 @@ export class SharedServer {
   }
 }
 
-/** Starts a process with a session plugin of these options. When the test ends it is told to end, and has to. */
+/** Starts a process with a session plugin of these options. The test ends it with SIGTERM, and waits until it has. */
 export async function startShared (t: Test, options: SessionOptions): Promise<SharedServer> {
-  const args = ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'shared-server.ts'), JSON.stringify(options)]
-  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
-  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-  const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
-  const exit = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill('SIGTERM')
-    await exit
-  })
-  const port = once(createInterface(child.stdout), 'line') as Promise<[string]>
-  const ended = exit.then(([code]) => { throw new Error(`the server ended with ${code} before it listened`) })
-  const [line] = await Promise.race([port, ended])
-  return new SharedServer(line)
+  const program = startProgram(t, join(import.meta.dirname, 'shared-server.ts'), [JSON.stringify(options)], { teardown: 'SIGTERM' })
+  return new SharedServer(await program.firstLine())
 }

@@ -1,6 +1,8 @@
-/** Commits that wait for the disk: in groups, each session once in a group, and what happens when the disk says no. */
+/** Commits that wait for the disk, and what happens when the disk says no. */
+import { readdirSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { StoredRecord } from '../../src/index.ts'
 import { create, increment, readLiving, recordOf } from './conformance.ts'
 import { failToWriteOnce, fault, replaceInFs } from './faults.ts'
 import { fileStore } from './support.ts'
@@ -16,25 +18,48 @@ function failToFlushOnce (t: Test): void {
 }
 
 t.test('a flush that fails', async t => {
-  await t.test('refuses all commits of its group', async t => {
-    const { store } = await fileStore(t, { durable: true })
-    const [one, other] = [await create(store, '0'), await create(store, '0')]
+  await t.test('refuses its commit, of which nothing is stored', async t => {
+    const { store, directory } = await fileStore(t, { durable: true })
+    const { store: other } = await fileStore(t, { directory, durable: true })
+    const { key, version } = await create(store, '0')
+    await readLiving(other, key)
     failToFlushOnce(t)
-    // No time passes, so that both are one group.
-    const now = performance.now()
-    t.intercept(performance, 'now', { value: () => now })
-    const answers = await Promise.allSettled([one, other].map(async ({ key, version }) => await store.compareAndSet(key, recordOf('1'), version)))
-    t.match(answers, [1, 2].map(() => ({ status: 'rejected', reason: { code: 'ERR_SESSION_STORE', statusCode: 503, message: /EIO/ } })))
+    await t.rejects(async () => await store.compareAndSet(key, recordOf('1'), version), { code: 'ERR_SESSION_STORE', statusCode: 503, message: /EIO/ })
+    for (const each of [store, other]) t.match(await readLiving(each, key), { payload: '0', version })
+    await increment(other, key)
+    for (const each of [store, other]) t.equal((await readLiving(each, key)).payload, '1')
   })
 
-  await t.test('leaves sessions readable, and commits that come after it succeed', async t => {
-    const { store } = await fileStore(t, { durable: true })
+  await t.test('gives the version that it refuses to no other commit', async t => {
+    const { store, directory } = await fileStore(t, { durable: true })
+    const { store: other } = await fileStore(t, { directory, durable: true })
     const { key, version } = await create(store, '0')
-    failToFlushOnce(t)
+    let seen: StoredRecord | undefined
+    replaceInFs(t, 'fdatasync', original => (file, callback) => {
+      if (seen !== undefined) return original(file, callback)
+      seen = other.read(key) as StoredRecord
+      setImmediate(callback, fault('EIO'))
+    })
     await t.rejects(async () => await store.compareAndSet(key, recordOf('1'), version), { code: 'ERR_SESSION_STORE' })
-    t.match((await readLiving(store, key)).payload, /^[01]$/, 'whether it is stored cannot be told')
-    await increment(store, key)
-    t.match((await readLiving(store, key)).payload, /^[12]$/)
+    t.equal(seen?.payload, '1', 'another process has read it meanwhile')
+    t.type(await store.compareAndSet(key, recordOf('2'), version), 'number')
+    t.equal(await other.compareAndSet(key, recordOf('late'), seen?.version), 'conflict')
+    t.equal((await readLiving(other, key)).payload, '2')
+  })
+
+  await t.test('of a session that has outgrown its file leaves the one before', async t => {
+    const { store } = await fileStore(t, { durable: true })
+    const { key, version } = await create(store, 'small')
+    failToFlushOnce(t)
+    await t.rejects(async () => await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version), { code: 'ERR_SESSION_STORE' })
+    t.match(await readLiving(store, key), { payload: 'small', version })
+  })
+
+  await t.test('of a session that was to be new leaves none', async t => {
+    const { store, directory } = await fileStore(t, { durable: true })
+    failToFlushOnce(t)
+    await t.rejects(create(store), { code: 'ERR_SESSION_STORE' })
+    t.same(readdirSync(directory), [])
   })
 
   await t.test('of the directory refuses the session that was to be new', async t => {
@@ -50,27 +75,26 @@ t.test('a flush that fails', async t => {
   })
 })
 
-t.test('a commit that cannot be written is refused alone, and not those of its group', async t => {
+t.test('a commit that cannot be written is refused alone', async t => {
   const { store } = await fileStore(t, { durable: true })
-  // Writes, too, who the process is.
-  await create(store)
   failToWriteOnce(t)
   const [failed, succeeded] = await Promise.allSettled([create(store), create(store)])
   t.match(failed, { status: 'rejected', reason: { code: 'ERR_SESSION_STORE', message: /ENOSPC/ } })
   t.equal(succeeded.status, 'fulfilled')
 })
 
-t.test('no generation is overwritten before the next one has reached the disk', async t => {
-  const { store } = await fileStore(t, { durable: true })
-  const { key, version } = await create(store, '0')
-  failToFlushOnce(t)
-  await t.rejects(async () => await store.compareAndSet(key, recordOf('1'), version), { code: 'ERR_SESSION_STORE' })
-  // The slot of generation 1 is the one to be written next, and generation 2 is not known to be on the disk.
+t.test('no generation is overwritten before the next one, which another process has written, has reached the disk', async t => {
+  const { store, directory } = await fileStore(t, { durable: true })
+  const { store: other } = await fileStore(t, { directory, durable: true })
+  const { key } = await create(store, '0')
+  await increment(other, key)
   const order: string[] = []
   replaceInFs(t, 'fdatasyncSync', original => file => { order.push('flush'); original(file) })
   replaceInFs(t, 'writeSync', original => (...args) => { order.push('write'); return original(...args) })
   await increment(store, key)
   t.same(order, ['flush', 'write'])
+  await increment(store, key)
+  t.same(order, ['flush', 'write', 'write'], 'of its own it knows that it has')
 })
 
 t.test('several commits to one session are each flushed before the next one is written', async t => {

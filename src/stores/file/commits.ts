@@ -1,148 +1,122 @@
-/**
- * The commits of one process: at once while it has the commit lock or can have it, and otherwise together as soon as it
- * has; together as well where all of them wait for the disk.
- */
-import type { StoreKey } from '../store.ts'
-import type { CommitLock } from './commit-lock.ts'
+/** Work on a session's file under its lock: at once if the lock is free, otherwise as soon as it is. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { SessionStoreError } from '../../errors.ts'
+import type { MaybePromise, StoreKey } from '../store.ts'
+import { Turns } from '../turns.ts'
+import type { FileLocks } from './locks.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { SessionFile } from './session-file.ts'
 
-/** The event loop is let go after this many milliseconds of uninterrupted work. */
-const SLICE = 0.5
+/** Undefined: there is no file. */
+export type Work<T> = (file: SessionFile | undefined) => T
 
-/** Something to be done while the lock is held. */
-class Job<T = unknown> {
-  readonly key: StoreKey | undefined
-  readonly #work: () => T
-  readonly #recover: (error: unknown) => Promise<T>
-  readonly #resolve: (result: T | Promise<T>) => void
-  #result: T | undefined
-  #failure: { readonly error: unknown } | undefined
+/** Milliseconds for which a commit waits for the lock: longer than it takes a lockfile to become stale. */
+const WAIT = 10_000
+/** The shortest and the longest pause in milliseconds between two attempts. */
+const PAUSE = { first: 0.5, longest: 10 }
+/** How often in a row a file may be found removed or replaced. */
+const MOST_REPLACED = 100
 
-  constructor (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>, resolve: (result: T | Promise<T>) => void) {
-    this.key = key
-    this.#work = work
-    this.#recover = recover
-    this.#resolve = resolve
-  }
-
-  run (): void {
-    try {
-      this.#result = this.#work()
-    } catch (error) {
-      this.#failure = { error }
-    }
-  }
-
-  /** Tells whoever waits for it. */
-  settle (): void {
-    this.#resolve(this.#failure === undefined ? this.#result as T : this.#recover(this.#failure.error))
-  }
-
-  /** What it has done, if it has done anything, does not count. */
-  fail (error: unknown): void {
-    this.#failure ??= { error }
-    this.settle()
-  }
-}
+export const BUSY = Symbol('another holds the lock')
 
 export class Commits {
-  readonly #lock: CommitLock
-  readonly #flush: (() => Promise<void>) | undefined
-  #jobs: Job[] = []
-  #working: Promise<void> | undefined
+  readonly #files: OpenFiles
+  readonly #locks: FileLocks
+  readonly #isDurable: boolean
+  /** The commits that wait for a lock, in the order of their calls. */
+  readonly #waiting = new Turns<StoreKey>()
 
-  /** @param flush makes what a group has written last; a commit counts when that is done */
-  constructor (lock: CommitLock, flush?: () => Promise<void>) {
-    this.#lock = lock
-    this.#flush = flush
-  }
-
-  /** @returns whether something may be done at once, after which {@link end} is to be called */
-  tryBegin (): boolean {
-    return this.#flush === undefined && this.#working === undefined && this.#canBegin()
-  }
-
-  end (): void {
-    this.#lock.giveWay(this.#lock.usedAt)
+  constructor (files: OpenFiles, locks: FileLocks, isDurable: boolean) {
+    this.#files = files
+    this.#locks = locks
+    this.#isDurable = isDurable
   }
 
   /**
-   * Does something synchronous as soon as the lock is held.
-   *
-   * @param key the session that it writes to, if it is one; in a group that waits for the disk each has one job at most
-   * @param recover is given what was thrown, or why the lock was not to be had, and gives or throws what comes of it
+   * @param mayCreate whether the file is made when there is none
+   * @returns what the work returns, by a promise if it has to wait
+   * @throws the file system's error; SessionStoreError when the lock stays held
    */
-  runLater<T> (key: StoreKey | undefined, work: () => T, recover: (error: unknown) => Promise<T>): Promise<T> {
-    return new Promise<T>(resolve => {
-      this.#jobs.push(new Job(key, work, recover, resolve) as Job)
-      this.#working ??= this.#workOff()
+  run<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
+    const file = this.#waiting.has(key) ? BUSY : this.#hold(key, mayCreate)
+    return file === BUSY ? this.#runLater(key, mayCreate, work) : this.#finish(key, file, work)
+  }
+
+  /** Works only if the lock is free, and does not wait for the disk. */
+  tryRun<T> (key: StoreKey, work: Work<T>): T | typeof BUSY {
+    const file = this.#hold(key, false)
+    if (file === BUSY) return BUSY
+    return file === undefined ? work(undefined) : this.#release(key, file, () => work(file))
+  }
+
+  async #runLater<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): Promise<T> {
+    const until = performance.now() + WAIT
+    return await this.#waiting.take(key, async () => {
+      // A lock that is held until the disk has written is rarely free by chance: other processes are to have their turn, too.
+      if (this.#isDurable) await delay(1)
+      let file = this.#hold(key, mayCreate)
+      for (let pause = PAUSE.first; file === BUSY; pause = Math.min(2 * pause, PAUSE.longest)) {
+        if (performance.now() > until) {
+          throw new SessionStoreError(`the session could not be locked for ${WAIT / 1000} s: the process that is writing it is stopped or hangs`)
+        }
+        await delay(pause * (1 + Math.random()))
+        file = this.#hold(key, mayCreate)
+      }
+      return await this.#finish(key, file, work)
     })
   }
 
-  /** Resolves when nothing is left to do and the lock is let go. */
-  async close (): Promise<void> {
-    await this.#working
-    this.#lock.release()
-  }
-
-  #canBegin (): boolean {
-    try {
-      return this.#lock.tryHold()
-    } catch {
-      // Whoever waits for it is told why.
-      return false
-    }
-  }
-
-  #takeAll (): Job[] {
-    const jobs = this.#jobs
-    this.#jobs = []
-    return jobs
-  }
-
-  async #workOff (): Promise<void> {
-    do {
-      await endOfTurn()
+  /** Locks the file of a key and reads it. */
+  #hold (key: StoreKey, mayCreate: boolean): SessionFile | typeof BUSY | undefined {
+    for (let attempt = 1; attempt <= MOST_REPLACED; attempt++) {
+      const file = this.#files.toWrite(key, mayCreate)
+      if (file === undefined) return undefined
+      const isHeld = file.tryLock(this.#locks)
+      let isReady = false
       try {
-        await this.#lock.hold()
-        await this.#runGroup()
-        this.#lock.giveWay()
-      } catch (error) {
-        for (const job of this.#takeAll()) job.fail(error)
+        // It may have been removed or replaced before it was locked, and its directory as well.
+        const isCurrent = file.isAtItsPath()
+        if (isCurrent && !isHeld) return BUSY
+        if (isCurrent) file.refresh()
+        isReady = isCurrent
+      } finally {
+        if (!isReady && isHeld) file.unlock(this.#locks)
       }
-    } while (this.#jobs.length > 0)
-    this.#working = undefined
+      if (isReady) {
+        this.#files.reportDamage(key, file)
+        return file
+      }
+      this.#files.close(key)
+    }
+    throw new SessionStoreError(`the session's file was removed or replaced ${MOST_REPLACED} times in a row`)
   }
 
-  async #runGroup (): Promise<void> {
-    const begin = performance.now()
-    const done: Job[] = []
-    const seen = new Set<StoreKey>()
-    for (const job of this.#takeAll()) {
-      const isInTime = done.length === 0 || performance.now() - begin < SLICE
-      if (!isInTime || this.#mustWait(job, seen)) {
-        this.#jobs.push(job)
-      } else {
-        job.run()
-        done.push(job)
-      }
-    }
+  #finish<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>): MaybePromise<T> {
+    if (file === undefined) return work(undefined)
+    return this.#isDurable ? this.#finishDurably(key, file, work) : this.#release(key, file, () => work(file))
+  }
+
+  /** Holds the lock until the work is on the disk, and takes it back if the flush fails. */
+  async #finishDurably<T> (key: StoreKey, file: SessionFile, work: Work<T>): Promise<T> {
+    let result: T
     try {
-      await this.#flush?.()
-      for (const job of done) job.settle()
+      result = work(file)
+      await file.flush()
     } catch (error) {
-      for (const job of done) job.fail(error)
+      this.#release(key, file, () => { file.takeBack() })
+      throw error
+    }
+    return this.#release(key, file, () => result)
+  }
+
+  /** Runs the last step on a locked file and unlocks it. A file that is still blank is removed. */
+  #release<T> (key: StoreKey, file: SessionFile, finish: () => T): T {
+    try {
+      return finish()
+    } finally {
+      file.removeIfBlank()
+      file.unlock(this.#locks)
+      if (file.isRemoved) this.#files.close(key)
     }
   }
-
-  /** Two generations of one session that have not reached the disk could leave neither of them after a loss of power. */
-  #mustWait ({ key }: Job, seen: Set<StoreKey>): boolean {
-    if (this.#flush === undefined || key === undefined) return false
-    if (seen.has(key)) return true
-    seen.add(key)
-    return false
-  }
-}
-
-function endOfTurn (): Promise<void> {
-  return new Promise(resolve => { setImmediate(resolve) })
 }

@@ -1,171 +1,258 @@
-import { KeptRecord } from '../kept-record.ts'
-import type { Postponer } from '../postponing.ts'
-import type { StoreKey } from '../store.ts'
-import type { Entry, Slot } from './format.ts'
-import { STAMP_LENGTH, WORD } from './format.ts'
-import { timesOf } from './slot-writer.ts'
+/**
+ * A session's file, kept open: opening and closing it costs more than all else that is done with it. All calls are
+ * synchronous. Each moves some kilobytes of the page cache in a microsecond or two; a trip through the thread pool takes ten
+ * times as long.
+ */
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, readSync, renameSync, rmSync } from 'node:fs'
+import { randomBytes, randomInt } from 'node:crypto'
+import { basename, dirname, join } from 'node:path'
+import type { Version } from '../store.ts'
+import { isRecord } from '../store.ts'
+import type { OpenedFile } from './disk.ts'
+import { CREATE_NEW, flush, flushDirectory, openFile, writeAll } from './disk.ts'
+import type { Content, Entry } from './format.ts'
+import { bodyOf, capacityFor, decodeFile, encodeSlot, fits, HEAD } from './format.ts'
+import type { FileLocks } from './locks.ts'
 
-const SESSION_NAME = /^[0-9a-f]{64}$/
+/** Another process may be halfway through its second write while this one reads: then neither slot is whole. */
+const READ_ATTEMPTS = 3
+/** By how much a version may be advanced where the next one in the row may have been given out. */
+const LEAP = 2 ** 32
 
-/** The first bytes of a slot, as numbers of four bytes each, in members: an array would be one more place to look at. */
-class Stamp {
-  #a = 0
-  #b = 0
-  #c = 0
-  #d = 0
-  #e = 0
-  #f = 0
+/** Every read and write is over before the next one begins, so all of them use the same memory. */
+const scratch = Buffer.allocUnsafeSlow(64 * 1024)
+const headsRead = scratch.subarray(0, 2 * HEAD)
 
-  is (words: Int32Array): boolean {
-    return words[0] === this.#a && words[1] === this.#b && words[2] === this.#c &&
-      words[3] === this.#d && words[4] === this.#e && words[5] === this.#f
-  }
-
-  note (words: Int32Array, from: number): void {
-    this.#a = words[from] as number
-    this.#b = words[from + 1] as number
-    this.#c = words[from + 2] as number
-    this.#d = words[from + 3] as number
-    this.#e = words[from + 4] as number
-    this.#f = words[from + 5] as number
-  }
+function memoryOf (size: number): Buffer {
+  return size <= scratch.length ? scratch : Buffer.allocUnsafeSlow(size)
 }
 
-/** Of no slot: what is written has digits where this has zeros. */
-const NO_STAMP = new Stamp()
-
-/**
- * One session's file as this process knows it. What is known of the content is true as long as the head of the slot that is
- * not current is the same: whoever writes next writes there, and whoever removes the file or puts another one in its place
- * overwrites both slots with what is in neither of them otherwise.
- *
- * What is asked for at every read stands first: so it is together in the processor's caches.
- */
 export class SessionFile {
-  readonly key: StoreKey
-  /** Open for reading and writing, or undefined. */
-  descriptor: number | undefined
-  /** What the current slot says; undefined when the file is damaged. */
-  #entry: Entry | undefined
-  /** When this was last seen to be the file at its path, in milliseconds by {@link performance.now}. */
-  seenAt = 0
-  /** The turn of this process at the commit lock in which it was last read or written. */
-  turn: number | undefined
-  /** Whether it has been used since it was last looked at which descriptors to give up. */
-  isUsed = true
-  /** Where the slot is that is written next. */
-  nextAt = 0
-  #next: Stamp
-  #index: 0 | 1 = 1
-  #generation = 0
-  /** What the heading says of times: it is mostly what the next one says as well. */
-  #times: Uint8Array | undefined
-  /** Who waits for what is current to be written; undefined when it is. */
-  postponer: Postponer | undefined
   readonly path: string
-  readonly ino: number
-  readonly size: number
-  /** Whether its descriptor has to stay open. */
-  isPinned = false
-  /** The generation of which it is known that it has reached the disk. */
-  flushed = 0
-  readonly #first = new Stamp()
-  readonly #second = new Stamp()
+  readonly isWritable: boolean
+  #descriptor: number
+  #ino: number
+  #dev: number
+  /** Bytes of a slot. */
+  #capacity = 0
+  /** Undefined when the file is blank. */
+  #content: Content | undefined
+  /** The heads of both slots as they were when the content was read. */
+  readonly #heads = Buffer.alloc(2 * HEAD)
+  /** Whether the content is that of the file as long as the heads are the same. */
+  #isKnown = false
+  #isLocked = false
+  #isClosed = false
+  #isRemoved = false
+  #needsFlush = false
+  /** Whether its name, too, has to be flushed. */
+  #isNamedAnew = false
+  /** The generation that this process has flushed to the disk last. */
+  #flushed = 0
+  /** When it was last seen to be the file at its path, by {@link performance.now}. */
+  seenAt = performance.now()
+  /** Whether its damage has been reported. */
+  isReported = false
 
-  constructor (key: StoreKey, path: string, ino: number, size: number) {
-    this.key = key
+  constructor (path: string, { descriptor, ino, dev }: OpenedFile, isWritable = true) {
     this.path = path
-    this.ino = ino
-    this.size = size
-    this.#next = this.#first
+    this.isWritable = isWritable
+    this.#descriptor = descriptor
+    this.#ino = ino
+    this.#dev = dev
   }
 
-  /** What the current slot says; undefined when the file is damaged. */
-  get entry (): Entry | undefined {
-    return this.#entry
+  /** What was found when it was last looked at; undefined when it is blank: never written, or wiped. */
+  get content (): Content | undefined {
+    return this.#content
   }
 
-  /** Which of the two slots is current. */
-  get index (): 0 | 1 {
-    return this.#index
+  get isRemoved (): boolean {
+    return this.#isRemoved
   }
 
-  /** That of the current slot. */
-  get generation (): number {
-    return this.#generation
+  /** The version for the next record: one that was never given out. */
+  get nextVersion (): Version {
+    const { entry, isUncertain = false } = this.#content ?? {}
+    return ((entry?.version ?? 0) + 1 + (isUncertain ? randomInt(LEAP) : 0)) as Version
   }
 
-  /** Notes what was read. */
-  noteRead (slot: Slot | undefined): void {
-    this.#times = undefined
-    if (slot === undefined) {
-      this.#entry = undefined
-      return
+  /** Whether it is the file at its path: it may have been removed or replaced, and its directory as well. */
+  isAtItsPath (): boolean {
+    const status = lstatSync(this.path, { throwIfNoEntry: false })
+    return status !== undefined && status.ino === this.#ino && status.dev === this.#dev
+  }
+
+  /** @returns whether the lock was free; false as well while this store itself holds it */
+  tryLock (locks: FileLocks): boolean {
+    if (this.#isLocked) return false
+    this.#isLocked = locks.tryLock(this.#descriptor, this.path)
+    return this.#isLocked
+  }
+
+  unlock (locks: FileLocks): void {
+    this.#isLocked = false
+    try {
+      locks.unlock(this.#descriptor, this.path)
+    } finally {
+      if (this.#isClosed) closeSync(this.#descriptor)
     }
-    this.#note(slot.entry, slot.generation, slot.index)
-    // Its head may be that of what is written there, of which the rest is still to come.
-    if (slot.hasUnfinishedNext) this.#next = NO_STAMP
   }
 
-  /** Notes what is written into a new file. */
-  noteFirst (entry: Entry, generation: number, times: Uint8Array): void {
-    this.#times = times
-    this.#note(entry, generation, 0)
+  /** Closes the file, or has it closed when it is unlocked. To be called once. */
+  close (): void {
+    this.#isClosed = true
+    if (!this.#isLocked) closeSync(this.#descriptor)
   }
 
-  /** Notes what is written next. */
-  noteNext (entry: Entry): void {
-    const { createdAt, expiresAt } = this.#entry as Entry
-    if (entry.createdAt !== createdAt || entry.expiresAt !== expiresAt) this.#times = undefined
-    this.#note(entry, this.#generation + 1, this.#index === 0 ? 1 : 0)
+  /** Reads the file anew unless nothing in it has changed. */
+  refresh (): void {
+    if (this.#isKnown) {
+      const length = readSync(this.#descriptor, scratch, 0, 2 * HEAD, this.#capacity - HEAD)
+      if (length === 2 * HEAD && headsRead.equals(this.#heads)) return
+    }
+    this.#load()
   }
 
-  /** What the heading of the current slot says of times. */
-  get times (): Uint8Array {
-    this.#times ??= timesOf(this.#entry as Entry)
-    return this.#times
+  /** Writes an entry in the place of the older generation where it fits, and otherwise into a larger file. To be called under the lock. */
+  write (entry: Entry, locks: FileLocks, isDurable: boolean): void {
+    const before = this.#content
+    this.#isKnown = false
+    if (before?.entry === undefined) return this.#begin(entry)
+    const [body, capacity, { generation }] = [bodyOf(entry), this.#capacity, before]
+    const index = before.index === 0 ? 1 : 0
+    if (!fits(body, capacity)) return this.#replace(entry, before, locks, isDurable)
+    // What is overwritten now may be all that a loss of power would leave.
+    if (isDurable && this.#flushed !== generation) fdatasyncSync(this.#descriptor)
+    const memory = memoryOf(capacity)
+    encodeSlot(memory, capacity, index, generation + 1, entry, body)
+    writeAll(this.#descriptor, memory, capacity, index * capacity)
+    memory.copy(this.#heads, index * HEAD, index === 0 ? capacity - HEAD : 0, index === 0 ? capacity : HEAD)
+    this.#know(entry, generation + 1, index)
+    this.#isKnown = isRecord(entry)
+    // Nothing of what an ended session held stays on the disk. That needs no room, so it works on a full one.
+    if (!this.#isKnown) wipe(this.#descriptor, before.index * capacity, capacity)
   }
 
-  /** Bytes that a slot holds. */
-  get capacity (): number {
-    return this.size / 2
+  /** Resolves when what was done last is on the disk. */
+  async flush (): Promise<void> {
+    if (!this.#needsFlush) return
+    if (!this.#isRemoved) await flush(this.#descriptor)
+    if (this.#isNamedAnew) flushDirectory(dirname(this.path))
+    this.#needsFlush = this.#isNamedAnew = false
+    this.#flushed = this.#content?.generation ?? 0
   }
 
-  /** Whether the stamps can be compared: those of any file that this store has written can. */
-  get hasStamps (): boolean {
-    return this.capacity % WORD === 0 && this.capacity >= STAMP_LENGTH
+  /** Takes back what was written last, of which it is not certain that it is on the disk. To be called under the lock. */
+  takeBack (): void {
+    if (!this.#needsFlush || this.#isRemoved || this.#content === undefined) return
+    const { generation, index } = this.#content
+    this.#needsFlush = this.#isKnown = false
+    if (generation === 1) this.remove()
+    else wipe(this.#descriptor, index === 0 ? this.#capacity - HEAD : this.#capacity, HEAD)
+  }
+
+  /** Removes the file, and what is in it. To be called under the lock. */
+  remove (): void {
+    rmSync(this.path, { force: true })
+    if (this.#content !== undefined) retire(this.#descriptor, this.#capacity, this.#content.index)
+    this.#content = undefined
+    this.#isRemoved = this.#needsFlush = this.#isNamedAnew = true
+    this.#isKnown = false
+  }
+
+  /** Of a file in which nothing was ever written there is no use. */
+  removeIfBlank (): void {
+    try {
+      if (this.#content === undefined && !this.#isRemoved) this.remove()
+    } catch {
+      // It is no session, and is swept away.
+    }
+  }
+
+  #know (entry: Entry, generation: number, index: 0 | 1): void {
+    this.#content = { entry, generation, index, isUncertain: false, isDamaged: false }
+    this.#needsFlush = true
+    this.isReported = false
+  }
+
+  #load (): void {
+    this.#isKnown = false
+    for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt++) {
+      const { size } = fstatSync(this.#descriptor)
+      const memory = memoryOf(size)
+      const length = readSync(this.#descriptor, memory, 0, size, 0)
+      this.#content = decodeFile(memory.subarray(0, length))
+      this.#capacity = Math.floor(length / 2)
+      if (this.#content?.entry === undefined) continue
+      memory.copy(this.#heads, 0, this.#capacity - HEAD, this.#capacity + HEAD)
+      // As long as the other slot is being written, or is damaged, the file is looked at anew each time.
+      this.#isKnown = !this.#content.isUncertain
+      break
+    }
+  }
+
+  /** Writes the first generation into a file in which there is none. */
+  #begin (entry: Entry): void {
+    const size = 2 * this.#capacity
+    this.#capacity = writeFile(this.#descriptor, 1, entry)
+    if (size > 2 * this.#capacity) ftruncateSync(this.#descriptor, 2 * this.#capacity)
+    this.#know(entry, 1, 0)
+    this.#isNamedAnew = true
   }
 
   /**
-   * @param words what is read from {@link nextAt} on
-   * @returns whether nothing has been written since what is known of the file
+   * Puts a larger file in the place of this one. It is locked before it has its name, so that nothing is committed to it before
+   * the old one is retired.
    */
-  isStillNext (words: Int32Array): boolean {
-    return this.#next.is(words)
-  }
-
-  /** Notes what both slots begin with, of which the second begins at a word of what is read of the file. */
-  noteStamps (words: Int32Array, second: number): void {
-    this.#first.note(words, 0)
-    this.#second.note(words, second)
-  }
-
-  /** Notes what was written into one slot. */
-  noteStamp (index: 0 | 1, words: Int32Array): void {
-    (index === 0 ? this.#first : this.#second).note(words, 0)
-  }
-
-  #note (entry: Entry, generation: number, index: 0 | 1): void {
-    this.#entry = entry
-    this.#generation = generation
-    this.#index = index
-    this.nextAt = index === 0 ? this.capacity : 0
-    this.#next = index === 0 ? this.#second : this.#first
-    if (entry instanceof KeptRecord) entry.place = this
+  #replace (entry: Entry, { entry: before, generation, index }: Content, locks: FileLocks, isDurable: boolean): void {
+    const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(8).toString('hex')}.tmp`)
+    const { descriptor, ino, dev } = openFile(temporary, CREATE_NEW)
+    let capacity: number
+    try {
+      capacity = writeFile(descriptor, generation + 1, entry, before)
+      if (isDurable) fdatasyncSync(descriptor)
+      if (locks.kind === 'kernel') locks.tryLock(descriptor, temporary)
+      renameSync(temporary, this.path)
+    } catch (error) {
+      closeSync(descriptor)
+      rmSync(temporary, { force: true })
+      throw error
+    }
+    retire(this.#descriptor, this.#capacity, index)
+    closeSync(this.#descriptor)
+    this.#descriptor = descriptor
+    this.#ino = ino
+    this.#dev = dev
+    this.#capacity = capacity
+    this.#know(entry, generation + 1, 0)
+    this.#isNamedAnew = true
   }
 }
 
-/** Whether a file's name is that of a session: a key. */
-export function isSessionName (name: string): name is StoreKey {
-  return SESSION_NAME.test(name)
+/** Fills a file with an entry and, in its second slot, the one before it. @returns the capacity of a slot */
+function writeFile (descriptor: number, generation: number, entry: Entry, before?: Entry): number {
+  const body = bodyOf(entry)
+  const capacity = capacityFor(body)
+  const memory = memoryOf(2 * capacity)
+  encodeSlot(memory, capacity, 0, generation, entry, body)
+  const second = memory.subarray(capacity, 2 * capacity)
+  if (before === undefined) second.fill(0)
+  else encodeSlot(second, capacity, 1, generation - 1, before, bodyOf(before))
+  writeAll(descriptor, memory, 2 * capacity, 0)
+  return capacity
+}
+
+/** Wipes a file that others may have open, by which they notice. The older slot goes first, and never looks like the newest. */
+function retire (descriptor: number, capacity: number, newest: 0 | 1): void {
+  for (const index of [1 - newest, newest]) wipe(descriptor, index * capacity, capacity)
+}
+
+/** Overwrites what does not count any more. Where that fails, others notice within a second that the file at the path is another one. */
+function wipe (descriptor: number, position: number, length: number): void {
+  try {
+    writeAll(descriptor, memoryOf(length).fill(0, 0, length), length, position)
+  } catch {
+    // What was asked for has been done.
+  }
 }

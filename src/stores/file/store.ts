@@ -1,38 +1,34 @@
 /**
  * Sessions as files of one directory, shared by any number of processes on one machine.
  *
- * Reads are synchronous and take no lock: a file always holds one whole generation of its session, and what was read is
- * kept as long as the file's head says that it is unchanged. Writes of all processes go one after the other under one lock,
- * which is what makes compare-and-set true.
+ * A commit holds the operating system's lock on its session's file from reading to writing, which makes compare-and-set atomic.
+ * Reads take no lock: a file always has one whole generation of its session, and cached content is valid as long as the heads in
+ * the file are the same.
  */
-import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
-import { dirname, join, sep } from 'node:path'
-import { SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { SessionError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
-import { KeptRecord } from '../kept-record.ts'
-import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
-import type { Postponer, PostponingStore } from '../postponing.ts'
+import { refusalToSet, touched, unexpired } from '../record.ts'
 import type {
-  ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, StoredRecord, StoreKey, Unlock, Version
+  EndReason, ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from '../store.ts'
-import { CommitLock } from './commit-lock.ts'
+import { isRecord } from '../store.ts'
+import { TwoLevelLock } from '../two-level-lock.ts'
+import { tryBlock } from './block.ts'
+import type { Work } from './commits.ts'
 import { Commits } from './commits.ts'
-import { FileLock } from './file-lock.ts'
+import { codeOf } from './disk.ts'
 import type { Entry } from './format.ts'
+import { inspectFile } from './inspect.ts'
 import type { Listing } from './listing.ts'
-import { listAll, listOfUser, removeStale } from './listing.ts'
-import { isAtItsPath, OpenFiles } from './open-files.ts'
-import { Owner } from './owner.ts'
-import { Place } from './place.ts'
-import { ReadingTurn } from './reading-turn.ts'
-import type { Inspected } from './read-file.ts'
-import { inspectFile, inspectFileSync } from './read-file.ts'
+import { isStale, listAll, listOfUser, removeStale } from './listing.ts'
+import type { FileLocks } from './locks.ts'
+import { BestLocks } from './locks.ts'
+import { OpenFiles } from './open-files.ts'
 import type { SessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 import { nameOf, UserIndex } from './user-index.ts'
-
-/** What is done with a key's file while nobody else can write. */
-type Job<T> = (file: SessionFile | undefined) => T
 
 export interface FileStoreOptions {
   /** Made when missing, readable by this user only. */
@@ -41,395 +37,223 @@ export interface FileStoreOptions {
   readonly durable?: boolean
   /** Whether files are read through the thread pool, for directories on slow storage: then the event loop never waits for it. */
   readonly asyncReads?: boolean
-  /** Told of damaged files. */
+  /** Receives warnings: of damaged files, and of the operating system's locks if they cannot be used. */
   readonly report: Report
 }
 
 const DIRECTORY_MODE = 0o700
-/** Milliseconds between two attempts to take a session's exclusive lock. */
-const SESSION_LOCK_POLL = 25
-/** Milliseconds until it is noticed that somebody has removed a file by hand. This store's own removals are seen at once. */
-const TRUST = 1_000
-/** Milliseconds for which a file that cannot be read is left for somebody to look at. */
-const DAMAGED_FOR = 24 * 60 * 60_000
-/** Milliseconds between two looks through the index of users for what crashes have left: it is rarely anything. */
+const WRITABLE_BY_ALL = 0o002
+/** Milliseconds between two sweeps of the index of users: crashes rarely leave anything there. */
 const USERS_SWEPT_EVERY = 60 * 60 * 1000
 
-export class FileStore implements PostponingStore {
+export class FileStore implements SessionStore {
   readonly readsSynchronously: boolean
   readonly #directory: string
+  readonly #isDurable: boolean
   readonly #report: Report
-  readonly #place: Place
-  /** When it was last looked around, in whole milliseconds by {@link performance.now}. */
-  #now = 0
-  #hasLooked = false
-  readonly #lookAgain = (): void => { this.#hasLooked = false }
+  readonly #locks: FileLocks
   readonly #files: OpenFiles
-  readonly #owner: Owner
-  readonly #lock: CommitLock
-  readonly #sweepLock: FileLock
   readonly #commits: Commits
-  readonly #reading: ReadingTurn
-  readonly #locks = new KeyedLock()
   readonly #users: UserIndex
+  readonly #blocks = new TwoLevelLock()
+  readonly #reportedUnreadable = new Set<StoreKey>()
   #usersSweptAt = -Infinity
-  readonly #canPostpone: boolean
-  /** Who can wait for what is committed now to be written. */
-  #postponer: Postponer | undefined
 
-  constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions) {
+  /** @param locks for tests of this package */
+  constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions, locks: FileLocks = new BestLocks()) {
     this.readsSynchronously = !asyncReads
     this.#directory = directory
+    this.#isDurable = durable
     this.#report = report
-    this.#place = new Place(directory)
-    this.#files = new OpenFiles(durable, () => this.#lock.isCertain)
-    this.#owner = new Owner(directory)
-    this.#lock = new CommitLock(directory, this.#owner, () => { this.flush() })
-    this.#sweepLock = new FileLock(join(directory, '.sweep.lock'), this.#owner)
-    this.#commits = new Commits(this.#lock, durable ? () => this.#files.flush() : undefined)
-    this.#reading = new ReadingTurn(this.#lock)
+    this.#locks = locks
+    this.#files = new OpenFiles(directory, locks, (key, file) => { this.#reportDamage(key, file) })
+    this.#commits = new Commits(this.#files, locks, durable)
     this.#users = new UserIndex(directory, durable)
-    this.#canPostpone = !durable && !asyncReads
   }
 
-  /** @throws SessionStoreError naming the directory when it cannot be made or written */
-  open (): void {
+  /** @throws SessionStoreError naming the directory when it cannot be made or written, or when every user can write to it */
+  async open (): Promise<void> {
+    let mode: number
     try {
-      mkdirSync(dirname(this.#directory), { recursive: true })
-      mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE })
+      this.#makeDirectory()
       accessSync(this.#directory, constants.R_OK | constants.W_OK | constants.X_OK)
+      mode = statSync(this.#directory).mode
     } catch (cause) {
       throw new SessionStoreError(`sessions cannot be kept in ${this.#directory} (${codeOf(cause)}): ` +
         'make it a directory this user can read and write, or choose another with the option `files`', { cause })
     }
+    if (process.platform !== 'win32' && (mode & WRITABLE_BY_ALL) !== 0) {
+      throw new SessionStoreError(`sessions cannot be kept in ${this.#directory}: every user of this machine can write to it. ` +
+        'Take that right away (chmod o-w), or choose another directory with the option `files`')
+    }
+    await this.#locks.open?.()
+    if (this.#locks.kind === 'kernel') return
+    this.#report({
+      code: 'AMBIENT_SESSION_STORE',
+      message: 'the operating system\'s file locks cannot be used (fs-native-extensions has no binary for this system, or native addons are ' +
+        'not allowed): session files are locked by proper-lockfile, which is slower and promises less; see docs/stores/file.md'
+    })
   }
 
-  read (key: StoreKey, place?: object): MaybePromise<StoredRecord | 'gone' | undefined> {
-    if (!this.readsSynchronously) return this.#readLater(key)
+  read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | undefined> {
+    if (!this.readsSynchronously) return this.#readLater(key).catch(async (error: unknown) => await this.#tryAgain(error, () => this.#readLater(key)))
     try {
-      return answerIn(this.#load(key, place)?.entry)
+      return unexpired(this.#files.look(key)?.content?.entry)
     } catch (error) {
-      return asStoreError(error)
+      return failAsStore(error)
     }
   }
 
-  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined, place?: object): MaybePromise<Version | 'conflict' | 'gone'> {
-    return this.#commit(key, place, file => {
-      const current = answerIn(file?.entry)
-      if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
-      if (current?.version !== expected) return 'conflict'
-      const version = ((expected ?? 0) + 1) as Version
+  compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'> {
+    return this.#commit(key, expected === undefined, file => {
+      const current = unexpired(file?.content?.entry)
+      if (file === undefined) return 'gone'
+      const refusal = refusalToSet(current, expected)
+      if (refusal !== undefined) return refusal
+      const version = file.nextVersion
       const { userId } = record
       if (userId !== undefined && userId !== current?.userId) this.#users.add(userId, key)
-      this.#write(key, new KeptRecord(record, version, current), file, this.#postponer)
+      this.#write(file, { ...record, version })
       return version
     })
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
-    return this.#commit(key, undefined, file => {
-      const current = answerIn(file?.entry)
-      if (current === undefined || current === 'gone') return false
-      this.#write(key, current.touched(expiresAt, lastActivity), file)
+    return this.#commit(key, false, file => {
+      const current = unexpired(file?.content?.entry)
+      if (file === undefined || !isRecord(current)) return false
+      this.#write(file, touched(current, expiresAt, lastActivity))
       return true
     })
   }
 
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
-    return this.#commit(key, undefined, file => {
-      const current = answerIn(file?.entry)
-      if (current === undefined || current === 'gone' || file === undefined) return 'gone'
-      const { version, createdAt, userId } = current
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
+    return this.#commit(key, false, file => {
+      const current = unexpired(file?.content?.entry)
+      if (file === undefined || !isRecord(current)) return 'gone'
+      const { version, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
-      if (tombstoneUntil === undefined) this.#files.remove(file)
-      else this.#write(key, { payload: undefined, version, createdAt, expiresAt: tombstoneUntil, userId }, file)
+      if (tombstoneUntil === undefined) file.remove()
+      else this.#write(file, { reason, since: new Date(), version, expiresAt: tombstoneUntil, userId })
       return 'destroyed'
     })
   }
 
-  /** Commits that need no new file are written with the next {@link flush}. */
-  postpone<T> (postponer: Postponer<T>): T {
-    this.#postponer = this.#canPostpone ? postponer : undefined
-    try {
-      return postponer.commit()
-    } finally {
-      this.#postponer = undefined
-    }
-  }
-
-  flush (): void {
-    this.#files.writePostponed()
-  }
-
   async sweep (now: Date, limit: number): Promise<number> {
     return await sweepDirectory(this.#directory, {
+      now,
       limit,
-      lock: this.#sweepLock,
-      // Taking it is what removes the lock of a dead holder without getting in the way of the next one.
-      freeLock: path => {
-        const lock = new FileLock(path, this.#owner)
-        if (lock.tryTake()) lock.release()
-      },
-      isDead: path => isOver(inspectFileSync(path), now),
-      remove: async keys => await this.#removeAll(keys, now),
+      remove: (key, isOver) => this.#commits.tryRun(key, file => {
+        if (file?.content === undefined || !isOver(file.content)) return false
+        const { userId } = file.content.entry ?? {}
+        if (userId !== undefined) this.#users.remove(nameOf(userId), key)
+        file.remove()
+        return true
+      }) === true,
+      tryLock: path => tryBlock(path, this.#locks),
+      reportUnreadable: (key, cause) => { this.#reportUnreadable(key, cause) },
       finish: async pause => {
         if (performance.now() - this.#usersSweptAt < USERS_SWEPT_EVERY) return
         this.#usersSweptAt = performance.now()
         await removeStale(this.#listing, pause)
       }
-    })
+    }).catch(failAsStore)
   }
 
   async list ({ userId }: ListFilter, page: Page): Promise<RecordPage> {
-    this.flush()
-    const list = async (): Promise<RecordPage> => userId === undefined ? await listAll(this.#listing, page) : await listOfUser(this.#listing, userId, page)
-    return await this.#inDirectory(list).catch(asStoreError)
+    const listing = userId === undefined ? listAll(this.#listing, page) : listOfUser(this.#listing, userId, page)
+    return await listing.catch(failAsStore)
   }
 
-  /** Exclusive between processes. A process that dies lets go at once. */
+  /** Exclusive between processes, and in the order of the calls within one. The lock is released when its process dies. */
   async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
-    const until = performance.now() + options.wait
-    const unlockHere = await this.#locks.acquire(key, options)
-    try {
-      const lock = new FileLock(join(this.#directory, `.${key}.lock`), this.#owner)
-      const isTaken = await this.#inDirectory(() => lock.take(SESSION_LOCK_POLL, until))
-      if (!isTaken) throw new SessionLockTimeoutError(RETRY_AFTER)
-      let isHeld = true
-      const letGo = (): void => {
-        if (isHeld) lock.release()
-        isHeld = false
-      }
-      const lease = setTimeout(letGo, options.lease).unref()
-      return async () => {
+    const path = join(this.#directory, `.${key}.block`)
+    const attempt = (): Unlock | undefined => {
+      const unlock = tryBlock(path, this.#locks)
+      if (unlock === undefined) return undefined
+      const lease = setTimeout(unlock, options.lease).unref()
+      return () => {
         clearTimeout(lease)
-        letGo()
-        await unlockHere()
+        unlock()
       }
-    } catch (error) {
-      await unlockHere()
-      if (error instanceof SessionLockTimeoutError) throw error
-      return asStoreError(error)
     }
+    const acquire = (): Promise<Unlock> => this.#blocks.acquire(key, options, attempt)
+    return await acquire().catch(async (error: unknown) => await this.#tryAgain(error, acquire))
   }
 
-  async close (): Promise<void> {
-    await this.#commits.close()
-    this.#owner.close()
+  close (): void {
     this.#files.closeAll()
   }
 
-  /**
-   * What is in the file of a key at this moment, from memory where the file is unchanged.
-   *
-   * @param place the file itself, perhaps, as it was when it was asked for before
-   * @param isDecisive whether something is written next that depends on it
-   */
-  #load (key: StoreKey, place: object | undefined, isDecisive = false): SessionFile | undefined {
-    if (!this.#hasLooked) this.#lookAround(isDecisive)
-    const known = this.#knownFile(key, place)
-    const { turn } = this.#lock
-    if (known === undefined) return this.#find(key, undefined, turn)
-    const wasDamaged = known.entry === undefined
-    // As long as this process has had the commit lock, nobody else has written.
-    const isVouchedFor = turn !== undefined && known.turn === turn
-    if (!this.#isStillThere(known, isVouchedFor, isDecisive)) return this.#find(key, known, turn, wasDamaged)
-    if (isVouchedFor) known.isUsed = true
-    else if (!this.#refresh(known)) return this.#find(key, known, turn, wasDamaged)
-    known.turn = turn
-    return known
+  async #readLater (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
+    const content = (await inspectFile(this.#files.pathOf(key)))?.content
+    // Of a file that is damaged, or just being written, commits have to see the same.
+    return unexpired(content?.isUncertain === true ? this.#files.look(key)?.content?.entry : content?.entry)
   }
 
-  #knownFile (key: StoreKey, place: object | undefined): SessionFile | undefined {
-    const known = this.#files.get(key, place)
-    if (known?.postponer === undefined) return known
-    this.#files.writeOut(known)
-    // It may have been closed.
-    return this.#files.get(key)
-  }
-
-  /**
-   * Looks at what counts for all that is read in one turn of the event loop, or written in one go at its end.
-   *
-   * @param isCommit whether that is a commit, which needs the lock now and gives way when it is done
-   */
-  #lookAround (isCommit: boolean): void {
-    if (!this.#place.isSame()) this.#forgetAll()
-    this.#now = Math.floor(performance.now())
-    this.#hasLooked = true
-    if (isCommit) {
-      queueMicrotask(this.#lookAgain)
-    } else {
-      this.#reading.look(this.#now)
-      setImmediate(this.#lookAgain)
-    }
-  }
-
-  /** Whether a file is the one at its path. Other processes may have replaced it while it was not this one's turn. */
-  #isStillThere (file: SessionFile, isVouchedFor: boolean, isDecisive: boolean): boolean {
-    const now = this.#now
-    if (now - file.seenAt < TRUST && (isVouchedFor || !isDecisive)) return true
-    file.seenAt = now
-    return isAtItsPath(file)
-  }
-
-  #refresh (file: SessionFile): boolean {
-    this.#reading.noteRead()
-    return this.#files.refresh(file)
-  }
-
-  #find (key: StoreKey, known: SessionFile | undefined, turn: number | undefined, wasDamaged = false): SessionFile | undefined {
-    const file = this.#files.find(key, this.#pathOf(key), known)
-    if (file === undefined) return undefined
-    if (file.entry === undefined && !wasDamaged) this.#reportDamage(key)
-    file.turn = turn
-    file.seenAt = this.#now
-    return file
-  }
-
-  #write (key: StoreKey, entry: Entry, file: SessionFile | undefined, postponer?: Postponer): void {
+  #commit<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
+    const run = (): MaybePromise<T> => this.#commits.run(key, mayCreate, work)
     try {
-      const written = this.#files.write(key, file?.path ?? this.#pathOf(key), entry, file, postponer)
-      written.turn = this.#lock.turn
-      if (written !== file) written.seenAt = this.#now
+      const result = run()
+      return result instanceof Promise ? result.catch(async (error: unknown) => await this.#tryAgain(error, run)) : result
     } catch (error) {
-      // What is in the file now has to be looked at.
-      if (file !== undefined) this.#files.close(file)
-      throw error
+      return this.#tryAgain(error, run)
     }
   }
 
-  /** The directory is another one by now, or none. */
-  #forgetAll (): void {
-    this.#lock.release()
-    this.#files.closeAll()
-  }
-
-  async #readLater (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
-    const found = await inspectFile(this.#pathOf(key)).catch(asStoreError)
-    if (found === undefined) return undefined
-    if (found.slot === undefined) this.#reportDamage(key)
-    return answerIn(found.slot?.entry)
-  }
-
-  /** Removes what is still dead now that nobody else can write; it may have been given a longer life meanwhile. */
-  async #removeAll (keys: readonly StoreKey[], now: Date): Promise<number> {
-    const remove = (key: StoreKey, userId: string | undefined): void => {
-      rmSync(this.#pathOf(key), { force: true })
-      const known = this.#files.get(key)
-      if (known !== undefined) this.#files.close(known)
-      if (userId !== undefined) this.#users.remove(nameOf(userId), key)
-    }
-    const job = (): number => {
-      const dead = keys.map(key => ({ key, found: inspectFileSync(this.#pathOf(key)) })).filter(({ found }) => isOver(found, now))
-      for (const { key, found } of dead) remove(key, found?.slot?.entry.userId)
-      return dead.length
-    }
-    return await this.#inDirectory(() => this.#exclusively(job)).catch(asStoreError)
-  }
-
-  /** Runs a job on a key's file while nobody else can write. */
-  #commit<T> (key: StoreKey, place: object | undefined, job: Job<T>): MaybePromise<T> {
-    if (!this.#commits.tryBegin()) return this.#commitLater(key, place, job)
-    let result: MaybePromise<T>
+  /** Tries once more after mending what it can: makes the directory if it was removed, closes files if there are no descriptors left. */
+  async #tryAgain<T> (error: unknown, act: () => MaybePromise<T>): Promise<T> {
     try {
-      result = this.#attempt(key, place, job)
+      if (codeOf(error) === 'ENOENT') this.#makeDirectory()
+      else if (codeOf(error) === 'EMFILE') this.#files.closeAll()
+      else throw error
+      return await act()
     } catch (error) {
-      result = this.#commitAgain(error, key, place, job)
-    }
-    this.#commits.end()
-    return result
-  }
-
-  /** Apart from the above, which then makes no functions. */
-  #commitLater<T> (key: StoreKey, place: object | undefined, job: Job<T>): Promise<T> {
-    return this.#commits.runLater(key, () => this.#attempt(key, place, job), error => this.#commitAgain(error, key, place, job))
-  }
-
-  #attempt<T> (key: StoreKey, place: object | undefined, job: Job<T>): T {
-    const file = this.#load(key, place, true)
-    // The directory is another one by now, in which nobody holds the lock yet.
-    if (this.#lock.turn === undefined) throw new MovedError()
-    return job(file)
-  }
-
-  /** Where somebody has removed or replaced the directory under the running application: sessions can begin anew. */
-  async #commitAgain<T> (error: unknown, key: StoreKey, place: object | undefined, job: Job<T>): Promise<T> {
-    if (codeOf(error) !== 'ENOENT') return asStoreError(error)
-    try {
-      this.#forgetAll()
-      this.#place.forget()
-      this.#hasLooked = false
-      this.open()
-    } catch (error) {
-      return asStoreError(error)
-    }
-    return await this.#commits.runLater(key, () => this.#attempt(key, place, job), async error => asStoreError(error))
-  }
-
-  async #exclusively<T> (job: () => T): Promise<T> {
-    const run = (): T => {
-      // What a job looks at are the files.
-      this.flush()
-      return job()
-    }
-    if (!this.#commits.tryBegin()) return await this.#commits.runLater(undefined, run, async error => { throw error })
-    try {
-      return run()
-    } finally {
-      this.#commits.end()
+      return failAsStore(error)
     }
   }
 
-  async #inDirectory<T> (work: () => Promise<T>): Promise<T> {
-    return await work().catch(async (error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error
-      this.open()
-      return await work()
-    })
+  #write (file: SessionFile, entry: Entry): void {
+    file.write(entry, this.#locks, this.#isDurable)
+  }
+
+  #makeDirectory (): void {
+    mkdirSync(dirname(this.#directory), { recursive: true })
+    mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE })
   }
 
   get #listing (): Listing {
-    return { directory: this.#directory, users: this.#users, exclusively: job => this.#exclusively(job) }
+    return {
+      directory: this.#directory,
+      users: this.#users,
+      // Where there is no file one is made to be locked: its session could just be about to begin.
+      settle: async (key, user) => await this.#commits.run(key, user !== undefined, file => {
+        if (user !== undefined && isStale(file, user)) this.#users.remove(user, key)
+        return file?.content?.entry
+      })
+    }
   }
 
-  #pathOf (key: StoreKey): string {
-    return this.#directory + sep + key
-  }
-
-  #reportDamage (key: StoreKey): void {
+  #reportDamage (key: StoreKey, { content }: SessionFile): void {
     this.#report({
       code: 'AMBIENT_SESSION_DAMAGED',
-      message: `the session file ${key} is damaged and its session counts as missing; the file will be swept away in a day`,
+      message: `the session file ${key} is damaged: ` + (content?.entry === undefined
+        ? 'its session counts as missing, and the file will be swept away in a day'
+        : 'the newest change of its session is lost, and the one before it counts'),
       key
     })
   }
+
+  #reportUnreadable (key: StoreKey, cause: unknown): void {
+    if (this.#reportedUnreadable.has(key)) return
+    this.#reportedUnreadable.add(key)
+    this.#report({ code: 'AMBIENT_SESSION_DAMAGED', message: `the session file ${key} cannot be read; it will be swept away in a day`, key, cause })
+  }
 }
 
-/** To be told as what it is if it happens again and again. */
-class MovedError extends Error {
-  readonly code = 'ENOENT'
-}
-
-/** What a file says. */
-function answerIn (entry: Entry | undefined): KeptRecord | 'gone' | undefined {
-  if (entry === undefined) return undefined
-  const now = Date.now()
-  if (entry instanceof KeptRecord) return entry.isOver(now) ? undefined : entry
-  return entry.expiresAt.getTime() <= now ? undefined : 'gone'
-}
-
-/** Whether a session has expired, or its file been damaged for long enough. */
-function isOver (found: Inspected | undefined, now: Date): boolean {
-  if (found === undefined) return false
-  return (found.slot?.entry.expiresAt.getTime() ?? found.changedAt + DAMAGED_FOR) <= now.getTime()
-}
-
-function codeOf (error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error)
-}
-
-/** @throws SessionStoreError always: the error itself when it is one, or one that names the file system's error */
-function asStoreError (error: unknown): never {
-  if (error instanceof SessionStoreError) throw error
-  throw new SessionStoreError(`the session files cannot be used at the moment (${codeOf(error)})`, { cause: error })
+/** @throws SessionError always. Clients may see its message: it names the fault, and no path. */
+function failAsStore (error: unknown): never {
+  if (error instanceof SessionError) throw error
+  const code = codeOf(error)
+  throw new SessionStoreError(`the session files cannot be used at the moment${code === undefined ? '' : ` (${code})`}`, { cause: error })
 }

@@ -1,106 +1,101 @@
 /** Removal of expired sessions, and of what crashes leave behind, a little at a time and in one process at a time. */
-import { opendir, rm, stat } from 'node:fs/promises'
+import { lstatSync, rmdirSync, rmSync } from 'node:fs'
+import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StoreKey } from '../store.ts'
-import type { FileLock } from './file-lock.ts'
-import { isOfDeadOwner, isOwnerFile, STALE } from './owner.ts'
-import { isSessionName } from './session-file.ts'
+import { codeOf } from './disk.ts'
+import type { Content } from './format.ts'
+import { inspectFile, isSessionName } from './inspect.ts'
 
 export interface Sweep {
+  readonly now: Date
   /** Expired sessions to remove at the most. */
   readonly limit: number
-  /** Held for as long as this process sweeps. */
-  readonly lock: FileLock
-  /** Removes a lock whose holder has died. */
-  readonly freeLock: (path: string) => void
-  /** Whether the session in a file is over. */
-  readonly isDead: (path: string) => boolean
-  /** Removes those of the sessions that are still dead, and says how many. */
-  readonly remove: (keys: readonly StoreKey[]) => Promise<number>
-  /**
-   * What else there is to do while this process sweeps.
-   *
-   * @param pause to be called now and then: waits if there has been enough work without a pause
-   */
+  /** Removes a session under its lock if what is in its file is still over. @returns whether it was removed */
+  readonly remove: (key: StoreKey, isOver: (content: Content) => boolean) => boolean
+  /** Takes a lock on a file of its own. @returns undefined while another process holds it */
+  readonly tryLock: (path: string) => (() => void) | undefined
+  /** Called for a session that this process may not read. */
+  readonly reportUnreadable: (key: StoreKey, cause: unknown) => void
+  /** Further work of the sweeping process. @param pause to be called between its steps */
   readonly finish: (pause: () => Promise<void>) => Promise<void>
 }
 
-const TEMPORARY_NAME = /^[0-9a-f]{64}\.tmp$/
-/** Locks on sessions, and the rights to take one over. */
-const LOCK_NAME = /^\.[0-9a-f]{64}\.lock(\.takeover)*$/
-/** Sessions removed under one commit lock. */
-const BATCH = 8
-/** Milliseconds of work without a pause. */
-const SLICE = 0.3
-/** Milliseconds of a pause: requests come first. Where there are none, little is lost by it. */
-const PAUSE = { busy: 6, idle: 1 }
-/** Share of its time that the event loop works, from which on it counts as busy. */
-const BUSY = 0.5
+const MINUTE = 60_000
+/** Milliseconds for which an unreadable file is left for the operator to look at. */
+const DAMAGED_FOR = 24 * 60 * MINUTE
+/** Milliseconds after which a temporary file or the lock of a process counts as left behind. */
+const LEFT_BEHIND = MINUTE
+const TEMPORARY_NAME = /^\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp$/
+const BLOCK_NAME = /^\.[0-9a-f]{64}\.block$/
+const LOCK_NAME = /^(?:[0-9a-f]{64}|\.[0-9a-f]{64}\.block|\.sweep)\.lock$/
+/** Files that are looked at without a pause, and the milliseconds of a pause: requests come first. */
+const BATCH = 16
+const PAUSE = 4
 
 /** @returns how many sessions were removed; 0 at once when another process is sweeping */
 export async function sweepDirectory (directory: string, sweep: Sweep): Promise<number> {
-  if (!sweep.lock.tryTake()) return 0
+  const unlock = sweep.tryLock(join(directory, '.sweep'))
+  if (unlock === undefined) return 0
   try {
     const pause = pauses()
     const removed = await sweepAll(directory, sweep, pause)
     await sweep.finish(pause)
     return removed
   } finally {
-    sweep.lock.release()
+    unlock()
   }
 }
 
-async function sweepAll (directory: string, { limit, freeLock, isDead, remove }: Sweep, pause: () => Promise<void>): Promise<number> {
+async function sweepAll (directory: string, sweep: Sweep, pause: () => Promise<void>): Promise<number> {
   let removed = 0
-  let dead: StoreKey[] = []
   for await (const { name } of await opendir(directory, { bufferSize: 64 })) {
-    if (removed + dead.length >= limit) break
-    if (!isSessionName(name)) await removeLeftover(join(directory, name), name, freeLock)
-    else if (isSurelyDead(join(directory, name), isDead)) dead.push(name)
-    if (dead.length === BATCH) {
-      removed += await remove(dead)
-      dead = []
-    }
+    if (removed >= sweep.limit) break
+    if (isSessionName(name)) removed += await sweepSession(join(directory, name), name, sweep) ? 1 : 0
+    else sweepLeftover(join(directory, name), name, sweep)
     await pause()
   }
-  return dead.length === 0 ? removed : removed + await remove(dead)
+  return removed
 }
 
-/** @returns a function that waits when there has been enough work since it last did, longer where requests are coming in */
-function pauses (): () => Promise<void> {
-  let load = performance.eventLoopUtilization()
-  let sliceBegin = performance.now()
-  return async () => {
-    if (performance.now() - sliceBegin <= SLICE) return
-    const { utilization } = performance.eventLoopUtilization(load)
-    load = performance.eventLoopUtilization()
-    await delay(utilization > BUSY ? PAUSE.busy : PAUSE.idle)
-    sliceBegin = performance.now()
+async function sweepSession (path: string, key: StoreKey, sweep: Sweep): Promise<boolean> {
+  try {
+    const found = await inspectFile(path)
+    if (found === undefined) return false
+    const isOver = ({ entry }: Content): boolean => (entry?.expiresAt.getTime() ?? found.changedAt + DAMAGED_FOR) <= sweep.now.getTime()
+    return (found.content === undefined || isOver(found.content)) && sweep.remove(key, isOver)
+  } catch (error) {
+    return codeOf(error) === 'EACCES' && sweepUnreadable(path, key, sweep, error)
   }
 }
 
-/** One entry that cannot be read (a directory, a loop of links) does not keep the others from being swept. */
-function isSurelyDead (path: string, isDead: (path: string) => boolean): boolean {
+/** A file that this process may not read may still be removed: the directory belongs to it. */
+function sweepUnreadable (path: string, key: StoreKey, { now, reportUnreadable }: Sweep, cause: unknown): boolean {
   try {
-    return isDead(path)
-  } catch {
+    if (lstatSync(path).ctimeMs + DAMAGED_FOR > now.getTime()) throw cause
+    rmSync(path)
+    return true
+  } catch (error) {
+    reportUnreadable(key, error)
     return false
   }
 }
 
-/** What a killed process left: a half-written file, a lock on a session, or the file that says who it was. */
-async function removeLeftover (path: string, name: string, freeLock: (path: string) => void): Promise<void> {
+/** Removes what a killed process left: a half-written file, or a lock. A failure is left for the next sweep. */
+function sweepLeftover (path: string, name: string, { now, tryLock }: Sweep): void {
   try {
-    if (LOCK_NAME.test(name)) freeLock(path)
-    else if ((TEMPORARY_NAME.test(name) && await age(path) > STALE) || (isOwnerFile(name) && isOfDeadOwner(path))) await rm(path, { force: true })
-  } catch {
-    // What cannot be removed now is left for the next sweep.
-  }
+    if (BLOCK_NAME.test(name)) tryLock(path)?.()
+    const isLeft = (TEMPORARY_NAME.test(name) || LOCK_NAME.test(name)) && lstatSync(path).mtimeMs + LEFT_BEHIND <= now.getTime()
+    if (!isLeft) return
+    if (TEMPORARY_NAME.test(name)) rmSync(path, { force: true })
+    else rmdirSync(path)
+  } catch {}
 }
 
-/** Milliseconds since a file was last changed, by the file system's clock as far as it is this machine's. */
-async function age (path: string): Promise<number> {
-  const status = await stat(path).catch(() => undefined)
-  return status === undefined ? 0 : Date.now() - status.mtimeMs
+function pauses (): () => Promise<void> {
+  let looked = 0
+  return async () => {
+    if (++looked % BATCH === 0) await delay(PAUSE)
+  }
 }

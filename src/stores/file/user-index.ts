@@ -1,22 +1,24 @@
 /**
  * Which sessions are a user's: an empty file for each, `.users/<SHA-256 of the user's id>/<key of the session>`. It is made
- * before the session's own file first names the user, so that a crash can leave one too many and never one too few. The
- * session's file has the last word; what is here says only where to look.
+ * before the session's own file first names the user, so that a crash can leave an entry without a session and never the
+ * reverse. The session's file decides whose it is; the index says only where to look.
  *
- * To be changed only while the commit lock is held: otherwise a file could go between its making and that of its session.
+ * An entry is made and removed under the lock of its session's file.
  */
 import { hash } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, rmdirSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { StoreKey } from '../store.ts'
-import { flushDirectory } from './open-files.ts'
+import { codeOf, CREATE, flushDirectory, openFile } from './disk.ts'
+import { isSessionName } from './inspect.ts'
 
 /** What stands for a user's id here. */
 export type UserName = string & { readonly brand: 'UserName' }
 
 const DIRECTORY_MODE = 0o700
-const FILE_MODE = 0o600
+/** Another process may remove a user's directory again and again, each time before anything is in it. */
+const ATTEMPTS = 100
 
 export class UserIndex {
   readonly #directory: string
@@ -28,25 +30,20 @@ export class UserIndex {
     this.#isDurable = isDurable
   }
 
-  /** Notes that a session is going to be a user's. */
+  /** Records that a session is going to be a user's. */
   add (userId: string, key: StoreKey): void {
-    const directory = this.#directoryOf(nameOf(userId))
-    const path = join(directory, key)
-    try {
-      makeFile(path)
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error
-      // Not recursive: where the directory of the sessions is missing, somebody else has to make it.
+    const directory = join(this.#directory, nameOf(userId))
+    for (let attempt = 1; !makeFile(join(directory, key), attempt === ATTEMPTS); attempt++) {
+      // Not recursive: where the directory of the sessions is missing, there is no session to be listed.
       this.#makeDirectory(this.#directory)
       this.#makeDirectory(directory)
-      makeFile(path)
     }
     if (this.#isDurable) flushDirectory(directory)
   }
 
   /** Forgets a session, which must not be the user's any more. */
   remove (user: UserName, key: StoreKey): void {
-    const directory = this.#directoryOf(user)
+    const directory = join(this.#directory, user)
     rmSync(join(directory, key), { force: true })
     try {
       rmdirSync(directory)
@@ -57,16 +54,12 @@ export class UserIndex {
 
   /** @returns the sessions that may be a user's; none of those that are is missing */
   async keysOf (user: UserName): Promise<StoreKey[]> {
-    return await namesIn(this.#directoryOf(user)) as StoreKey[]
+    return (await namesIn(join(this.#directory, user))).filter(isSessionName)
   }
 
   /** @returns all users that may have sessions */
   async users (): Promise<UserName[]> {
-    return await namesIn(this.#directory) as UserName[]
-  }
-
-  #directoryOf (user: UserName): string {
-    return join(this.#directory, user)
+    return (await namesIn(this.#directory)).filter(isSessionName) as string[] as UserName[]
   }
 
   #makeDirectory (path: string): void {
@@ -84,8 +77,15 @@ export function nameOf (userId: string): UserName {
   return hash('sha256', userId, 'hex') as UserName
 }
 
-function makeFile (path: string): void {
-  closeSync(openSync(path, 'a', FILE_MODE))
+/** @returns whether it was made, or was there: false when its directory is missing and this is not the last attempt */
+function makeFile (path: string, isLastAttempt: boolean): boolean {
+  try {
+    closeSync(openFile(path, CREATE).descriptor)
+    return true
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || isLastAttempt) throw error
+    return false
+  }
 }
 
 async function namesIn (directory: string): Promise<string[]> {
@@ -93,8 +93,4 @@ async function namesIn (directory: string): Promise<string[]> {
     if (codeOf(error) !== 'ENOENT') throw error
     return []
   })
-}
-
-function codeOf (error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code
 }

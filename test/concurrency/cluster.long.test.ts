@@ -4,7 +4,7 @@ import t from 'tap'
 import { Connection } from '../helpers/client.ts'
 import type { Visitor } from '../helpers/client.ts'
 import type { Server, Step } from './servers.ts'
-import { dataOf, result, startProgram } from './servers.ts'
+import { dataOf, result, startServer } from './servers.ts'
 
 const WORKERS = Math.max(2, availableParallelism())
 const REQUESTS = 200
@@ -16,10 +16,10 @@ const MUCH_PATIENCE = 30_000
 t.setTimeout(60_000)
 
 t.test('a cluster loses nothing', async t => {
-  const server = await startProgram(t, 'cluster.ts', [JSON.stringify({ files: t.testdir() })])
+  const server = await startServer(t, 'cluster.ts', [JSON.stringify({ files: t.testdir() })])
   const ada = server.visitor()
   await result(ada, ['put', 'begun', true])
-  /** Many at once, so that every worker has its part. @returns who answered */
+  /** Many at once, so that every worker has its part. @returns the processes that answered */
   const work = async (name: string): Promise<unknown[]> => await Promise.all(Array.from({ length: REQUESTS }, async (_, n) => {
     return await alone(server, ada, MUCH_PATIENCE, ['put', `${name}${n}`, n], ['increment', 'count'], ['push', 'list', n], ['pid'])
   }))

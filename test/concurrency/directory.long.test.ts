@@ -84,7 +84,7 @@ t.test('the directory of two running servers', async t => {
     const [ada, load] = [await known(), await Load.begin(one)]
     renameSync(files, away)
     writeFileSync(files, '')
-    // Whoever has the session's file open may still read it.
+    // A process that has the session's file open may still read it.
     const read = await act(ada.copy(), ['all'])
     if (read.status !== 200) t.match(read.json, { statusCode: 503, code: 'ERR_SESSION_STORE' })
     const answers = [

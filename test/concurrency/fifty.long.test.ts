@@ -3,24 +3,25 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
 import type { Visitor } from '../helpers/client.ts'
-import type { Server, Step } from './servers.ts'
+import type { How, Server, Step } from './servers.ts'
 import { dataOf, result, startSeveral } from './servers.ts'
 
 const FIFTY = Array.from({ length: 50 }, (_, n) => n)
 const sorted = (list: unknown): unknown[] => (list as number[]).toSorted((a, b) => a - b)
 
-const settings: Record<string, readonly [processes: number, options: (t: Test) => SessionOptions]> = {
+const settings: Record<string, readonly [processes: number, options: (t: Test) => SessionOptions, how?: How]> = {
   'the memory store': [1, () => ({ driver: 'memory' })],
   'the file store': [1, t => ({ files: t.testdir() })],
   'the file store of two processes': [2, t => ({ files: t.testdir() })],
-  'the file store of four processes': [4, t => ({ files: t.testdir() })]
+  'the file store of four processes': [4, t => ({ files: t.testdir() })],
+  'the file store of four processes without locks of the operating system': [4, t => ({ files: t.testdir() }), { locks: 'lockfile' }]
 }
 
 t.setTimeout(60_000)
 
-for (const [setting, [processes, options]] of Object.entries(settings)) {
+for (const [setting, [processes, options, how]] of Object.entries(settings)) {
   t.test(`of fifty requests at once, ${setting} loses`, async t => {
-    const servers = await startSeveral(t, processes, options(t))
+    const servers = await startSeveral(t, processes, options(t), how)
 
     await t.test('no key that any of them puts', async t => {
       const data = await fiftyOf(servers, n => ['put', `key${n}`, n])

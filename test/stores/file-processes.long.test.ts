@@ -1,12 +1,10 @@
 /** The file store between processes: real ones, on one directory, some of them killed. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { StoreKey } from '../../src/index.ts'
+import type { Program } from '../helpers/process.ts'
+import { startProgram } from '../helpers/process.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { wholePayload } from './generations.ts'
 import { fileStore } from './support.ts'
@@ -14,43 +12,12 @@ import { fileStore } from './support.ts'
 /** Milliseconds in which a lock of a dead process has to be had: it is taken over at once. */
 const AT_ONCE = 1_000
 
-interface Child {
-  /** Resolves when the process has said the line. */
-  said (line: string): Promise<void>
-  /** Resolves with all lines when the process has ended. */
-  readonly ended: Promise<string[]>
-  /** Ends it at once, as a crash would. */
-  kill (): Promise<void>
-}
-
 // Each process takes its time to start.
 t.setTimeout(120_000)
 
 /** Starts a process with a file store; see child.ts for what it can do. */
-function start (t: Test, directory: string, command: string, key: StoreKey, count = 0): Child {
-  const args = ['--import', 'tsx', join(import.meta.dirname, 'child.ts'), directory, command, key, String(count)]
-  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
-  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env })
-  t.teardown(() => child.kill('SIGKILL'))
-  const lines: string[] = []
-  const output = createInterface(child.stdout)
-  output.on('line', line => { lines.push(line) })
-  const ended = once(output, 'close').then(() => lines)
-  return {
-    ended,
-    async said (line) {
-      while (!lines.includes(line)) {
-        const more = once(output, 'line')
-        const isOver = await Promise.race([more.then(() => false), ended.then(() => true)])
-        if (isOver && !lines.includes(line)) throw new Error(`the process ended without saying '${line}': ${lines.join(', ')}`)
-      }
-    },
-    async kill () {
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
-  }
+function start (t: Test, directory: string, command: string, key: StoreKey, count = 0): Program {
+  return startProgram(t, join(import.meta.dirname, 'child.ts'), [directory, command, key, count])
 }
 
 t.test('four processes that count on one session lose nothing', async t => {
@@ -61,7 +28,7 @@ t.test('four processes that count on one session lose nothing', async t => {
   t.equal((await readLiving(store, key)).payload, '200')
 })
 
-t.test('whoever reads while another process writes always finds a whole generation, and never an older one than before', async t => {
+t.test('a process that reads while another one writes always finds a whole generation, and never an older one than before', async t => {
   const { store, directory } = await fileStore(t)
   const { key } = await create(store, wholePayload(0))
   const readers = [start(t, directory, 'read', key, 1500), start(t, directory, 'read', key, 1500)]
@@ -86,11 +53,10 @@ t.test('a process killed in the middle of a commit', async t => {
   const { store, directory } = await fileStore(t)
   const { key } = await create(store, '0')
   const { key: another } = await create(store, 'another')
-  await store.close()
+  store.close()
   const child = start(t, directory, 'hang', key)
   await child.said('inside')
-  await child.kill()
-  t.ok(existsSync(join(directory, '.commit.lock')), 'it has left its lock behind')
+  await child.stop()
 
   const begin = performance.now()
   t.equal((await readLiving(store, key)).payload, '0', 'reading does not wait')
@@ -118,7 +84,7 @@ t.test('a session\'s lock that another process holds is not to be had, until tha
   const child = start(t, directory, 'lock', key)
   await child.said('locked')
   await t.rejects(store.lock(key, { lease: 1_000, wait: 50 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
-  await child.kill()
+  await child.stop()
 
   const begin = performance.now()
   const unlock = await store.lock(key, { lease: 1_000, wait: 10_000 })
@@ -144,7 +110,7 @@ t.test('of two processes that make sessions of a user and are killed, no session
   // Listing goes on beside the writing, and takes out of the index nothing that is about to be written.
   let found = await listed()
   while (found.length < 300) found = await listed()
-  const [keys] = await Promise.all([Promise.all(children.map(child => child.ended)), ...children.map(child => child.kill())])
+  const [keys] = await Promise.all([Promise.all(children.map(child => child.ended)), ...children.map(child => child.stop())])
   const after = new Set(await listed())
   t.ok(after.size >= 300)
   t.same(keys.flat().filter(key => /^[0-9a-f]{64}$/.test(key) && !after.has(key)), [], 'what was acknowledged is listed')

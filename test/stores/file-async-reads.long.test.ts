@@ -54,7 +54,7 @@ t.test('asyncReads', async t => {
     t.equal((await readLiving(other, key)).payload, '2')
   })
 
-  await t.test('finds a damaged session missing, and tells of it', async t => {
+  await t.test('finds a damaged session missing, and reports it', async t => {
     const { store, warnings, key, path } = await createIn(t)
     writeFileSync(path, 'damaged')
     t.equal(await store.read(key), undefined)
@@ -64,7 +64,7 @@ t.test('asyncReads', async t => {
   await t.test('reads a file again that another process was halfway through writing', async t => {
     const { store, warnings, key, path } = await createIn(t)
     const whole = readFileSync(path)
-    const contents = ['', 'halfway', whole]
+    const contents = ['half', 'halfway', whole]
     beforeOpening(t, () => { writeFileSync(path, contents.shift() ?? whole) })
     t.equal((await readLiving(store, key)).payload, '0')
     t.same(warnings, [])
@@ -93,7 +93,7 @@ t.test('asyncReads', async t => {
     const { store, directory } = await createIn(t)
     const key = newKey()
     mkdirSync(join(directory, key))
-    await t.rejects(async () => await store.read(key), { code: 'ERR_SESSION_STORE', message: 'EISDIR' })
+    await t.rejects(async () => await store.read(key), { code: 'ERR_SESSION_STORE', message: 'ENOTREG' })
   })
 })
 

@@ -1,15 +1,13 @@
 /** Processes that are stopped for a while in the middle of their work, and go on as if nothing had happened. */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { FileStore, SessionStoreError } from '../../src/index.ts'
 import type { StoreKey } from '../../src/index.ts'
-import { newKey } from '../stores/conformance.ts'
+import type { Program } from '../helpers/process.ts'
+import { startProgram } from '../helpers/process.ts'
+import { isRecord, newKey } from '../stores/conformance.ts'
 import { append } from './append.ts'
 import { Load } from './load.ts'
 import { canTrace, unless } from './needs.ts'
@@ -35,21 +33,21 @@ t.test('a server that is stopped under load, and continued, loses nothing and ov
     await Promise.all(running.map(async each => { await each.stop() }))
     for (const load of loads) {
       t.same([...await load.faults(one), ...await load.faults(other)], [], `stop ${stop}`)
-      t.ok(load.refusals.every(text => (JSON.parse(text) as { code: string }).code === 'ERR_SESSION_STORE'), 'who is refused is told why')
+      t.ok(load.refusals.every(text => (JSON.parse(text) as { code: string }).code === 'ERR_SESSION_STORE'), 'refused requests get a 503 that names the store')
     }
   }
 })
 
 t.test('a process that is stopped in the middle of a commit neither loses a commit nor undoes those of others', async t => {
   const { store, directory, key } = await beginning(t)
-  const writer = startWriter(t, directory, key, 1, { how: ['stopping'] })
+  const writer = startWriter(t, directory, key, 1, ['stopping'])
   await writer.said('inside')
   const ours = appendWhile(store, key, delay(STOPPED_FOR))
   await delay(STOPPED_FOR)
   // Stops where it is asked for the payload: once more if its commit met a conflict.
   const continuing = setInterval(() => { writer.process.kill('SIGCONT') }, 100)
   t.teardown(() => { clearInterval(continuing) })
-  const theirs = await writer.ended
+  const theirs = await wordsOf(writer)
   t.same(await missing(store, key, [...theirs, ...await ours]), [])
 })
 
@@ -58,50 +56,34 @@ t.test('a process that is held up right before it writes neither loses a commit 
 }, async t => {
   const { store, directory, key } = await beginning(t)
   const held = ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=pwrite64', '-e', `inject=pwrite64:delay_enter=${STOPPED_FOR * 1000}:when=5`]
-  const writer = startWriter(t, directory, key, 20, { under: held })
+  const writer = startWriter(t, directory, key, 20, [], held)
   await writer.said('ready')
   const begin = performance.now()
   const ours = appendWhile(store, key, writer.ended)
-  const theirs = await writer.ended
+  const theirs = await wordsOf(writer)
   t.equal(theirs.length, 20)
   t.ok(performance.now() - begin >= STOPPED_FOR, 'it was held up')
   t.same(await missing(store, key, [...theirs, ...await ours]), [])
 })
 
-interface Writer {
-  readonly process: ChildProcess
-  said (line: string): Promise<void>
-  /** Resolves with what it has appended, when it has ended. */
-  readonly ended: Promise<string[]>
-}
-
 async function beginning (t: Test): Promise<{ store: FileStore, directory: string, key: StoreKey }> {
   const directory = t.testdir()
   const store = new FileStore({ directory, report: ({ message }) => { t.fail(message) } })
-  t.teardown(async () => { await store.close() })
-  store.open()
+  t.teardown(() => { store.close() })
+  await store.open()
   const key = newKey()
   await store.compareAndSet(key, { payload: 'begun', createdAt: new Date(), expiresAt: new Date(Date.now() + 3_600_000) }, undefined)
   return { store, directory, key }
 }
 
-function startWriter (
-  t: Test, directory: string, key: StoreKey, count: number, { how = [], under = [] }: { how?: readonly string[], under?: readonly string[] }
-): Writer {
-  const program = [process.execPath, '--import', 'tsx', join(import.meta.dirname, 'writer.ts'), directory, key, String(count), ...how]
-  const [command = '', ...args] = [...under, ...program]
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' } })
-  t.teardown(() => child.kill('SIGKILL'))
-  const lines: string[] = []
-  const output = createInterface(child.stdout)
-  output.on('line', line => { lines.push(line) })
-  return {
-    process: child,
-    async said (line) {
-      while (!lines.includes(line)) await once(output, 'line')
-    },
-    ended: once(output, 'close').then(() => lines.filter(line => line.startsWith('theirs')))
-  }
+/** Starts a process that appends words, and prints those that are stored. */
+function startWriter (t: Test, directory: string, key: StoreKey, count: number, how: readonly string[] = [], under: readonly string[] = []): Program {
+  return startProgram(t, join(import.meta.dirname, 'writer.ts'), [directory, key, count, ...how], { under })
+}
+
+/** Resolves with the words that a writer has stored, when it has ended. */
+async function wordsOf (writer: Program): Promise<string[]> {
+  return (await writer.ended).filter(line => line.startsWith('theirs'))
 }
 
 /** Appends one word after the other. @returns those of which the store said that they are stored */
@@ -122,6 +104,6 @@ async function appendWhile (store: FileStore, key: StoreKey, end: Promise<unknow
 
 async function missing (store: FileStore, key: StoreKey, words: readonly string[]): Promise<string[]> {
   const record = await store.read(key)
-  const stored = typeof record === 'object' ? record.payload.split(' ') : []
+  const stored = isRecord(record) ? record.payload.split(' ') : []
   return words.filter(word => !stored.includes(word))
 }

@@ -50,7 +50,7 @@ t.test('waiting too long for another process is answered with 423 and Retry-Afte
   t.same(await dataOf(ada), { begun: true, held: true, count: 1 })
 })
 
-/** How somebody lets go of a session: does it, and tells when that was. */
+/** A way in which a lock is released. @returns when that was */
 const releases: Record<string, (holder: Holder) => Promise<number>> = {
   async 'the handler returns' ({ server, gate, held }) {
     await server.open(gate)

@@ -23,7 +23,7 @@ async function restricted (t: Test): Promise<{ files: string, server: Server, ag
 }
 
 for (const [what, mode] of Object.entries({ 'nothing is allowed in': 0o000, 'nothing can be made in': 0o500 })) {
-  t.test(`a directory that ${what} any more: whoever needs that is told, and it works again when it is allowed`, async t => {
+  t.test(`a directory that ${what} any more: requests that need that get a 503, and succeed again when it is allowed`, async t => {
     const { files, server } = await restricted(t)
     const [ada, load] = [server.visitor(), await Load.begin(server)]
     await result(ada, ['put', 'name', 'ada'])

@@ -53,7 +53,7 @@ t.test('a session that a clock far in the future takes for expired is there agai
 })
 
 for (const [when, seconds] of [['back', -HOUR], ['forward', HOUR]] as const) {
-  t.test(`who waits for a session while the clock jumps an hour ${when} waits as long as it was to be, and no longer`, async t => {
+  t.test(`a request that waits for a session while the clock jumps an hour ${when} waits for its configured time`, async t => {
     const { one, other } = await two(t)
     const ada = one.visitor()
     await result(ada, ['put', 'begun', true])
@@ -88,7 +88,7 @@ t.test('files whose times jump an hour back and forth under load change nothing'
   t.same([...await load.faults(one), ...await load.faults(other), ...load.refusals], [])
 })
 
-t.test('what a dead process has left with times in the future delays nobody', async t => {
+t.test('locks of a dead process with times in the future delay no request', async t => {
   const { files, one } = await two(t)
   const ada = one.visitor()
   await result(ada, ['put', 'begun', true])
