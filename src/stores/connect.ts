@@ -1,13 +1,15 @@
 /**
- * Any store made for express-session as a SessionStore. Such a store can get, set and destroy, and nothing of that under a
- * condition, so compare-and-set is made here: one thing at a time for each session, within this process. Another process
- * is not seen.
+ * Any store made for express-session as a SessionStore. Such a store has no conditional write, so compare-and-set is made
+ * here: one operation at a time for each session, within this process. Other processes are not excluded.
  */
-import { SessionStoreError } from '../errors.ts'
+import { reasonOf, storeError } from './faults.ts'
 import type { PlainRecord } from './plain-record.ts'
 import { plainOf, recordOf } from './plain-record.ts'
-import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from './store.ts'
+import { refusalToSet, touched } from './record.ts'
+import type { EndReason, NewRecord, SessionStore, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
+import { isRecord } from './store.ts'
 import { Turns } from './turns.ts'
+import { within } from './within.ts'
 
 /** What a store for express-session is asked for. All of them have it, and its `touch` is not needed. */
 export interface ConnectStore {
@@ -20,8 +22,15 @@ export interface ConnectStore {
 export interface ConnectSession {
   /** What such stores take a session's lifetime from: some look at the time, others at the milliseconds. */
   readonly cookie: { readonly expires: Date, readonly originalMaxAge: number, readonly maxAge: number }
-  /** A record, or the time until which a tombstone stands. */
-  readonly ambient: PlainRecord | { readonly expiresAt: number }
+  readonly ambient: PlainRecord | PlainTombstone
+}
+
+/** A tombstone as JSON can hold it. Times are milliseconds since 1970. */
+interface PlainTombstone {
+  readonly reason: EndReason
+  readonly since: number
+  /** Until when it stands. */
+  readonly expiresAt: number
 }
 
 export interface ConnectStoreOptions {
@@ -30,8 +39,8 @@ export interface ConnectStoreOptions {
 }
 
 /**
- * Milliseconds for which the store keeps a record beyond its end. Some of them count in whole seconds, and none is to
- * forget a session before its time; that it has ended is looked at here.
+ * Milliseconds for which the store keeps a record beyond its end, since some stores count in whole seconds. Whether a record
+ * has expired is decided here.
  */
 const MARGIN = 1000
 
@@ -60,16 +69,16 @@ class AdaptedStore implements SessionStore {
     this.#timeout = timeout
   }
 
-  read (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
-    return this.#within(() => this.#find(key))
+  read (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
+    return within(this.#timeout, () => this.#find(key))
   }
 
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
     return this.#change(key, async (current, change) => {
-      if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
-      if (current?.version !== expected) return 'conflict'
+      const refusal = refusalToSet(current, expected)
+      if (refusal !== undefined) return refusal
       const version = ((expected ?? 0) + 1) as Version
-      await change(() => this.#set(key, record.expiresAt, { ...record, version }))
+      await change(() => this.#set(key, plainOf({ ...record, version })))
       return version
     })
   }
@@ -77,66 +86,54 @@ class AdaptedStore implements SessionStore {
   // Not with the store's own touch: some only move the time at which they forget, and that cannot be read again.
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): Promise<boolean> {
     return this.#change(key, async (current, change) => {
-      if (current === undefined || current === 'gone') return false
-      await change(() => this.#set(key, expiresAt, { ...current, expiresAt, ...lastActivity !== undefined && { lastActivity } }))
+      if (!isRecord(current)) return false
+      await change(() => this.#set(key, plainOf(touched(current, expiresAt, lastActivity))))
       return true
     })
   }
 
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): Promise<'destroyed' | 'conflict' | 'gone'> {
     return this.#change(key, async (current, change) => {
-      if (current === undefined || current === 'gone') return 'gone'
+      if (!isRecord(current)) return 'gone'
       if (expected !== undefined && current.version !== expected) return 'conflict'
-      await change(() => tombstoneUntil === undefined ? this.#remove(key) : this.#set(key, tombstoneUntil))
+      await change(() => tombstoneUntil === undefined
+        ? this.#remove(key)
+        : this.#set(key, { reason, since: Date.now(), expiresAt: tombstoneUntil.getTime() }))
       return 'destroyed'
     })
   }
 
   /**
-   * Does something with what is stored while nobody else of this process changes it. Whoever was told that it takes too long
-   * changes nothing any more; but as long as the store may still be at it, nobody else gets the turn.
+   * Changes a session while no other request of this process does. A call that has timed out changes nothing any more, but
+   * others wait as long as the store may still be writing for it.
    */
-  #change<T> (key: StoreKey, act: (current: StoredRecord | 'gone' | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
-    return this.#within(assertInTime => this.#turns.take(key, async () => {
-      assertInTime()
+  #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
+    return within(this.#timeout, isOver => this.#turns.take(key, async () => {
+      assertInTime(isOver)
       return await act(await this.#find(key), write => {
-        assertInTime()
+        assertInTime(isOver)
         return write()
       })
     }))
   }
 
-  async #within<T> (work: (assertInTime: () => void) => Promise<T>): Promise<T> {
-    const late = new AbortController()
-    const { signal } = late
-    const tooLong = new Promise<never>((_resolve, reject) => { signal.onabort = () => { reject(signal.reason as Error) } })
-    const timer = setTimeout(() => { late.abort(new SessionStoreError(`the store has not answered within ${this.#timeout} ms`)) }, this.#timeout)
-    try {
-      return await Promise.race([work(() => { signal.throwIfAborted() }), tooLong])
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  async #find (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+  async #find (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
     const found = await answered<object | null>('read', callback => this.#store.get(key, (error, session) => {
       // So says session-file-store that there is no such session, and express-session understands it.
       if ((error as { code?: unknown } | undefined)?.code === 'ENOENT') callback()
       else callback(error, session)
     }))
-    // What is there may have been put there by somebody else.
-    const { ambient } = (found ?? {}) as { ambient?: Partial<PlainRecord> | null }
+    // What is there may be another package's.
+    const { ambient } = (found ?? {}) as { ambient?: Partial<PlainRecord & PlainTombstone> | null }
     if (ambient?.expiresAt === undefined || ambient.expiresAt <= Date.now()) return undefined
-    return ambient.version === undefined ? 'gone' : recordOf(ambient as PlainRecord)
+    if (ambient.version !== undefined) return recordOf(ambient as PlainRecord)
+    return ambient.reason === undefined ? undefined : { reason: ambient.reason, since: new Date(ambient.since ?? NaN) }
   }
 
-  async #set (key: StoreKey, expiresAt: Date, record?: StoredRecord): Promise<void> {
-    const maxAge = Math.max(expiresAt.getTime() - Date.now(), 0) + MARGIN
-    const session: ConnectSession = {
-      cookie: { expires: new Date(Date.now() + maxAge), originalMaxAge: maxAge, maxAge },
-      ambient: record === undefined ? { expiresAt: expiresAt.getTime() } : plainOf(record)
-    }
-    await answered('written', callback => this.#store.set(key, session, callback))
+  async #set (key: StoreKey, ambient: PlainRecord | PlainTombstone): Promise<void> {
+    const maxAge = Math.max(ambient.expiresAt - Date.now(), 0) + MARGIN
+    const cookie = { expires: new Date(Date.now() + maxAge), originalMaxAge: maxAge, maxAge }
+    await answered('written', callback => this.#store.set(key, { cookie, ambient }, callback))
   }
 
   async #remove (key: StoreKey): Promise<void> {
@@ -144,11 +141,17 @@ class AdaptedStore implements SessionStore {
   }
 }
 
+/** Its error reaches no caller: the call has failed already. */
+function assertInTime (isOver: () => boolean): void {
+  if (isOver()) throw new Error('time was up')
+}
+
 /** @throws SessionStoreError when the store says that it has failed */
 function answered<T> (done: string, ask: (callback: (error?: unknown, answer?: T) => void) => unknown): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
-      reject(new SessionStoreError(`the session could not be ${done}: its express-session store failed`, { cause: withoutDetails(error) }))
+      const reason = error instanceof Error ? reasonOf(error) : 'it gave no error that says more'
+      reject(storeError('failed', `the session could not be ${done}: its express-session store failed (${reason})`, error))
     }
     try {
       const promise = ask((error, answer) => {
@@ -161,11 +164,4 @@ function answered<T> (done: string, ask: (callback: (error?: unknown, answer?: T
       fail(error)
     }
   })
-}
-
-/** An error as far as it may be told: some drivers add to theirs what they were to write. */
-function withoutDetails (error: unknown): Error {
-  if (!(error instanceof Error)) return new Error('the store gave no error that says more')
-  const { name, message, stack, code } = error as NodeJS.ErrnoException
-  return Object.assign(new Error(message), { name, stack }, code !== undefined && { code })
 }

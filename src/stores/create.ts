@@ -26,12 +26,12 @@ export function createStore (config: SessionConfig, report: Report): SessionStor
       return new FileStore({ directory: files, durable, asyncReads, report })
     case 'memory':
       return new MemoryStore()
-    // That there is a connection has been checked with the options; what it is, the stores check.
+    // The options have been checked to have a connection; the stores check what it is.
     case 'redis':
       return new RedisStore({ connection: connection as RedisStoreOptions['connection'], timeout, report })
     case 'database':
       return new DatabaseStore({ connection: connection as DatabaseStoreOptions['connection'], table, createTable, timeout, report })
-    // On this side nothing is kept: each request brings its session along.
+    // The server keeps nothing: each request brings its session along.
     case 'cookie':
     case 'null':
       return nullStore

@@ -1,17 +1,17 @@
 /**
- * A process of its own with a file store, for tests with several: `child.ts DIRECTORY COMMAND KEY [COUNT]`. Says what it
- * has come to on lines of its standard output, written at once however busy it is.
+ * A process of its own with a file store, for tests with several: `child.ts DIRECTORY COMMAND KEY [COUNT]`. Prints its
+ * results as lines, written at once however busy it is.
  */
 import { writeSync } from 'node:fs'
-import { FileStore } from '../../src/index.ts'
 import type { StoreKey, StoredRecord, Version } from '../../src/index.ts'
-import { increment, newKey, readLiving, recordOf } from './conformance.ts'
+import { increment, isRecord, newKey, readLiving, recordOf } from './conformance.ts'
 import { generationOf, wholePayload } from './generations.ts'
+import { newFileStore } from './locks.ts'
 
 const [directory = '', command = '', name = '', count = '0'] = process.argv.slice(2)
 const key = name as StoreKey
-const store = new FileStore({ directory, report: ({ message }) => { say(`warning: ${message}`) } })
-store.open()
+const store = newFileStore({ directory, report: ({ message }) => { say(`warning: ${message}`) } })
+await store.open()
 
 const commands: Record<string, () => Promise<void>> = {
   /** Adds to a number, as requests would. */
@@ -32,7 +32,7 @@ const commands: Record<string, () => Promise<void>> = {
     let reads = 0
     for (let generation = 0; generation < Number(count);) {
       const record = await store.read(key)
-      const seen = record === undefined || record === 'gone' ? undefined : generationOf(record.payload)
+      const seen = isRecord(record) ? generationOf(record.payload) : undefined
       if (seen === undefined || seen < generation) return say(`broken: ${JSON.stringify(record)} after ${generation}`)
       generation = seen
       reads++
@@ -48,7 +48,7 @@ const commands: Record<string, () => Promise<void>> = {
     await store.compareAndSet(key, stoppingAt(record), record.version)
   },
 
-  /** Takes the session's lock, for longer than anybody waits. */
+  /** Takes the session's lock, for longer than any test waits. */
   async lock () {
     await store.lock(key, { lease: 60_000, wait: 10_000 })
     say('locked')
@@ -81,7 +81,7 @@ const commands: Record<string, () => Promise<void>> = {
 }
 
 await commands[command]?.()
-await store.close()
+store.close()
 say('done')
 
 function say (line: string): void {

@@ -13,7 +13,7 @@ const key = name as StoreKey
 const store = new DatabaseStore({ connection, table, createTable: true, timeout: 20_000, report: ({ message }) => { say(`warning: ${message}`) } })
 
 const commands: Record<string, () => Promise<void>> = {
-  /** Does no more than to open, when it is told to: so that several do at the same time. */
+  /** Opens the store when it gets input, so that several processes do at the same time. */
   async open () {
     say('waiting')
     await new Promise(resolve => { process.stdin.once('data', resolve) })
@@ -21,7 +21,7 @@ const commands: Record<string, () => Promise<void>> = {
     await store.open()
   },
 
-  /** Adds to a number, as requests would, and tells each time. */
+  /** Adds to a number, as requests would, and prints each acknowledgement. */
   async increment () {
     await store.open()
     for (let n = 1; n <= Number(count); n++) {

@@ -1,11 +1,12 @@
 /** Functions of node:fs that do something else for a while: what a file system, another process or a full disk may do. */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
+import { basename } from 'node:path'
 import type { Test } from 'tap'
 
 /** The functions that tests put others in the place of, as the store calls them. */
 interface FsFunctions {
-  openSync: (path: string, flags: string, mode?: number) => number
+  openSync: (path: string, flags: number | string, mode?: number) => number
   closeSync: (file: number) => void
   readSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
   readFileSync: (path: string, encoding: BufferEncoding) => string
@@ -19,7 +20,7 @@ interface FsFunctions {
   writeSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
 }
 
-/** Puts another function in the place of one of node:fs's, for everybody, until the test has ended. */
+/** Replaces a function of node:fs, for the whole process, until the test has ended. */
 export function replaceInFs<Name extends keyof FsFunctions> (
   t: Test, name: Name, replacement: (original: FsFunctions[Name]) => FsFunctions[Name]
 ): void {
@@ -38,14 +39,24 @@ export function fault (code: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: a fault`), { code })
 }
 
-/** Does something right after the next read of a file, as another process might. */
-export function afterReading (t: Test, act: () => void): void {
+/** Does something right before the next session's file is opened, as another process might. */
+export function beforeOpening (t: Test, act: () => void): void {
   let isDue = true
-  replaceInFs(t, 'readSync', original => (...args) => {
-    const length = original(...args)
-    if (isDue) act()
-    isDue = false
-    return length
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    if (isDue && typeof flags === 'number' && !basename(path).startsWith('.')) {
+      isDue = false
+      act()
+    }
+    return original(path, flags, mode)
+  })
+}
+
+/** Makes the next file that is opened fail with each of these codes. */
+export function failToOpen (t: Test, ...codes: string[]): void {
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    const code = typeof flags === 'number' ? codes.shift() : undefined
+    if (code !== undefined) throw fault(code)
+    return original(path, flags, mode)
   })
 }
 

@@ -12,7 +12,7 @@ const stores = {
 }
 
 for (const [name, open] of Object.entries(stores)) {
-  t.test(`the ${name} store gives a lock to those who wait in the order they came`, async t => {
+  t.test(`the ${name} store grants a lock in the order of the calls`, async t => {
     const store = await open(t)
     const key = newKey()
     const order: number[] = []

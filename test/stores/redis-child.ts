@@ -15,7 +15,7 @@ const commands: Record<string, () => Promise<void>> = {
     await Promise.all(Array.from({ length: Number(count) }, async () => { await increment(store, key) }))
   },
 
-  /** Holds the session's lock while adding to a number, and finds that nobody else has written meanwhile. */
+  /** Holds the session's lock while adding to a number, and checks that no other process has written meanwhile. */
   async blocking () {
     for (let n = 0; n < Number(count); n++) {
       const unlock = await store.lock(key, { lease: 60_000, wait: 30_000 })

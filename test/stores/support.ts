@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { FileStore } from '../../src/index.ts'
 import type { FileStoreOptions, SessionStore } from '../../src/index.ts'
+import type { FileLocks } from '../../src/stores/file/locks.ts'
 import { casesFor } from './conformance.ts'
 
 export interface Warning {
@@ -16,11 +17,13 @@ export interface OpenFileStore {
 }
 
 /** An open file store, by default in a directory of its own. */
-export async function fileStore (t: Test, { directory = t.testdir(), ...options }: Partial<FileStoreOptions> = {}): Promise<OpenFileStore> {
+export async function fileStore (
+  t: Test, { directory = t.testdir(), ...options }: Partial<FileStoreOptions> = {}, locks?: FileLocks
+): Promise<OpenFileStore> {
   const warnings: Warning[] = []
-  const store = new FileStore({ directory, report: warning => { warnings.push(warning) }, ...options })
-  t.teardown(async () => { await store.close() })
-  store.open()
+  const store = new FileStore({ directory, report: warning => { warnings.push(warning) }, ...options }, locks)
+  t.teardown(() => { store.close() })
+  await store.open()
   return { store, directory, warnings }
 }
 

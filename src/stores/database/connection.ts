@@ -7,7 +7,7 @@ import { Database } from './database.ts'
 import type { Instance } from './database.ts'
 import type { Connection } from './instances.ts'
 import { mysqlConnections, newMysqlPool } from './mysql.ts'
-import { load } from './packages.ts'
+import { orNotInstalled } from './packages.ts'
 import { newPostgresPool, PostgresConnections } from './postgres.ts'
 import type { Dialect } from './schema.ts'
 import { openSqlite, preparedOnce } from './sqlite.ts'
@@ -20,11 +20,14 @@ import type { Sqlite } from './sqlite.ts'
  */
 export async function connect (connection: Connection, timeout: number): Promise<Database> {
   if (typeof connection === 'string') return await connectTo(connection, timeout)
-  if (isKysely(connection)) return await overKysely(connection)
+  if (isKysely(connection)) {
+    if (connection.isTransaction) throw refused('expected an instance of Kysely, and not one of its transactions, with which sessions would be undone')
+    return await overKysely(connection)
+  }
   if (isMysqlPool(connection)) return await overMysql(callbackPoolOf(connection), timeout)
   if (isPostgresPool(connection)) return await overPostgres(connection, timeout)
   if (isSqlite(connection)) return await overSqlite(connection)
-  throw refused('expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite')
+  throw refused('expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite; of @fastify/postgres app.pg.pool, or app.pg.NAME.pool')
 }
 
 async function connectTo (url: string, timeout: number): Promise<Database> {
@@ -93,7 +96,7 @@ async function over (dialect: Dialect, kyselyDialect: KyselyDialect, close: () =
 }
 
 async function loadKysely () {
-  return await load('kysely', () => import('kysely'))
+  return await import('kysely').catch(orNotInstalled('kysely'))
 }
 
 /** What an instance speaks, told from how it writes a query. */

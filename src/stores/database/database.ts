@@ -1,7 +1,7 @@
-import type { CompiledQuery, Kysely } from 'kysely'
+import type { CompiledQuery, DatabaseConnection, Kysely } from 'kysely'
+import type { IsOver } from '../within.ts'
 import type { Dialect } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
-import type { IsOver } from './time.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -26,6 +26,8 @@ export class Database {
   readonly #kysely: Instance
   readonly #raw: Raw
   readonly #close: () => Promise<void>
+  /** Whether a connection to MySQL commits each statement by itself; it does not with `autocommit=0`. */
+  readonly #commitsItself = new WeakMap<DatabaseConnection, boolean>()
 
   /** @param close closes what was opened for the store, and leaves alone what was handed in */
   constructor (dialect: Dialect, kysely: Instance, raw: Raw, close: () => Promise<void>) {
@@ -37,9 +39,12 @@ export class Database {
 
   async run (statement: Statement, values: Readonly<Record<string, Value>>, isOver: IsOver): Promise<Result> {
     return await this.#kysely.getExecutor().provideConnection(async connection => {
-      // Waiting for a free connection may have taken all the time there was; then nobody waits for an answer any more.
+      // Waiting for a free connection may have taken all the time there was; then no caller waits for an answer any more.
       if (isOver()) throw new Error('time was up before the statement could begin')
-      const { rows, numAffectedRows } = await connection.executeQuery<Row>(this.#raw(statement.sql, statement.parameters(values)))
+      const query = this.#raw(statement.sql, statement.parameters(values))
+      const { rows, numAffectedRows } = await this.#isAutocommitting(connection)
+        ? await connection.executeQuery<Row>(query)
+        : await this.#inTransaction(connection, () => connection.executeQuery<Row>(query))
       return { rows, affected: Number(numAffectedRows ?? 0) }
     })
   }
@@ -47,18 +52,36 @@ export class Database {
   /** Runs statements without parameters in one transaction, where the database has that for such statements. */
   async runAll (statements: readonly string[]): Promise<void> {
     await this.#kysely.getExecutor().provideConnection(async connection => {
-      await connection.executeQuery(this.#raw('begin'))
-      try {
+      await this.#inTransaction(connection, async () => {
         for (const sql of statements) await connection.executeQuery(this.#raw(sql))
-        await connection.executeQuery(this.#raw('commit'))
-      } catch (error) {
-        await connection.executeQuery(this.#raw('rollback')).catch(() => {})
-        throw error
-      }
+      })
     })
   }
 
   async close (): Promise<void> {
     await this.#close()
+  }
+
+  /** Asked once for each connection: it may be a setting of the server, of its `init_connect` or of the application. */
+  async #isAutocommitting (connection: DatabaseConnection): Promise<boolean> {
+    if (this.dialect !== 'mysql') return true
+    const known = this.#commitsItself.get(connection)
+    if (known !== undefined) return known
+    const { rows: [row] } = await connection.executeQuery<Row>(this.#raw('select @@autocommit as autocommit'))
+    const does = Number(row?.autocommit) === 1
+    this.#commitsItself.set(connection, does)
+    return does
+  }
+
+  async #inTransaction<T> (connection: DatabaseConnection, work: () => Promise<T>): Promise<T> {
+    await connection.executeQuery(this.#raw('begin'))
+    try {
+      const result = await work()
+      await connection.executeQuery(this.#raw('commit'))
+      return result
+    } catch (error) {
+      await connection.executeQuery(this.#raw('rollback')).catch(() => {})
+      throw error
+    }
   }
 }

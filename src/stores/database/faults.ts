@@ -11,7 +11,6 @@ interface DriverError {
   readonly sqlState?: unknown
   /** `node:sqlite`: SQLite's extended code. */
   readonly errcode?: unknown
-  readonly message: string
 }
 
 const SQLITE_BUSY = 5
@@ -46,15 +45,7 @@ export function isDuplicate (error: unknown): boolean {
   return detailsOf(error).errno === 1062
 }
 
-export function isTableMissing (error: unknown): boolean {
-  return stateOf(error) === '42P01' || detailsOf(error).errno === 1146 || /^no such table/.test(detailsOf(error).message)
-}
-
-export function isColumnMissing (error: unknown): boolean {
-  return stateOf(error) === '42703' || detailsOf(error).errno === 1054 || /^no such column/.test(detailsOf(error).message)
-}
-
-/** PostgreSQL: somebody else was making the same table or index at the same moment. */
+/** PostgreSQL: another process was making the same table or index at the same moment. */
 export function isAlreadyMade (error: unknown): boolean {
   return ['23505', '42P07', '42710'].includes(stateOf(error))
 }
@@ -67,6 +58,11 @@ export function isRefusal (error: unknown): boolean {
   return REFUSING_CLASSES.has(stateOf(error).slice(0, 2)) || (isOfSqlite(error) && !isBusy(error))
 }
 
+/** Whether the database has answered, and not a network or a driver in its place. */
+export function isOfDatabase (error: unknown): boolean {
+  return stateOf(error) !== '' || isOfSqlite(error)
+}
+
 /** The SQLSTATE, or an empty text when the error does not come from a server. */
 function stateOf (error: unknown): string {
   const { code, severity, sqlState } = detailsOf(error)
@@ -75,21 +71,5 @@ function stateOf (error: unknown): string {
 }
 
 function detailsOf (error: unknown): DriverError {
-  return error instanceof Error ? error : new Error()
-}
-
-/** What drivers put on errors that may hold what sessions hold: logs would show it. */
-const TELLING = ['sql', 'detail', 'where', 'internalQuery', 'parameters', 'client']
-
-/** @returns the driver's error without what it tells of the statement's values */
-export function discreet (error: unknown): unknown {
-  if (error instanceof Error) for (const name of TELLING) Reflect.deleteProperty(error, name)
-  return error
-}
-
-/** What is wrong, in the driver's words, in one line. */
-export function reasonOf (error: unknown): string {
-  const { code, message } = detailsOf(error)
-  // Node.js gives an error without a message when it has tried several addresses.
-  return message === '' && typeof code === 'string' ? code : message
+  return Object(error) as DriverError
 }

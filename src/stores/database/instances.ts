@@ -1,6 +1,6 @@
 /**
- * What an application may hand in, told by the methods that are looked at. Nothing is imported here: an application that has
- * only one of these packages, or none, is to compile with this one nevertheless.
+ * What an application may pass as its connection, recognised by these methods. Nothing is imported here, so that an application
+ * that has only one of these packages, or none, compiles.
  */
 
 /** A function of whatever parameters. */

@@ -1,10 +1,10 @@
 import type { MysqlPool, MysqlPoolConnection } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2'
-import { load } from './packages.ts'
+import { orNotInstalled } from './packages.ts'
 
 /** @returns a pool for a URL, and for the store alone */
 export async function newMysqlPool (url: string, timeout: number): Promise<Pool> {
-  const { default: mysql } = await load('mysql2', () => import('mysql2'))
+  const { default: mysql } = await import('mysql2').catch(orNotInstalled('mysql2'))
   return mysql.createPool({ uri: url, connectTimeout: timeout })
 }
 

@@ -1,19 +1,20 @@
 import { SessionConfigError } from '../../errors.ts'
 
 /**
- * Loads a package that is only needed for some databases.
+ * Catches the failed import of an optional package. It has to follow the `import()` directly: bundlers then know that the
+ * package may be missing.
  *
- * @throws SessionConfigError that names it when it is not installed
+ * @returns throws a SessionConfigError that names the package when it is not installed, else the error as it is
  */
-export async function load<T> (name: string, importIt: () => Promise<T>): Promise<T> {
-  return await importIt().catch((cause: unknown) => {
+export function orNotInstalled (name: string): (cause: unknown) => never {
+  return cause => {
     throw isMissing(cause, name)
       ? new SessionConfigError([`the package ${name} is not installed: npm i ${name}`], 'the database store', { cause })
       : cause
-  })
+  }
 }
 
-/** Told from the message: it names the module, which may be one that the package itself misses, and keeps it under any loader. */
+/** The message names the missing module under every loader; it may be one that the package itself imports. */
 const MISSING = /^(?:Cannot find (?:package|module)|No such built-in module)/
 
 export function isMissing (error: unknown, name: string): boolean {

@@ -1,18 +1,18 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient } from 'pg'
-import { load } from './packages.ts'
+import { orNotInstalled } from './packages.ts'
 
-const noMatter = (): void => {}
+const ignore = (): void => {}
 
 /** @returns a pool for a URL, and for the store alone */
 export async function newPostgresPool (url: string, timeout: number): Promise<Pool> {
-  const { default: pg } = await load('pg', () => import('pg'))
+  const { default: pg } = await import('pg').catch(orNotInstalled('pg'))
   return new pg.Pool({ connectionString: url, connectionTimeoutMillis: timeout, keepAlive: true })
 }
 
 /**
- * A pool as Kysely wants it, in which no connection is waited for longer than it may take: one that has not answered by
- * then is closed, or a server that has gone silent would keep all of them for as long as TCP has hope.
+ * A pool as Kysely wants it. A connection that does not answer in time is closed; otherwise a silent server would keep all
+ * connections until TCP gives up.
  */
 export class PostgresConnections implements PostgresPool {
   readonly #pool: Pool
@@ -21,9 +21,9 @@ export class PostgresConnections implements PostgresPool {
   constructor (pool: Pool, timeout: number) {
     this.#pool = pool
     this.#timeout = timeout
-    // A connection that is lost while nobody uses it is nobody's fault: the next one is a new one. Without a listener
+    // A connection that is lost while it is idle is replaced by a new one. Without a listener
     // the process would end.
-    pool.on('error', noMatter)
+    pool.on('error', ignore)
   }
 
   async connect (): Promise<PostgresPoolClient> {
@@ -31,7 +31,7 @@ export class PostgresConnections implements PostgresPool {
   }
 
   async end (): Promise<void> {
-    this.#pool.off('error', noMatter)
+    this.#pool.off('error', ignore)
   }
 }
 
@@ -41,10 +41,10 @@ function usable (client: PoolClient, timeout: number): PostgresPoolClient {
     if (isReleased) return
     isReleased = true
     client.release(isLost)
-    client.off('error', noMatter)
+    client.off('error', ignore)
   }
-  // What a lost connection means for a query, the query says; the client tells it a second time.
-  client.on('error', noMatter)
+  // A lost connection fails the query, and is emitted once more by the client.
+  client.on('error', ignore)
   const query = async (sql: string, parameters: unknown[]): Promise<unknown> => {
     const timer = setTimeout(release, timeout, true)
     return await client.query(sql, parameters).finally(() => { clearTimeout(timer) })

@@ -1,5 +1,5 @@
 /** Between rows of the table and the records of the contract. */
-import type { ListedRecord, NewRecord, StoredRecord, StoreKey, Version } from '../store.ts'
+import type { EndReason, ListedRecord, NewRecord, StoredRecord, StoreKey, Tombstone, Version } from '../store.ts'
 import type { Row } from './database.ts'
 import type { Column } from './schema.ts'
 import type { Value } from './statement.ts'
@@ -15,14 +15,15 @@ export function rowOf (record: NewRecord, version: number): Record<Column, Value
     user_id: userId ?? null,
     ip_address: ipAddress ?? null,
     user_agent: userAgent ?? null,
-    last_activity: lastActivity?.getTime() ?? null
+    last_activity: lastActivity?.getTime() ?? null,
+    ended_at: null,
+    end_reason: null
   }
 }
 
-/** @returns the record, or `'gone'` for a tombstone */
-export function recordIn (row: Row): StoredRecord | 'gone' {
+export function recordIn (row: Row): StoredRecord | Tombstone {
   const payload = textIn(row.payload)
-  return payload === undefined ? 'gone' : { payload, ...factsIn(row) }
+  return payload === undefined ? { reason: row.end_reason as EndReason, since: timeIn(row.ended_at) } : { payload, ...factsIn(row) }
 }
 
 export function listedIn (row: Row): ListedRecord {
@@ -30,17 +31,14 @@ export function listedIn (row: Row): ListedRecord {
 }
 
 function factsIn (row: Row): Omit<StoredRecord, 'payload'> {
-  const userId = textIn(row.user_id)
-  const ipAddress = textIn(row.ip_address)
-  const userAgent = textIn(row.user_agent)
   return {
     version: Number(row.version) as Version,
     createdAt: timeIn(row.created_at),
     expiresAt: timeIn(row.expires_at),
-    ...userId !== undefined && { userId },
-    ...ipAddress !== undefined && { ipAddress },
-    ...userAgent !== undefined && { userAgent },
-    ...row.last_activity !== null && { lastActivity: timeIn(row.last_activity) }
+    userId: textIn(row.user_id),
+    ipAddress: textIn(row.ip_address),
+    userAgent: textIn(row.user_agent),
+    lastActivity: row.last_activity === null ? undefined : timeIn(row.last_activity)
   }
 }
 

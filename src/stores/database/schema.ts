@@ -2,8 +2,8 @@
  * The table that sessions are kept in, and the SQL that makes it. One row is one of three things:
  *
  * - a session: it has a payload;
- * - the tombstone of one that was ended: the payload and all that is personal are null;
- * - a lock: the same, under an id of its own, see locks.ts.
+ * - the tombstone of one that is over: the payload and all that is personal are null, `ended_at` and `end_reason` are not;
+ * - a lock: the payload is null as well, and the id is `lock:` and the session's key.
  *
  * All of them have had their time when `expires_at` has passed, and are swept away the same way. Times are whole
  * milliseconds since 1970.
@@ -16,7 +16,7 @@ export type Dialect = typeof dialects[number]
 
 /** The columns besides the id, in the order in which statements name them. */
 export const columns = [
-  'user_id', 'ip_address', 'user_agent', 'payload', 'last_activity', 'version', 'created_at', 'expires_at'
+  'user_id', 'ip_address', 'user_agent', 'payload', 'last_activity', 'version', 'created_at', 'expires_at', 'ended_at', 'end_reason'
 ] as const
 
 export type Column = typeof columns[number]
@@ -40,6 +40,49 @@ export function quoted (table: string, dialect: Dialect): string {
   return table.split('.').map(part => `${quote}${part}${quote}`).join('.')
 }
 
+/** What the columns are. Times are longer than an `integer` of the servers. */
+export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column, string>>>> = {
+  postgres: {
+    id: 'text collate "C" primary key',
+    user_id: 'text',
+    ip_address: 'text',
+    user_agent: 'text',
+    payload: 'text',
+    last_activity: 'bigint',
+    version: 'bigint not null',
+    created_at: 'bigint not null',
+    expires_at: 'bigint not null',
+    ended_at: 'bigint',
+    end_reason: 'text'
+  },
+  mysql: {
+    id: 'varchar(80) character set ascii collate ascii_bin primary key',
+    user_id: 'varchar(255) character set utf8mb4 collate utf8mb4_bin',
+    ip_address: 'varchar(255) character set utf8mb4 collate utf8mb4_bin',
+    user_agent: 'text character set utf8mb4 collate utf8mb4_bin',
+    payload: 'longtext character set utf8mb4 collate utf8mb4_bin',
+    last_activity: 'bigint',
+    version: 'bigint not null',
+    created_at: 'bigint not null',
+    expires_at: 'bigint not null',
+    ended_at: 'bigint',
+    end_reason: 'varchar(16) character set utf8mb4 collate utf8mb4_bin'
+  },
+  sqlite: {
+    id: 'text primary key not null',
+    user_id: 'text',
+    ip_address: 'text',
+    user_agent: 'text',
+    payload: 'text',
+    last_activity: 'integer',
+    version: 'integer not null',
+    created_at: 'integer not null',
+    expires_at: 'integer not null',
+    ended_at: 'integer',
+    end_reason: 'text'
+  }
+}
+
 /**
  * The statements that make the table and its indexes, in their order. None of them fails where what it makes is there.
  *
@@ -47,63 +90,30 @@ export function quoted (table: string, dialect: Dialect): string {
  */
 export function migration (dialect: Dialect, table: string): string[] {
   const name = quoted(table, dialect)
-  const [prefix, bare] = table.includes('.') ? table.split('.') as [string, string] : [undefined, table]
-  switch (dialect) {
-    case 'postgres':
-      return [
-        `create table if not exists ${name} (
-  id text collate "C" primary key,
-  user_id text,
-  ip_address text,
-  user_agent text,
-  payload text,
-  last_activity bigint,
-  version bigint not null,
-  created_at bigint not null,
-  expires_at bigint not null
-)`,
-        `create index if not exists "${bare}_expires_at" on ${name} (expires_at)`,
-        `create index if not exists "${bare}_user_id" on ${name} (user_id)`
-      ]
-    case 'mysql':
-      return [
-        `create table if not exists ${name} (
-  id varchar(80) character set ascii collate ascii_bin primary key,
-  user_id varchar(255) character set utf8mb4 collate utf8mb4_bin,
-  ip_address varchar(255) character set utf8mb4 collate utf8mb4_bin,
-  user_agent text character set utf8mb4 collate utf8mb4_bin,
-  payload longtext character set utf8mb4 collate utf8mb4_bin,
-  last_activity bigint,
-  version bigint not null,
-  created_at bigint not null,
-  expires_at bigint not null,
-  index ${bare}_expires_at (expires_at),
-  index ${bare}_user_id (user_id)
-) engine = InnoDB`
-      ]
-    case 'sqlite': {
-      // In SQLite it is the index that is put into a schema, and follows its table there.
-      const inSchema = prefix === undefined ? '' : `"${prefix}".`
-      return [
-        `create table if not exists ${name} (
-  id text primary key not null,
-  user_id text,
-  ip_address text,
-  user_agent text,
-  payload text,
-  last_activity integer,
-  version integer not null,
-  created_at integer not null,
-  expires_at integer not null
-)`,
-        `create index if not exists ${inSchema}"${bare}_expires_at" on "${bare}" (expires_at)`,
-        `create index if not exists ${inSchema}"${bare}_user_id" on "${bare}" (user_id)`
-      ]
-    }
+  const { schema, bare } = partsOf(table)
+  const indexed = ['expires_at', 'user_id'] as const
+  const lines = (['id', ...columns] as const).map(column => `${column} ${definitions[dialect][column]}`)
+  if (dialect === 'mysql') {
+    // MySQL has no `create index if not exists`.
+    lines.push(...indexed.map(column => `index ${bare}_${column} (${column})`))
+    return [`create table if not exists ${name} (\n  ${lines.join(',\n  ')}\n) engine = InnoDB`]
   }
+  // In SQLite it is the index that is put into a schema, and follows its table there.
+  const inSchema = dialect === 'sqlite' && schema !== undefined ? `"${schema}".` : ''
+  const on = dialect === 'sqlite' ? `"${bare}"` : name
+  return [
+    `create table if not exists ${name} (\n  ${lines.join(',\n  ')}\n)`,
+    ...indexed.map(column => `create index if not exists ${inSchema}"${bare}_${column}" on ${on} (${column})`)
+  ]
 }
 
-/** How somebody gets at the migration, for messages. */
+/** A table's name, and that of its schema where it has one. */
+export function partsOf (table: string): { readonly schema: string | undefined, readonly bare: string } {
+  const [bare = '', schema] = table.split('.').toReversed()
+  return { schema, bare }
+}
+
+/** The command that prints the migration, for messages. */
 export function migrationCommand (dialect: Dialect, table: string): string {
   return `npx ambient-session table --dialect ${dialect}${table === 'sessions' ? '' : ` --table ${table}`}`
 }

@@ -2,10 +2,11 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { SqliteDatabase as KyselySqlite, SqliteStatement as KyselyStatement } from 'kysely'
 import { SessionConfigError, SessionStoreError } from '../../errors.ts'
-import { reasonOf } from './faults.ts'
+import { bare, reasonOf } from '../faults.ts'
+import { within } from '../within.ts'
 import { isMissing } from './packages.ts'
+import { retrying } from './retrying.ts'
 import type { Value } from './statement.ts'
-import { retrying, within } from './time.ts'
 
 /** What `better-sqlite3` and `node:sqlite` have in common, and the store uses. */
 export interface Sqlite {
@@ -60,7 +61,7 @@ export async function openSqlite (file: string, timeout: number, choice = driver
     return sqlite
   } catch (cause) {
     if (cause instanceof SessionConfigError) throw cause
-    throw new SessionStoreError(`sessions cannot be kept in ${file} (${reasonOf(cause)})`, { cause })
+    throw new SessionStoreError(`sessions cannot be kept in ${file} (${reasonOf(cause)})`, { cause: bare(cause) })
   }
 }
 

@@ -7,7 +7,6 @@ export type Value = string | number | null
  * Text that holds a NUL, or the character that takes its place. PostgreSQL refuses NUL in text, and others cut the text off
  * there; so no database gets to see it. What sessions are made of has none, being JSON.
  */
-const NUL_OR_ESCAPE = /[\0\ue000]/
 const ESCAPES = /[\0\ue000]/g
 const ESCAPED = /\ue000([01])/g
 
@@ -29,14 +28,12 @@ export class Statement {
   parameters (values: Readonly<Record<string, Value>>): Value[] {
     return this.#names.map(name => {
       const value = values[name] ?? null
-      return typeof value === 'string' && NUL_OR_ESCAPE.test(value)
-        ? value.replace(ESCAPES, character => character === '\0' ? '\ue0000' : '\ue0001')
-        : value
+      return typeof value === 'string' ? value.replace(ESCAPES, character => character === '\0' ? '\ue0000' : '\ue0001') : value
     })
   }
 }
 
 /** @returns a text that a statement's parameter has been, as it was */
 export function unescaped (text: string): string {
-  return text.includes('\ue000') ? text.replace(ESCAPED, (_, which) => which === '0' ? '\0' : '\ue000') : text
+  return text.replace(ESCAPED, (_, which) => which === '0' ? '\0' : '\ue000')
 }

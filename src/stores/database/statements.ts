@@ -1,4 +1,5 @@
 /** Everything that is ever asked of the table, as SQL. */
+import { columnsQuery } from './columns.ts'
 import type { Dialect } from './schema.ts'
 import { columns, quoted } from './schema.ts'
 import { Statement } from './statement.ts'
@@ -15,17 +16,24 @@ export function statementsFor (dialect: Dialect, table: string) {
   const names = columns.join(', ')
   const values = columns.map(column => `:${column}`).join(', ')
   const assignments = columns.map(column => `${column} = :${column}`).join(', ')
-  // MySQL compares as if there were no spaces at the end.
-  const ofUser = dialect === 'mysql' ? 'user_id = :user_id and char_length(user_id) = char_length(:user_id)' : 'user_id = :user_id'
+  const ofUser = {
+    postgres: 'user_id = :user_id',
+    // MySQL compares as if there were no spaces at the end.
+    mysql: 'user_id = :user_id and char_length(user_id) = char_length(:user_id)',
+    // What a column of SQLite compares by cannot be asked for.
+    sqlite: 'user_id = :user_id collate binary'
+  }[dialect]
   const listed = (condition: string): Statement => prepare(
     `select id, ${names.replace('payload, ', '')} from ${name} where ${condition} and id > :after and ${LIVING} order by id limit :limit`
   )
   return {
-    /** Fails when the table or one of its columns is not there. */
+    /** Fails when this user must not read the table. */
     check: prepare(`select id, ${names} from ${name} where 1 = 0`),
 
-    /** What MySQL makes of the statements it is sent. */
-    mode: dialect === 'mysql' ? prepare('select @@sql_mode as mode') : undefined,
+    columns: columnsQuery(dialect, table),
+
+    /** What MySQL makes of the statements and texts that it is sent. */
+    settings: dialect === 'mysql' ? prepare('select @@sql_mode as mode, @@character_set_client as charset') : undefined,
 
     read: prepare(`select ${names} from ${name} where id = :id and expires_at > :now`),
 
@@ -46,7 +54,7 @@ export function statementsFor (dialect: Dialect, table: string) {
     /** Leaves a tombstone, in which nothing of the session remains. */
     bury: prepare(
       `update ${name} set payload = null, user_id = null, ip_address = null, user_agent = null, last_activity = null, ` +
-      `expires_at = :expires_at where id = :id and (version = :expected or :expected = 0) and ${LIVING}`
+      `ended_at = :now, end_reason = :reason, expires_at = :expires_at where id = :id and (version = :expected or :expected = 0) and ${LIVING}`
     ),
 
     remove: prepare(`delete from ${name} where id = :id and (version = :expected or :expected = 0) and ${LIVING}`),
@@ -64,7 +72,7 @@ export function statementsFor (dialect: Dialect, table: string) {
 function sweep (dialect: Dialect, name: string): string {
   switch (dialect) {
     case 'postgres':
-      // As an array, so that the rows are chosen once whatever the plan; and none that somebody else is at.
+      // As an array, so that the rows are chosen once whatever the plan; and none that another transaction has locked.
       return `delete from ${name} where id = any (array(` +
         `select id from ${name} where expires_at <= :now order by expires_at limit :limit for update skip locked))`
     case 'mysql':

@@ -1,23 +1,26 @@
 import { randomInt } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
-import { SessionConfigError, SessionLockTimeoutError, SessionStoreError } from '../../errors.ts'
+import { SessionConfigError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { reportToProcess } from '../../report.ts'
-import { KeyedLock, RETRY_AFTER } from '../keyed-lock.ts'
+import { bare, reasonOf, storeError } from '../faults.ts'
 import type {
-  ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Unlock, Version
+  EndReason, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from '../store.ts'
+import { isRecord } from '../store.ts'
+import { TwoLevelLock } from '../two-level-lock.ts'
+import type { IsOver } from '../within.ts'
+import { within } from '../within.ts'
+import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
 import type { Database, Result } from './database.ts'
-import { discreet, isAlreadyMade, isColumnMissing, isDuplicate, isRefusal, isTableMissing, reasonOf } from './faults.ts'
+import { isAlreadyMade, isDuplicate, isOfDatabase, isRefusal } from './faults.ts'
 import type { Connection } from './instances.ts'
+import { retrying } from './retrying.ts'
 import { listedIn, recordIn, rowOf } from './rows.ts'
 import { migration, migrationCommand } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
 import type { Statements } from './statements.ts'
 import { statementsFor } from './statements.ts'
-import type { IsOver } from './time.ts'
-import { retrying, within } from './time.ts'
 
 export interface DatabaseStoreOptions {
   /**
@@ -37,11 +40,9 @@ export interface DatabaseStoreOptions {
 const TIMEOUT = 2000
 /** Rows that are removed by one statement. */
 const BATCH = 1000
-/** Milliseconds between two tries to get a lock that another process holds. */
-const LOCK_POLL = 25
 /** Times that making the table is tried while other processes make it. */
 const CREATE_ATTEMPTS = 5
-/** Locks are told apart by a random number; below what all of JavaScript's and the databases' integers can hold. */
+/** Each lock has a random number, small enough for the integers of JavaScript and the databases. */
 const MAX_TOKEN = 2 ** 48 - 1
 /** Stands for any version where one may be expected; none is 0. */
 const ANY_VERSION = 0
@@ -57,7 +58,7 @@ interface Access {
 /** One call of the store, in which statements are run until its time is up. */
 type Run = (name: StatementName, values: Values) => Promise<Result>
 
-type StatementName = Exclude<keyof Statements, 'mode'>
+type StatementName = Exclude<keyof Statements, 'settings'>
 
 /**
  * Keeps sessions in a table of PostgreSQL, MySQL, MariaDB or SQLite. Any number of processes and machines may share it.
@@ -72,7 +73,7 @@ export class DatabaseStore implements SessionStore {
   readonly #createTable: boolean
   readonly #timeout: number
   readonly #report: Report
-  readonly #locks = new KeyedLock()
+  readonly #locks = new TwoLevelLock()
   #opened: Promise<Access> | undefined
   /** Whether the table has been seen with all its columns; made or checked again until it has. */
   #isReady = false
@@ -89,24 +90,26 @@ export class DatabaseStore implements SessionStore {
   /**
    * Connects, and looks whether the table is right. A server that cannot be reached is no error here: calls fail until it can be.
    *
-   * @throws SessionConfigError when the options make no sense, or a package is missing
-   * @throws SessionStoreError when the database refuses for good, or the table is missing or another one
+   * @throws SessionConfigError when the options make no sense, a package is missing, or the table is missing or another one
+   * @throws SessionStoreError when the database refuses for good
    */
   async open (): Promise<void> {
-    await this.#access()
+    const { database, statements } = await this.#access()
     try {
-      await this.#call(async () => {})
+      await this.#prepared(database, statements)
     } catch (error) {
-      if (!(error instanceof SessionStoreError) || isRefusal(error.cause)) throw error
+      if (error instanceof SessionConfigError) throw error
+      if (isRefusal(error)) throw new SessionStoreError(`the database cannot keep sessions (${reasonOf(error)})`, { cause: bare(error) })
+      const { cause } = asStoreError(error)
       this.#report({
         code: 'AMBIENT_SESSION_STORE',
-        message: `sessions will be answered with 503 until the database is there: ${error.message}`,
-        cause: error
+        message: `sessions will be answered with 503 until the database is there: ${reasonOf(cause)}`,
+        cause
       })
     }
   }
 
-  async read (key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+  async read (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
     return await this.#call(run => read(run, key))
   }
 
@@ -118,8 +121,8 @@ export class DatabaseStore implements SessionStore {
         : await changes(run, 'replace', { id: key, expected, ...rowOf(record, version) })
       if (isWritten) return version
       const current = await read(run, key)
-      if (current === 'gone') return 'gone'
-      // What was to be created did exist, even if it has gone by now.
+      if (isTombstone(current)) return 'gone'
+      // A record to create did exist, even if it has gone by now.
       return current === undefined && expected !== undefined ? 'gone' : 'conflict'
     })
   }
@@ -129,18 +132,18 @@ export class DatabaseStore implements SessionStore {
       const values = { id: key, expires_at: expiresAt.getTime(), last_activity: lastActivity?.getTime() ?? null }
       if (await changes(run, 'touch', values)) return true
       // A connection to MySQL may count only rows that have changed, and this one may have had these times already.
-      return typeof await read(run, key) === 'object'
+      return isRecord(await read(run, key))
     })
   }
 
-  async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
+  async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): Promise<'destroyed' | 'conflict' | 'gone'> {
     return await this.#call(async run => {
       const which = { id: key, expected: expected ?? ANY_VERSION }
       const isDone = tombstoneUntil === undefined
         ? await changes(run, 'remove', which)
-        : await changes(run, 'bury', { ...which, expires_at: tombstoneUntil.getTime() })
+        : await changes(run, 'bury', { ...which, reason, expires_at: tombstoneUntil.getTime() })
       if (isDone) return 'destroyed'
-      return expected !== undefined && typeof await read(run, key) === 'object' ? 'conflict' : 'gone'
+      return expected !== undefined && isRecord(await read(run, key)) ? 'conflict' : 'gone'
     })
   }
 
@@ -169,41 +172,19 @@ export class DatabaseStore implements SessionStore {
    * its lease runs out.
    */
   async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
-    const until = Date.now() + options.wait
-    const unlockHere = await this.#locks.acquire(key, options)
-    try {
-      const lock = { id: `lock:${key}`, version: randomInt(1, MAX_TOKEN) }
-      await this.#takeLock(lock, options.lease, until)
-      const lease = setTimeout(() => { void unlockHere() }, options.lease).unref()
-      return async () => {
-        clearTimeout(lease)
-        try {
-          await this.#call(run => run('unlock', lock))
-        } finally {
-          await unlockHere()
-        }
-      }
-    } catch (error) {
-      await unlockHere()
-      throw error
-    }
+    const lock = { id: `lock:${key}`, version: randomInt(1, MAX_TOKEN) }
+    return await this.#locks.acquire(key, options, async () => {
+      const now = Date.now()
+      const row = { ...lock, created_at: now, expires_at: now + options.lease }
+      if (!await this.#call(run => this.#create(run, row))) return undefined
+      return async () => { await this.#call(run => run('unlock', lock)) }
+    })
   }
 
   async close (): Promise<void> {
     const access = await this.#opened?.catch(() => undefined)
-    // A server that has gone silent does not say goodbye either.
+    // A silent server does not answer the closing either.
     await within(this.#timeout, async () => { await access?.database.close() }).catch(() => {})
-  }
-
-  async #takeLock (lock: { readonly id: string, readonly version: number }, lease: number, until: number): Promise<void> {
-    for (;;) {
-      const now = Date.now()
-      const row = { ...lock, created_at: now, expires_at: now + lease }
-      if (await this.#call(run => this.#create(run, row))) return
-      const rest = until - Date.now()
-      if (rest <= 0) throw new SessionLockTimeoutError(RETRY_AFTER)
-      await delay(Math.min(LOCK_POLL, rest))
-    }
   }
 
   /** @returns whether the row is there now: not when there was one that has not expired */
@@ -216,16 +197,16 @@ export class DatabaseStore implements SessionStore {
     }
   }
 
-  /** Does the work of one call: within its time, and with all that goes wrong as an error of the store. */
+  /** Runs one call within its time. Every fault becomes a SessionStoreError. */
   async #call<T> (work: (run: Run) => Promise<T>): Promise<T> {
-    const { database, statements } = await this.#access()
+    const { database, statements } = await this.#access().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     try {
       return await within(this.#timeout, async isOver => {
         if (!this.#isReady) await this.#prepared(database, statements)
         return await work((name, values) => runIn(database, statements[name], values, isOver))
       })
     } catch (error) {
-      throw error instanceof SessionConfigError ? error : asStoreError(error)
+      throw asStoreError(error)
     }
   }
 
@@ -239,7 +220,7 @@ export class DatabaseStore implements SessionStore {
     return { database, statements: statementsFor(database.dialect, this.#table) }
   }
 
-  /** Sees to the table, once for all calls that come meanwhile. */
+  /** Checks or makes the table, once for all concurrent calls. */
   async #prepared (database: Database, statements: Statements): Promise<void> {
     this.#preparing ??= within(this.#timeout, isOver => this.#prepare(database, statements, isOver))
       .then(() => { this.#isReady = true })
@@ -247,21 +228,19 @@ export class DatabaseStore implements SessionStore {
     await this.#preparing
   }
 
-  async #prepare (database: Database, { check, mode }: Statements, isOver: IsOver): Promise<void> {
-    if (mode !== undefined) mustEscape(await runIn(database, mode, {}, isOver))
-    try {
-      await runIn(database, check, {}, isOver)
-    } catch (error) {
-      if (isTableMissing(error) && this.#createTable) return await this.#make(database, isOver)
+  async #prepare (database: Database, { settings, columns, check }: Statements, isOver: IsOver): Promise<void> {
+    if (settings !== undefined) assertSafeForTexts(await runIn(database, settings, {}, isOver))
+    const { rows } = await runIn(database, columns, {}, isOver)
+    if (rows.length > 0) {
+      const problems = problemsOf(rows, database.dialect, this.#table)
+      if (problems.length > 0) throw refused(problems)
+    } else if (this.#createTable) {
+      await this.#make(database, isOver)
+    } else {
       const command = migrationCommand(database.dialect, this.#table)
-      if (isTableMissing(error)) {
-        throw asStoreError(error, `there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`)
-      }
-      if (isColumnMissing(error)) {
-        throw asStoreError(error, `the table ${this.#table} is not one of sessions (${reasonOf(error)}): \`${command}\` prints the SQL of one that is`)
-      }
-      throw error
+      throw refused([`table: there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`])
     }
+    await runIn(database, check, {}, isOver)
   }
 
   async #make (database: Database, isOver: IsOver): Promise<void> {
@@ -279,9 +258,13 @@ async function runIn (database: Database, statement: Statement, values: Values, 
   return await retrying(isOver, () => database.run(statement, { now: Date.now(), ...values }, isOver))
 }
 
-async function read (run: Run, key: StoreKey): Promise<StoredRecord | 'gone' | undefined> {
+async function read (run: Run, key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
   const { rows: [row] } = await run('read', { id: key })
   return row === undefined ? undefined : recordIn(row)
+}
+
+function isTombstone (found: StoredRecord | Tombstone | undefined): found is Tombstone {
+  return found !== undefined && !isRecord(found)
 }
 
 /** @returns whether the statement has changed its row */
@@ -289,12 +272,21 @@ async function changes (run: Run, name: StatementName, values: Values): Promise<
   return (await run(name, values)).affected > 0
 }
 
-/** Values reach MySQL within the statement's text. In this mode, what makes them harmless there does not. */
-function mustEscape ({ rows }: Result): void {
-  if (!String(rows[0]?.mode).includes('NO_BACKSLASH_ESCAPES')) return
-  throw new SessionConfigError(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'], 'the database store')
+/** mysql2 writes values into the statement's text: the SQL mode must keep them quoted, and the charset must have all characters. */
+function assertSafeForTexts ({ rows: [row] }: Result): void {
+  if (String(row?.mode).includes('NO_BACKSLASH_ESCAPES')) {
+    throw refused(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'])
+  }
+  if (row?.charset !== 'utf8mb4') throw refused([`connection: its character set is ${String(row?.charset)}, and should be utf8mb4`])
 }
 
-function asStoreError (error: unknown, problem = `the database cannot keep sessions at the moment (${reasonOf(error)})`): SessionStoreError {
-  return error instanceof SessionStoreError ? error : new SessionStoreError(problem, { cause: discreet(error) })
+function refused (problems: readonly string[]): SessionConfigError {
+  return new SessionConfigError(problems, 'the database store')
+}
+
+function asStoreError (error: unknown): SessionStoreError {
+  if (error instanceof SessionStoreError) return error
+  return isOfDatabase(error) || error instanceof SessionConfigError
+    ? storeError('failed', `the database cannot keep sessions at the moment (${reasonOf(error)})`, error)
+    : storeError('unreachable', `the connection to the database has failed (${reasonOf(error)})`, error)
 }

@@ -36,6 +36,6 @@ export class Keys {
 
   /** The list of a user's sessions. It is on another server than they are, if there are several. */
   user (userId: string): string {
-    return `${this.#prefix}user:${userId}`
+    return `${this.#prefix}user-sessions:${userId}`
   }
 }

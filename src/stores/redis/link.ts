@@ -4,18 +4,24 @@
  * A command that got no answer in time may still be carried out later, when a server that was stopped goes on. Everything
  * that this store sends is made for that: see scripts.ts.
  */
+import { SessionStoreError } from '../../errors.ts'
+import { reasonOf, storeError } from '../faults.ts'
+import { within } from '../within.ts'
 import type { Connection } from './client.ts'
-import { failure, messageOf, storeError } from './faults.ts'
 import type { Script } from './scripts.ts'
-import { within } from './within.ts'
 
 /** A link to a server that has left so many commands in a row unanswered is tried with one command at a time. */
 const MANY = 100
 
+/** An error reply begins with a word in capitals that says of which kind it is. */
+const REPLY = /^-?[A-Z]{2,} /
+/** The value of a key is not of the type that this store gives it. */
+const FOREIGN = /WRONGTYPE/
+
 export class Link {
   readonly #timeout: number
   #connection: Connection | undefined
-  /** What ails the connection, when its client has said so. */
+  /** The last fault that the connection's client has reported. */
   #fault: unknown
   /** Commands without an answer in time since the last answer. */
   #unanswered = 0
@@ -30,8 +36,8 @@ export class Link {
     this.#connection = connection
   }
 
-  /** Remembers what ails the connection, for the errors of those who wait for it; undefined when it is well again. */
-  suffers (fault: unknown): void {
+  /** Sets the fault that errors name while there is no connection; undefined when it is back. */
+  setFault (fault: unknown): void {
     this.#fault = fault
   }
 
@@ -43,12 +49,14 @@ export class Link {
   /** @throws SessionStoreError when there is no connection by then */
   async ready (deadline = this.deadline()): Promise<Connection> {
     const connection = this.#connection
-    if (connection === undefined) throw storeError('the store has not been opened, or has been closed')
+    if (connection === undefined) throw storeError('unreachable', 'the store has not been opened, or has been closed')
     if (connection.isReady()) return connection
-    const ready = connection.ready().catch((error: unknown) => { throw storeError(messageOf(error), error) })
-    await within(deadline, ready, () => {
-      const reason = this.#fault === undefined ? '' : ` (${messageOf(this.#fault)})`
-      return storeError(`there is no connection to Redis${reason}, and there was none within ${this.#timeout} ms`, this.#fault)
+    const ready = async (): Promise<void> => {
+      await connection.ready().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
+    }
+    await within(deadline - performance.now(), ready, () => {
+      const reason = this.#fault === undefined ? '' : ` (${reasonOf(this.#fault)})`
+      return storeError('unreachable', `there is no connection to Redis${reason}, and there was none within ${this.#timeout} ms`, this.#fault)
     })
     return connection
   }
@@ -58,30 +66,54 @@ export class Link {
    * @throws SessionStoreError when the server refuses the command, cannot be reached or does not answer by then
    */
   async send (command: string, args: string[], key: string, deadline = this.deadline()): Promise<unknown> {
-    return await this.#send(command, args, key, deadline).catch((error: unknown) => { throw failure(error) })
+    try {
+      return await this.#send(command, args, key, deadline)
+    } catch (error) {
+      throw failure(error)
+    }
   }
 
   /** Runs a script, which is sent in full if the server does not know it. */
   async run ({ sha, source }: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline = this.deadline()): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args]
-    return await this.#send('EVALSHA', [sha, ...rest], keys[0], deadline).catch(async (error: unknown) => {
-      if (!messageOf(error).startsWith('NOSCRIPT')) throw failure(error)
+    try {
+      return await this.#send('EVALSHA', [sha, ...rest], keys[0], deadline)
+    } catch (error) {
+      if (!reasonOf(error).startsWith('NOSCRIPT')) throw failure(error)
       return await this.send('EVAL', [source, ...rest], keys[0], deadline)
-    })
+    }
   }
 
   /** Rejects with the client's own error when it is not about time. */
   async #send (command: string, args: string[], key: string, deadline: number): Promise<unknown> {
-    const connection = await this.ready(deadline)
+    const connection = this.#connection?.isReady() === true ? this.#connection : await this.ready(deadline)
     const now = performance.now()
     if (this.#unanswered >= MANY && now - this.#lastSent < this.#timeout) {
-      throw storeError(`Redis has not answered for ${this.#timeout} ms; one command at a time finds out when it does again`)
+      throw storeError('late', `Redis has not answered for ${this.#timeout} ms; one command at a time finds out when it does again`)
     }
     this.#lastSent = now
-    const answered = connection.send(command, args, key).finally(() => { this.#unanswered = 0 })
-    return await within(deadline, answered, () => {
+    const answered = async (): Promise<unknown> => {
+      try {
+        return await connection.send(command, args, key)
+      } finally {
+        this.#unanswered = 0
+      }
+    }
+    return await within(deadline - now, answered, () => {
       this.#unanswered++
-      return storeError(`Redis has not answered within ${this.#timeout} ms`)
+      return storeError('late', `Redis has not answered within ${this.#timeout} ms`)
     })
   }
+}
+
+/** @returns the error for a command that the client has given up or the server has refused */
+export function failure (error: unknown): SessionStoreError {
+  if (error instanceof SessionStoreError) return error
+  const reason = reasonOf(error)
+  if (FOREIGN.test(reason)) {
+    return storeError('failed', `a key with the store's prefix holds something else (${reason}): give the store a prefix of its own`, error)
+  }
+  return REPLY.test(reason)
+    ? storeError('failed', `Redis refused the command (${reason})`, error)
+    : storeError('unreachable', `the connection to Redis has failed (${reason})`, error)
 }

@@ -1,21 +1,25 @@
 /**
- * Lists of sessions, in the order of their keys. What a list names is looked up before it is handed out: it may name more
- * than there is, and never less.
+ * Lists of sessions, in the order of their keys. A list in Redis may name sessions that have ended, and never lacks a living
+ * one. So each named session is read before it is returned.
  */
+import { listedAs } from '../record.ts'
 import type { ListFilter, ListedRecord, Page, RecordPage, StoreKey } from '../store.ts'
+import { isRecord } from '../store.ts'
 import type { Keys } from './keys.ts'
 import { SHARDS, shardOf } from './keys.ts'
 import type { Link } from './link.ts'
-import { FACTS, factsOf } from './record.ts'
+import { entryIn } from './record.ts'
 
 /** How many shards are asked at once. */
 const SHARDS_AT_ONCE = 32
+/** As much of a session as has all but the payload, unless its browser has a very long name. */
+const HEAD_BYTES = 2_048
 
 export async function listRecords (link: Link, keys: Keys, { userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
   const records: ListedRecord[] = []
   for await (const named of userId === undefined ? namedInShards(link, keys, after) : namedForUser(link, keys, userId)) {
     const candidates = named.filter(key => key > after).sort()
-    // One more than wanted is looked for, which tells whether there is a next page.
+    // One more than wanted is read, to know whether there is a next page.
     for (let at = 0; at < candidates.length && records.length <= limit; at += limit + 1) {
       const found = await Promise.all(candidates.slice(at, at + limit + 1).map(key => look(link, keys, key)))
       records.push(...found.flatMap(record => record !== undefined && (userId === undefined || record.userId === userId) ? [record] : []))
@@ -44,11 +48,7 @@ async function namedIn (link: Link, list: string): Promise<StoreKey[]> {
 
 async function look (link: Link, keys: Keys, key: StoreKey): Promise<ListedRecord | undefined> {
   const name = keys.session(key)
-  const facts = factsOf(textsOf(await link.send('HMGET', [name, ...FACTS], name)))
-  return facts && { key, ...facts }
-}
-
-/** The values of a reply, whatever the client gives for texts and for what is not there. */
-export function textsOf (reply: unknown): (string | undefined)[] {
-  return (reply as (string | Buffer | null)[]).map(value => value === null ? undefined : String(value))
+  const head = String(await link.send('GETRANGE', [name, '0', String(HEAD_BYTES - 1)], name))
+  const entry = entryIn(head) ?? (head === '' ? undefined : entryIn(String(await link.send('GET', [name], name))))
+  return isRecord(entry) ? listedAs(key, entry) : undefined
 }

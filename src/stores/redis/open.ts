@@ -1,16 +1,16 @@
 /**
  * Connections that this package opens, with whichever client is installed.
  *
- * Their clients are told to hold nothing back: no command waits in a queue of the client for a connection, and none is sent
- * again after one. A command whose request has been answered with an error is not carried out minutes later, as far as
- * that is in the client's hands. They try to connect again for ever, and let go of a connection that has gone silent.
+ * Their clients queue nothing: no command waits for a connection, and none is sent again after a lost one. So a command whose
+ * request has been answered with an error is not carried out minutes later, as far as the client can ensure that. They
+ * reconnect for ever, and close a connection that has gone silent.
  */
 import type * as IoredisPackage from 'ioredis'
 import type * as RedisPackage from 'redis'
 import { SessionConfigError } from '../../errors.ts'
+import { within } from '../within.ts'
 import type { Connection } from './client.ts'
-import { ioredis, nodeRedis } from './client.ts'
-import { within } from './within.ts'
+import { ioredis, nodeRedis, UNTIMED } from './client.ts'
 
 /** Packages that can open a URL, in the order in which they are tried. */
 export const CLIENT_PACKAGES = ['ioredis', 'iovalkey', 'redis'] as const
@@ -25,7 +25,7 @@ export interface ConnectOptions {
   readonly timeout: number
   /** Called at every sign that something is wrong. */
   readonly onFault: (error: unknown) => void
-  /** Called when a connection is gone that nobody has closed here, also where nothing else has said so. */
+  /** Called when a connection was lost that was not closed here, even without an error. */
   readonly onLost: () => void
   /** Called whenever there is a connection. */
   readonly onReady: () => void
@@ -97,11 +97,11 @@ function openNodeRedis ({ createClient }: typeof RedisPackage, url: string, { ti
   client.on('ready', onReady)
   client.connect().catch(() => {})
   return {
-    ...nodeRedis(client),
+    ...nodeRedis(client, args => client.sendCommand(args, UNTIMED)),
     async close () {
       if (client.isReady) await settled(client.close(), timeout)
       if (!client.isOpen) return
-      // A socket that is just being opened escapes destroy(); it is not to keep the process from ending.
+      // destroy() misses a socket that is just being opened, which must not keep the process running.
       client.unref()
       client.destroy()
     }
@@ -110,7 +110,7 @@ function openNodeRedis ({ createClient }: typeof RedisPackage, url: string, { ti
 
 /** Waits for the answers to what has been sent, and not for ever. */
 async function settled (closing: Promise<unknown>, timeout: number): Promise<void> {
-  await within(performance.now() + timeout, closing, () => new Error('no answer')).catch(() => {})
+  await within(timeout, () => closing).catch(() => {})
 }
 
 /** @param attempt how many have failed since there was a connection */

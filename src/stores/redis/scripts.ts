@@ -1,6 +1,6 @@
 /**
  * What has to be atomic, as scripts that the server runs. Redis keeps a script under its SHA-1 until it is restarted or
- * told to forget it, so that it is sent in full only where it is not known.
+ * told to forget it, so that it is sent in full only where it is not known. What the values look like is in record.ts.
  *
  * Whether a session has expired is the server's decision alone: its key has a time to live, and what has expired is not
  * there. A key lives through the millisecond that is its end, and a session does not: hence the ends of keys one earlier.
@@ -8,8 +8,16 @@
  * A server whose memory is full refuses a script's first command that needs more of it, and none after the first that has
  * written. So a commit begins with the command that stores, and is refused as a whole; moving an expiry or ending a session
  * begins with one that needs nothing, and is done even then.
+ *
+ * A client may send a command again when it has lost its connection before the answer. So every commit leaves a stamp, which
+ * names its call: a record has those of its latest versions, the newest first, and a repeated call gets its first answer again
+ * instead of a conflict with itself. A tombstone has the stamp of the call that has left it.
  */
 import { createHash } from 'node:crypto'
+import { ENDS, FIRST, LISTED, NEVER, REMEMBERED, STAMP_LENGTH, STAMPS, USER, VERSION } from './record.ts'
+
+/** Characters of a session's key. */
+const KEY_LENGTH = 64
 
 export interface Script {
   readonly sha: string
@@ -20,111 +28,102 @@ function script (source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') }
 }
 
-/** Length of a stamp, which names one call of one process. */
-export const STAMP_LENGTH = 16
-/** How many later commits a commit may be behind, and still be known as done when it is sent again. */
-const REMEMBERED = 8
+/** Milliseconds by which a list outlives what is on it: so often it is cleared and given another end, and not at each commit. */
+const LIST_STEP = 60_000
 
-const CLOCK = `
-local function clock()
+/** A sorted set of what there is, scored by when it ends. It ends by itself after the last of it, and drops what has ended. */
+const enlist = (list: string, member: string, ends: string, margin: string): string => `
+  redis.call('ZADD', ${list}, ${ends}, ${member})
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-`
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if now + redis.call('PTTL', ${list}) < ${ends} + ${margin} then
+    redis.call('ZREMRANGEBYSCORE', ${list}, '-inf', now - ${margin})
+    redis.call('PEXPIREAT', ${list}, ${ends} + ${margin} + ${LIST_STEP})
+  end`
 
-/** A sorted set of what there is, scored by when it ends; it lives as long as the last of it, and sheds what has ended. */
-const ENLIST = `${CLOCK}
-local function enlist(set, member, ends, margin)
-  redis.call('ZADD', set, ends, member)
-  local now = clock()
-  redis.call('ZREMRANGEBYSCORE', set, '-inf', now - margin)
-  if now + redis.call('PTTL', set) < ends + margin then redis.call('PEXPIREAT', set, ends + margin) end
-end
-`
+const isRecord = `string.find(found, '^${'%d'.repeat(VERSION.length)} ')`
+const member = `string.sub(KEYS[1], -${KEY_LENGTH})`
 
 /**
- * KEYS: session, list of all. ARGV: key, expected version or '', expiry, stamp; until when the user's list is known to have
- * the session (0: not known; '': it has no user), user; how many fields to remove, these fields, then fields and values to set.
+ * KEYS: session, list of all. ARGV: expected version, the new one, expiry, end of the key; until when the list of the user is
+ * known to have the session (`NEVER`: not known; '': it has no user), stamp, the user's line, the rest of the record.
  *
- * A client may send a command again when it has lost its connection before the answer. Recent commits are remembered by
- * their stamps, newest first, so that this gives the version that was written and not a conflict with itself.
+ * What is compared and kept has its place in the text, since taking it apart would cost more than all else that is done here.
  *
- * @returns the version, 'conflict', 'gone'; or 'unlisted', and nothing was written, when the user's list has to be told first
+ * @returns 1, 'conflict', 'gone'; or 'unlisted', and nothing was written, when the user's list has to be written first
  */
-export const COMPARE_AND_SET = script(`${ENLIST}
-local expected, ends, stamp, listed, user = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
-local found = redis.call('HMGET', KEYS[1], 'version', 'gone', 'expiresAt', 'recent', 'userId', 'listedUntil')
-local version, recent, listedUntil = found[1], found[4] or '', found[6]
-if found[2] or (not version and expected ~= '') then return 'gone' end
-if version and version ~= expected then
-  local at = string.find(recent, stamp, 1, true)
-  if at and (at - 1) % ${STAMP_LENGTH} == 0 then return version - (at - 1) / ${STAMP_LENGTH} end
-  return 'conflict'
+export const COMPARE_AND_SET = script(`
+local sub = string.sub
+local found = redis.call('GET', KEYS[1])
+local ends, listed, stamps = '', '', '${'-'.repeat(STAMPS.length - STAMP_LENGTH)}'
+if found then
+  local version = sub(found, ${VERSION.first}, ${VERSION.last})
+  if version ~= ARGV[1] then
+    if not ${isRecord} then return 'gone' end
+    local later = version - ARGV[1] - 1
+    local at = ${STAMPS.first} + later * ${STAMP_LENGTH}
+    if later >= 0 and later < ${REMEMBERED} and sub(found, at, at + ${STAMP_LENGTH - 1}) == ARGV[6] then return 1 end
+    return 'conflict'
+  end
+  ends = sub(found, ${ENDS.first}, ${ENDS.last})
+  stamps = sub(found, ${STAMPS.first}, ${STAMPS.last - STAMP_LENGTH})
+  if sub(found, ${USER.first}, ${USER.first - 1} + #ARGV[7]) == ARGV[7] then listed = sub(found, ${LISTED.first}, ${LISTED.last}) end
+elseif ARGV[1] ~= '${FIRST}' then
+  return 'gone'
 end
-if listed == '' then
-  listedUntil = 0
-elseif found[5] ~= user or tonumber(listedUntil) < ends then
-  if tonumber(listed) < ends then return 'unlisted' end
-  listedUntil = listed
+if ARGV[5] == '' then
+  listed = '${NEVER}'
+elseif listed < ARGV[3] then
+  if ARGV[5] < ARGV[3] then return 'unlisted' end
+  listed = ARGV[5]
 end
-version = (tonumber(version) or 0) + 1
-recent = string.sub(stamp .. recent, 1, ${REMEMBERED * STAMP_LENGTH})
-redis.call('HSET', KEYS[1], 'version', version, 'expiresAt', ARGV[3], 'recent', recent, 'listedUntil', listedUntil, unpack(ARGV, 8 + ARGV[7]))
-if ARGV[7] ~= '0' then redis.call('HDEL', KEYS[1], unpack(ARGV, 8, 7 + ARGV[7])) end
-if found[3] ~= ARGV[3] then
-  redis.call('PEXPIREAT', KEYS[1], ends - 1)
-  enlist(KEYS[2], ARGV[1], ends, 0)
+redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. listed .. ' ' .. ARGV[6] .. stamps .. ' ' .. ARGV[7] .. ARGV[8], 'PXAT', ARGV[4])
+if ends ~= ARGV[3] then${enlist('KEYS[2]', member, 'ARGV[3]', '0')}
 end
-return version
-`)
-
-/**
- * KEYS: session, list of all. ARGV: key, expiry, last activity or ''; until when the list of that user is known to have the
- * session, user.
- *
- * @returns 1, or 0 when there is no living session; or its user, and nothing was changed, when the list has to be told first
- */
-export const TOUCH = script(`${ENLIST}
-local ends = tonumber(ARGV[2])
-local found = redis.call('HMGET', KEYS[1], 'version', 'gone', 'userId', 'listedUntil')
-local user, listedUntil = found[3], found[4]
-if found[2] or not found[1] then return 0 end
-if user and tonumber(listedUntil) < ends then
-  if user ~= ARGV[5] or tonumber(ARGV[4]) < ends then return { user } end
-  listedUntil = ARGV[4]
-end
-redis.call('PEXPIREAT', KEYS[1], ends - 1)
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('HSET', KEYS[1], 'expiresAt', ARGV[2], 'listedUntil', listedUntil)
-  if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'lastActivity', ARGV[3]) end
-end
-enlist(KEYS[2], ARGV[1], ends, 0)
 return 1
 `)
 
 /**
- * KEYS: session, list of all. ARGV: key, expected version or '', end of the tombstone or '', stamp.
+ * KEYS: session, list of all. ARGV: expiry, end of the key, last activity or '-'; until when the list of that user is known to
+ * have the session, the user's line.
  *
- * The tombstone bears the stamp of the call that has put it there, for a client that sends it again.
+ * @returns 1, or 0 when there is no living session; or its user's line, and nothing was changed, when the list has to be written first
  */
-export const DESTROY = script(`
-local found = redis.call('HMGET', KEYS[1], 'version', 'gone')
-if found[2] == ARGV[4] then return 'destroyed' end
-if found[2] or not found[1] then return 'gone' end
-if ARGV[2] ~= '' and ARGV[2] ~= found[1] then return 'conflict' end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('DEL', KEYS[1])
-if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[1], 'gone', ARGV[4])
-  redis.call('PEXPIREAT', KEYS[1], ARGV[3] - 1)
+export const TOUCH = script(`
+local sub = string.sub
+local found = redis.call('GET', KEYS[1])
+if not found or not ${isRecord} then return 0 end
+local user, created, activity, rest = string.match(found, '^([^\\n]*\\n)(%d+) (%S+)(\\n.*)$', ${USER.first})
+if not user then return 0 end
+local listed = sub(found, ${LISTED.first}, ${LISTED.last})
+if user ~= '\\n' and listed < ARGV[1] then
+  if user ~= ARGV[5] or ARGV[4] < ARGV[1] then return { user } end
+  listed = ARGV[4]
 end
+if ARGV[3] ~= '-' then activity = ARGV[3] end
+redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[1], sub(found, 1, ${ENDS.first - 1}) .. ARGV[1] .. ' ' .. listed .. ' ' .. sub(found, ${STAMPS.first}, ${USER.first - 1}) ..
+  user .. created .. ' ' .. activity .. rest, 'XX', 'KEEPTTL')
+${enlist('KEYS[2]', member, 'ARGV[1]', '0')}
+return 1
+`)
+
+/** KEYS: session, list of all. ARGV: expected version or '', end of the tombstone's key or '', stamp, tombstone without its stamp. */
+export const DESTROY = script(`
+local found = redis.call('GET', KEYS[1])
+if not found then return 'gone' end
+if not ${isRecord} then return string.sub(found, -${STAMP_LENGTH}) == ARGV[3] and 'destroyed' or 'gone' end
+if ARGV[1] ~= '' and ARGV[1] ~= string.sub(found, ${VERSION.first}, ${VERSION.last}) then return 'conflict' end
+redis.call('ZREM', KEYS[2], ${member})
+redis.call('DEL', KEYS[1])
+if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[4] .. ' ' .. ARGV[3], 'PXAT', ARGV[2]) end
 return 'destroyed'
 `)
 
 /** KEYS: list of a user. ARGV: key, until when to list it, milliseconds by which the clocks of two servers may differ. */
-export const ENLIST_FOR_USER = script(`${ENLIST}
+export const ENLIST_FOR_USER = script(`
 local ends = math.max(tonumber(ARGV[2]), tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0))
-enlist(KEYS[1], ARGV[1], ends, tonumber(ARGV[3]))
+${enlist('KEYS[1]', 'ARGV[1]', 'ends', 'ARGV[3]')}
 return 1
 `)
 
@@ -134,7 +133,7 @@ if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 `)
 
-/** KEYS: lock. ARGV: token. Lets go of the lock if the token holds it. */
+/** KEYS: lock. ARGV: token. Releases the lock if the token holds it. */
 export const UNLOCK = script(`
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
 `)

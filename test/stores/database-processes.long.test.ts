@@ -1,47 +1,18 @@
 /** The database store between processes: real ones, on one table. */
-import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import t from 'tap'
 import type { Test } from 'tap'
+import type { Program } from '../helpers/process.ts'
+import { startProgram } from '../helpers/process.ts'
 import { create, increment, newKey, readLiving } from './conformance.ts'
 import { databaseStore, newTable, run, services, sqlite } from './database-support.ts'
 
 // Each process takes its time to start.
 t.setTimeout(120_000)
 
-interface Child {
-  readonly process: ChildProcess
-  /** Resolves when the process has said the line. */
-  said (line: string): Promise<void>
-  /** Resolves with all lines when the process has ended. */
-  readonly ended: Promise<string[]>
-}
-
 /** Starts a process with a database store; see database-child.ts for what it can do. */
-function start (t: Test, url: string, table: string, command: string, key: string, count = 0): Child {
-  const args = ['--import', 'tsx', join(import.meta.dirname, 'database-child.ts'), url, table, command, key, String(count)]
-  // tsx compiles to other code than tap does, so that what is covered here would be counted for other places.
-  const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'], env })
-  t.teardown(() => child.kill('SIGKILL'))
-  const lines: string[] = []
-  const output = createInterface(child.stdout)
-  output.on('line', line => { lines.push(line) })
-  const ended = once(output, 'close').then(() => lines)
-  return {
-    process: child,
-    ended,
-    async said (line) {
-      while (!lines.includes(line)) {
-        const more = once(output, 'line')
-        const isOver = await Promise.race([more.then(() => false), ended.then(() => true)])
-        if (isOver && !lines.includes(line)) throw new Error(`the process ended without saying '${line}': ${lines.join(', ')}`)
-      }
-    }
-  }
+function start (t: Test, url: string, table: string, command: string, key: string, count = 0): Program {
+  return startProgram(t, join(import.meta.dirname, 'database-child.ts'), [url, table, command, key, count])
 }
 
 for (const service of services) {
@@ -59,7 +30,7 @@ for (const service of services) {
     if (service.dialect !== 'sqlite') t.teardown(async () => { await run(url, `drop table if exists ${table}`) })
     const children = [1, 2, 3].map(() => start(t, url, table, 'open', newKey()))
     for (const child of children) await child.said('waiting')
-    for (const child of children) child.process.stdin?.write('go')
+    for (const child of children) child.process.stdin.write('go')
     for (const child of children) t.same(await child.ended, ['waiting', 'done'])
     const { store } = await databaseStore(t, service, { connection: url, table, createTable: false })
     await create(store)
