@@ -62,7 +62,8 @@ export default defineConfig({
   // Keep the cookie apart for every top-level site.
   // partitioned: false,
 
-  // Signs the cookie: a text of at least 32 characters, or a list to rotate secrets. Better kept in SESSION_SECRET.
+  // Signs the cookie: a text of at least 32 characters or a Buffer of 32 bytes, or a list to rotate secrets. Better kept
+  // in SESSION_SECRET.
   // secret: null,
 
   // Encrypt what the store keeps; needs a secret.
@@ -74,8 +75,18 @@ export default defineConfig({
   // Record the URL of GET pages for previousUrl(), which costs a write per page.
   // previousUrl: false,
 
+  // Form fields that flashInput() leaves out, besides files, _token and password fields.
+  // dontFlash: [],
+
+  // Refuse requests that another site has a browser send: true, or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'],
+  // field: '_token', cookie: 'XSRF-TOKEN' }.
+  // csrf: false,
+
+  // Answer a form that fails its route's schema with a redirect back, with errors and input for the page.
+  // flashValidation: false,
+
   // Seconds for which an ended session's key is remembered as ended.
-  // grace: 60,
+  // grace: 10,
 
   // Seconds between two removals of expired sessions in the background, or false for none.
   // sweep: 60,

@@ -42,11 +42,11 @@ function left (file: string): string {
   return `exists  ${file} (left as it is)`
 }
 
-/** TypeScript where the project uses it, else an ES module in the form that its package.json calls for. */
+/** TypeScript where the project uses it, and an ES module in the form that its package.json calls for. */
 function newConfigFile (cwd: string): string {
   const { type, ...dependencies } = readPackage(cwd)
-  if (existsSync(join(cwd, 'tsconfig.json')) || usesTypeScript(dependencies)) return 'config/session.ts'
-  return type === 'module' ? 'config/session.js' : 'config/session.mjs'
+  const language = existsSync(join(cwd, 'tsconfig.json')) || usesTypeScript(dependencies) ? 'ts' : 'js'
+  return `config/session.${type === 'module' ? '' : 'm'}${language}`
 }
 
 interface Package {

@@ -1,14 +1,14 @@
 /** The command line, apart from the process it runs in. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { dialects, migration } from '../stores/database/schema.ts'
 import { init } from './init.ts'
-import { tableSql } from './table.ts'
 
 const USAGE = `Usage: ambient-session init
        ambient-session table --dialect postgres|mysql|sqlite [--table sessions]
 
 Commands:
-  init           writes config/session.ts (or .js, .mjs) with every option explained, and
+  init           writes config/session.ts (or .mts, .js, .mjs) with every option explained, and
                  storage/framework/sessions/.gitignore; files that exist are left as they are
   table          prints the SQL that makes the table of the database store
 
@@ -32,7 +32,7 @@ export async function main (args: readonly string[], { cwd, out, err }: Terminal
     if (help) out(USAGE)
     else if (version) out(`${ownVersion()}\n`)
     else if (command === 'init') out(`${(await init(cwd)).join('\n')}\n`)
-    else if (command === 'table') out(tableSql(dialect, table ?? 'sessions'))
+    else if (command === 'table') out(tableSql(dialect, table))
     else throw new UsageError(command === undefined ? 'a command is missing' : `unknown command: ${command}`)
     return 0
   } catch (error) {
@@ -43,6 +43,13 @@ export async function main (args: readonly string[], { cwd, out, err }: Terminal
 }
 
 class UsageError extends Error {}
+
+/** @returns the statements that make the table of the database store */
+function tableSql (name: string | undefined, table = 'sessions'): string {
+  const dialect = dialects.find(dialect => dialect === name)
+  if (dialect === undefined) throw new Error(`table needs --dialect with one of: ${dialects.join(', ')}`)
+  return migration(dialect, table).map(statement => `${statement};\n`).join('\n')
+}
 
 interface Command {
   readonly command: string | undefined

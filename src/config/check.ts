@@ -1,4 +1,4 @@
-/** From what was given to a complete configuration, or to the list of everything that is wrong with it. */
+/** Turns the given options into a complete configuration, or throws all that is wrong with them. */
 import { resolve } from 'node:path'
 import { SessionConfigError } from '../errors.ts'
 import { readEnvironment } from './environment.ts'
@@ -16,15 +16,23 @@ export interface Surroundings {
   readonly cwd: string
 }
 
+export interface Layer {
+  readonly options: object
+  /** What goes in front of the options' names in a fault; nothing where the error's title says where they are. */
+  readonly place?: string
+}
+
 /**
+ * @param layers the given options; earlier layers take precedence
  * @param source what the options are called in an error: the file they were found in
  * @throws SessionConfigError with all problems at once
  */
-export function checkOptions (options: object, { env, cwd }: Surroundings, source?: string): SessionConfig {
-  const explicit = readNames(options)
-  const defaults = readEnvironment(env, explicit.given)
-  const given = new Map([...defaults.given, ...explicit.given])
-  const problems = [...explicit.problems, ...defaults.problems]
+export function checkOptions (layers: readonly Layer[], { env, cwd }: Surroundings, source?: string): SessionConfig {
+  const readings = layers.map(({ options, place }) => readNames(options, place))
+  const explicit = new Map(readings.toReversed().flatMap(({ given }) => [...given]))
+  const defaults = readEnvironment(env, explicit)
+  const given = new Map([...defaults.given, ...explicit])
+  const problems = [...readings, defaults].flatMap(({ problems }) => problems)
   // Only what was given can be at fault, so every option that needs a label has one.
   const labels = Object.fromEntries([...given].map(([name, { label }]) => [name, label])) as Record<OptionName, string>
   const faulty = new Set<OptionName>()
@@ -36,7 +44,7 @@ export function checkOptions (options: object, { env, cwd }: Surroundings, sourc
     problems.push(`${labels[name]}${rest.map(member).join('')}: ${message}`)
   }
 
-  // The rules see what is in order; those that would look at a faulty option wait until it is mended.
+  // Rules run on valid options only: those that involve a faulty one wait until it is mended.
   const config = result.data ?? sessionSchema.parse(valuesOf(given, faulty))
   for (const { of, and, broken, problem } of rules) {
     if (faulty.has(of) || faulty.has(and) || !broken(config)) continue
@@ -44,7 +52,8 @@ export function checkOptions (options: object, { env, cwd }: Surroundings, sourc
   }
 
   if (problems.length > 0) throw new SessionConfigError(problems, source)
-  return { ...config, files: resolve(cwd, config.files) }
+  const { csrf, dontFlash } = config
+  return { ...config, files: resolve(cwd, config.files), dontFlash: csrf === false ? dontFlash : [...dontFlash, csrf.field] }
 }
 
 function valuesOf (given: Map<OptionName, Given>, without = new Set<OptionName>()): object {

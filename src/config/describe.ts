@@ -1,4 +1,5 @@
 /** How a fault names the value that was given. What is inside of objects stays there: it may be confidential. */
+import { types } from 'node:util'
 
 const LONGEST = 60
 
@@ -11,6 +12,7 @@ export function show (value: unknown): string {
 
 /** For options whose value must not reach a log, not even in part. */
 export function conceal (value: unknown): string {
+  if (types.isUint8Array(value)) return `${value.byteLength} ${value.byteLength === 1 ? 'byte' : 'bytes'}`
   return typeof value === 'string' ? `a text of ${value.length} ${value.length === 1 ? 'character' : 'characters'}` : kindOf(value)
 }
 

@@ -29,6 +29,9 @@ const READERS: Record<OptionName, Reader> = {
   encrypt: asFlag,
   block: asFlag,
   previousUrl: asFlag,
+  dontFlash: asList,
+  csrf: asFlag,
+  flashValidation: asFlag,
   grace: asNumber,
   sweep: asNumberOrFalse,
   maxBytes: asNumber
@@ -70,8 +73,12 @@ function asText (text: string): string {
   return text
 }
 
+function asList (text: string): string[] {
+  return text.split(',').map(part => part.trim())
+}
+
 function asTexts (text: string): string | string[] {
-  const texts = text.split(',').map(part => part.trim())
+  const texts = asList(text)
   return texts.length === 1 ? text : texts
 }
 

@@ -7,10 +7,27 @@ type Optional<T> = T | null | undefined
 export type SameSite = 'lax' | 'strict' | 'none'
 
 export interface BlockOptions {
-  /** Seconds after which the lock lets go by itself, should the request still be running. Default: 10. */
+  /** Seconds after which the lock is released even if the request is still running. Default: 10. */
   lock?: number | undefined
   /** Seconds to wait for another request before answering 423. Default: 10. */
   wait?: number | undefined
+}
+
+export interface CsrfOptions {
+  /**
+   * Paths that are not checked, such as those of webhooks: `'/webhooks/stripe'`. A `*` at the end stands for anything that
+   * follows: `'/webhooks/*'`. Default: none.
+   */
+  except?: readonly string[] | undefined
+  /** Headers in which the token is looked for. Default: `['X-CSRF-TOKEN', 'X-XSRF-TOKEN']`. */
+  headers?: readonly string[] | undefined
+  /** Form field in which the token is looked for, and which `csrfField()` writes. Default: `'_token'`. */
+  field?: string | undefined
+  /**
+   * Name of the cookie that axios and Angular read the token from to send it in `X-XSRF-TOKEN`; `false` for none. It is sent
+   * once the session has a token. Default: `'XSRF-TOKEN'`.
+   */
+  cookie?: string | false | undefined
 }
 
 /** The options under their own names. */
@@ -65,10 +82,11 @@ export interface CamelCaseOptions {
   /** Keeps the cookie apart for every top-level site (CHIPS). Default: `false`. */
   partitioned?: Optional<boolean>
   /**
-   * Signs the cookie, and what `encrypt` derives its keys from. At least 32 characters. Of a list the first one is used
-   * and all of them are accepted, which is how secrets are rotated. Default: none.
+   * Signs the cookie, and what `encrypt` derives its keys from. At least 32 characters, or 32 bytes, which mean the same as
+   * their base64url text. Of a list the first one is used and all of them are accepted, which is how secrets are rotated.
+   * Default: none.
    */
-  secret?: Optional<string | readonly string[]>
+  secret?: Optional<string | Uint8Array | ReadonlyArray<string | Uint8Array>>
   /** Encrypts what the store keeps with AES-256-GCM; needs a `secret`. Default: `false`. */
   encrypt?: Optional<boolean>
   /**
@@ -78,7 +96,22 @@ export interface CamelCaseOptions {
   block?: Optional<boolean | BlockOptions>
   /** Records the URL of GET pages for `previousUrl()`, which costs a write per page. Default: `false`. */
   previousUrl?: Optional<boolean>
-  /** Seconds for which an ended session's key is remembered as ended. Default: 60. */
+  /**
+   * Form fields that `flashInput()` leaves out, besides files, `_token` and password fields: `['card_number']`. Default:
+   * none.
+   */
+  dontFlash?: Optional<readonly string[]>
+  /**
+   * Refuses requests that another site has a browser send, with 419: all but GET, HEAD, OPTIONS and TRACE, and the handshakes
+   * of WebSockets. `true` means the defaults. Default: `false`.
+   */
+  csrf?: Optional<boolean | CsrfOptions>
+  /**
+   * Answers a form that fails its route's schema with a redirect back, with the errors and the input for the next page. Clients
+   * that do not ask for HTML get Fastify's 400. Default: `false`.
+   */
+  flashValidation?: Optional<boolean>
+  /** Seconds for which an ended session's key is remembered as ended. Default: 10. */
   grace?: Optional<number>
   /** Seconds between two removals of expired records in the background; `false` turns them off. Default: 60. */
   sweep?: Optional<number | false>
@@ -96,7 +129,16 @@ type SnakeCaseOptions = {
 }
 
 /** What can be given to the plugin or exported by a `config/session.ts`. Everything is optional. */
-export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {}
+export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {
+  /**
+   * The config file to read, relative to the working directory, in place of `config/session.*`. Options that are given
+   * beside it come before those of the file. It cannot stand in a config file. Default: none.
+   */
+  configFile?: Optional<string>
+}
+
+/** The option `csrf`, checked and complete. */
+export type CsrfConfig = { readonly [Name in keyof CsrfOptions]-?: NonNullable<CsrfOptions[Name]> }
 
 /** The options checked and complete. See {@link SessionOptions} for what each one means. */
 export interface SessionConfig {
@@ -128,6 +170,9 @@ export interface SessionConfig {
   /** Seconds. */
   readonly block: false | { readonly lock: number, readonly wait: number }
   readonly previousUrl: boolean
+  readonly dontFlash: readonly string[]
+  readonly csrf: false | CsrfConfig
+  readonly flashValidation: boolean
   /** Seconds. */
   readonly grace: number
   /** Seconds. */

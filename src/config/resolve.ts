@@ -2,21 +2,64 @@ import { SessionConfigError } from '../errors.ts'
 import type { Surroundings } from './check.ts'
 import { checkOptions } from './check.ts'
 import { show } from './describe.ts'
-import { findConfigFile, loadConfigFile } from './file.ts'
+import { assertConfigFile, findConfigFile, loadConfigFile, unwrapped } from './file.ts'
 import type { SessionConfig, SessionOptions } from './options.ts'
 
+/** Where options have come from, beside the environment. */
+export interface ConfigSource {
+  /** The config file that was read. */
+  readonly file?: string | undefined
+  /** Whether options were given in code. */
+  readonly isGiven: boolean
+  /** A `config/session.*` that was not read, because options were given in code. */
+  readonly unread?: string | undefined
+}
+
+export interface ResolvedConfig {
+  readonly config: SessionConfig
+  readonly source: ConfigSource
+}
+
+/** {@link resolveConfigWithSource} for callers that need not know where the options have come from. */
+export async function resolveConfig (options?: SessionOptions | null, surroundings: Partial<Surroundings> = {}): Promise<SessionConfig> {
+  return (await resolveConfigWithSource(options, surroundings)).config
+}
+
 /**
- * Completes and checks the options. Without any, those of `config/session.{ts,mts,js,mjs,cjs}` are taken if there is such
- * a file. What is given nowhere comes from the environment (`SESSION_*`), or else from the defaults.
+ * Completes and checks the options. Those of a config file are taken where `configFile` names one, below the options given
+ * beside it; or where no options are given and there is a `config/session.{ts,mts,js,mjs,cjs}`. What is given nowhere comes
+ * from the environment (`SESSION_*`), or else from the defaults.
  *
+ * @param options as they are, or what an import of a config file gives
  * @throws SessionConfigError with all problems at once
  */
-export async function resolveConfig (options?: SessionOptions | null, { env = process.env, cwd = process.cwd() }: Partial<Surroundings> = {}): Promise<SessionConfig> {
-  const given: unknown = options ?? {}
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new SessionConfigError([`expected an object, got ${show(given)}`])
+export async function resolveConfigWithSource (
+  options?: unknown, { env = process.env, cwd = process.cwd() }: Partial<Surroundings> = {}
+): Promise<ResolvedConfig> {
+  const { configFile, explicit } = await readGiven(options)
+  const isGiven = Object.keys(explicit).length > 0
+  const found = configFile ?? findConfigFile(cwd)
+  if (found === undefined || (isGiven && configFile === undefined)) {
+    return { config: checkOptions([{ options: explicit }], { env, cwd }), source: { isGiven, unread: found } }
   }
-  const file = Object.keys(given).length === 0 ? findConfigFile(cwd) : undefined
-  if (file === undefined) return checkOptions(given, { env, cwd })
-  return checkOptions(await loadConfigFile(cwd, file), { env, cwd }, file)
+  if (configFile !== undefined) assertConfigFile(cwd, found)
+  const layer = { options: await loadConfigFile(cwd, found) }
+  // A fault names the file once: in front of everything, or of each option of the file where there are others.
+  const config = isGiven
+    ? checkOptions([{ options: explicit }, { ...layer, place: `${found}: ` }], { env, cwd })
+    : checkOptions([layer], { env, cwd }, found)
+  return { config, source: { file: found, isGiven } }
+}
+
+async function readGiven (options: unknown): Promise<{ configFile: string | undefined, explicit: object }> {
+  const given = await unwrapped(options) ?? {}
+  if (typeof given !== 'object' || Array.isArray(given)) throw new SessionConfigError([`expected an object, got ${show(given)}`])
+  const { configFile, config_file: other, ...explicit } = given as { configFile?: unknown, config_file?: unknown }
+  const file = configFile ?? other ?? undefined
+  if (file === undefined || isPath(file)) return { configFile: file, explicit }
+  throw new SessionConfigError([`configFile: expected the path of a config file, got ${show(file)}`])
+}
+
+function isPath (value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('://')
 }

@@ -1,4 +1,4 @@
-/** What options must have to do with each other. The cookie's rules are those of RFC 6265bis. */
+/** Rules between options. The cookie's rules are those of RFC 6265bis. */
 import type { z } from 'zod'
 import { show } from './describe.ts'
 import type { OptionName, sessionSchema } from './schema.ts'
@@ -56,6 +56,12 @@ export const rules: readonly Rule[] = [
     and: 'driver',
     broken: ({ block, driver }) => driver === 'cookie' && block !== false,
     problem: () => "has no effect with the driver 'cookie': every request brings its own copy of the session"
+  },
+  {
+    of: 'csrf',
+    and: 'cookie',
+    broken: ({ csrf, cookie }) => csrf !== false && csrf.cookie === cookie,
+    problem: ({ cookie }) => `the cookie of the token cannot be that of the session, ${show(cookie)}; give csrf.cookie another name, or false`
   },
   {
     of: 'encrypt',

@@ -1,4 +1,5 @@
 /** Each option by itself: what it takes, its default, and how a fault describes it. */
+import { types } from 'node:util'
 import { z } from 'zod'
 import type { SessionStore } from '../stores/store.ts'
 import { conceal, show } from './describe.ts'
@@ -30,8 +31,14 @@ function matching (pattern: RegExp, what: string): z.ZodString {
   return z.string(expected(what)).regex(pattern, expected(what))
 }
 
-const secret = z.string().min(MIN_SECRET_LENGTH, expected(`a text of at least ${MIN_SECRET_LENGTH} characters`, conceal))
-const secretFault = expected(`a text of at least ${MIN_SECRET_LENGTH} characters, or a list of such texts`, conceal)
+const secretText = z.string().min(MIN_SECRET_LENGTH, expected(`a text of at least ${MIN_SECRET_LENGTH} characters`, conceal))
+const secretBytes = z.custom<Uint8Array>(types.isUint8Array, { abort: true })
+  .refine(({ byteLength }) => byteLength >= MIN_SECRET_LENGTH, expected(`at least ${MIN_SECRET_LENGTH} bytes`, conceal))
+const secretFault = expected(`a text of at least ${MIN_SECRET_LENGTH} characters, a Buffer of at least ${MIN_SECRET_LENGTH} bytes, or a list of such`, conceal)
+const secret = z.union([secretText, secretBytes], secretFault)
+const secretList = asReadonly(z.array(secret).min(1, secretFault))
+
+const fieldsFault = expected('a list of names of form fields')
 
 const blockFault = expected('true, false or { lock: seconds, wait: seconds }')
 const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) }, blockFault)
@@ -40,8 +47,25 @@ const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(
 export const blockSchema = z.union([flag, blockShape], blockFault)
   .transform(value => value === true ? blockShape.parse({}) : value)
 
+const pathsFault = expected("a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below")
+const headersFault = expected('a list of names of headers')
+const fieldFault = expected('the name of a form field')
+const tokenCookieFault = expected('the name of a cookie, or false')
+/** A `*` stands only at the end: elsewhere it would be taken for itself. */
+const PATH_PATTERN = /^\/[^*?#\s]*\*?$/
+
 /** RFC 6265, section 4.1.1: the name of a cookie is a token as of RFC 2616, section 2.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
+const csrfFault = expected("true, false or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }")
+const csrfShape = z.strictObject({
+  except: asReadonly(z.array(z.string(pathsFault).regex(PATH_PATTERN, pathsFault), pathsFault)).default([]),
+  headers: asReadonly(z.array(z.string(headersFault).regex(TOKEN, headersFault), headersFault)).default(['X-CSRF-TOKEN', 'X-XSRF-TOKEN']),
+  field: z.string(fieldFault).min(1, fieldFault).default('_token'),
+  cookie: z.union([z.literal(false), z.string().regex(TOKEN, tokenCookieFault)], tokenCookieFault).default('XSRF-TOKEN')
+}, csrfFault)
+const csrfSchema = z.union([flag, csrfShape], csrfFault)
+  .transform(value => value === true ? csrfShape.parse({}) : value)
+
 const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
 /** Such names need no quoting in any SQL dialect; a schema may come before the name. */
@@ -78,13 +102,16 @@ export const sessionSchema = z.strictObject({
     .default('lax')
     .transform(value => value.toLowerCase() as SameSite),
   partitioned: flag.default(false),
-  secret: z.union([secret, z.array(secret).min(1, secretFault).readonly()], secretFault)
+  secret: z.union([secret, secretList], secretFault)
     .default([])
-    .transform(value => typeof value === 'string' ? [value] : value),
+    .transform(value => (isSecret(value) ? [value] : value).map(textOf)),
   encrypt: flag.default(false),
   block: blockSchema.default(false),
   previousUrl: flag.default(false),
-  grace: seconds(0).default(60),
+  dontFlash: asReadonly(z.array(z.string(fieldsFault).min(1, fieldsFault), fieldsFault)).default([]),
+  csrf: csrfSchema.default(false),
+  flashValidation: flag.default(false),
+  grace: seconds(0).default(10),
   sweep: z.union([z.literal(false), z.number().positive(sweepFault).max(MAX_SECONDS, tooManySeconds)], sweepFault).default(60),
   maxBytes: z.int(bytesFault).positive(bytesFault).default(1024 * 1024)
 })
@@ -104,6 +131,11 @@ type Holds<Statement extends true> = Statement
  */
 export type OptionsAgree = Holds<Same<Values<CamelCaseOptions>, Values<z.input<typeof sessionSchema>>>>
 
+/** By its type alone: zod's own `readonly()` freezes what was given even where it is refused, and throws where that is a Buffer. */
+function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodType<readonly Output[], readonly Input[]> {
+  return list
+}
+
 function isDriver (value: unknown): boolean {
   return isObject(value) ? missingMethods(value).length === 0 : DRIVERS.includes(value)
 }
@@ -121,6 +153,16 @@ function isConnection (value: unknown): boolean {
   return typeof value === 'string' ? CONNECTION_URL.test(value) : isObject(value) || typeof value === 'function'
 }
 
+function isSecret (value: string | Uint8Array | ReadonlyArray<string | Uint8Array>): value is string | Uint8Array {
+  return typeof value === 'string' || types.isUint8Array(value)
+}
+
+/** Bytes stand for their base64url text, so that the same secret can be given in the environment. */
+function textOf (secret: string | Uint8Array): string {
+  if (typeof secret === 'string') return secret
+  return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength).toString('base64url')
+}
+
 function isSameSite (value: unknown): boolean {
   return typeof value === 'string' && SAME_SITES.includes(value.toLowerCase())
 }
@@ -129,7 +171,7 @@ function isObject (value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The message of every fault: what was expected and, as far as it may be told, what was found. */
+/** The message of every fault: what was expected and, unless it is confidential, what was found. */
 function expected (what: string, describe = show): { error: (issue: { input?: unknown }) => string } {
   return { error: issue => `expected ${what}, got ${describe(issue.input)}` }
 }

@@ -27,6 +27,9 @@ t.test('every option has its variable', async t => {
     SESSION_ENCRYPT: 'true',
     SESSION_BLOCK: 'true',
     SESSION_PREVIOUS_URL: 'true',
+    SESSION_DONT_FLASH: 'card_number, pin',
+    SESSION_CSRF: 'true',
+    SESSION_FLASH_VALIDATION: 'true',
     SESSION_GRACE: '0',
     SESSION_SWEEP: 'false',
     SESSION_MAX_BYTES: '4096'
@@ -53,6 +56,9 @@ t.test('every option has its variable', async t => {
     encrypt: true,
     block: { lock: 10, wait: 10 },
     previousUrl: true,
+    dontFlash: ['card_number', 'pin', '_token'],
+    csrf: { except: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' },
+    flashValidation: true,
     grace: 0,
     sweep: false,
     maxBytes: 4096

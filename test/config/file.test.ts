@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { loadConfigFile } from '../../src/config/file.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
@@ -59,6 +61,23 @@ for (const stripsTypes of [false, true]) {
     t.notOk(existsSync(join(cwd, 'node_modules/.cache')), 'nothing is written into the project')
   })
 }
+
+t.test('TypeScript that neither the runtime nor jiti can load says what is needed', async t => {
+  const cwd = t.testdir({ config: { 'session.ts': typed } })
+  const withoutJiti = `export async function resolve (name, context, next) {
+    if (name === 'jiti') throw new Error('Cannot find package jiti')
+    return await next(name, context)
+  }`
+  const program = `import { register } from 'node:module'
+    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(withoutJiti)}`)})
+    const { loadConfigFile } = await import(${JSON.stringify(import.meta.resolve('../../src/config/file.ts'))})
+    await loadConfigFile(${JSON.stringify(cwd)}, 'config/session.ts', false).catch(({ message, cause }) => { console.log(message, cause.cause.message) })`
+  const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, '--input-type=module', '--eval', program], { cwd })
+  t.equal(
+    stdout.trim(),
+    'config/session.ts: could not be loaded: TypeScript needs Node.js 22.18 or later, or the package jiti (npm i jiti) Cannot find package jiti'
+  )
+})
 
 t.test('a file that throws is named, and its error is the cause', async t => {
   const cwd = t.testdir({ config: { 'session.mjs': 'throw new Error("no such vault\\nat all")' } })

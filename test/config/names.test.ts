@@ -45,22 +45,14 @@ t.test('an unknown name is refused with the nearest known one', async t => {
 })
 
 t.test('an unknown name that is near to none is just refused', async t => {
-  const options = JSON.parse('{ "saveUninitialized": false, "ttl": null, "__proto__": 1, "constructor": 1 }') as object
+  const options = JSON.parse('{ "fruit": false, "__proto__": 1, "constructor": 1 }') as object
   t.strictSame(await problemsOf(options), [
-    'saveUninitialized: is not an option',
-    'ttl: is not an option',
+    'fruit: is not an option',
     '__proto__: is not an option',
     'constructor: is not an option'
   ])
 })
 
-t.test('Laravel\'s lottery and store are refused with what to do instead', async t => {
-  t.strictSame(await problemsOf({ lottery: [2, 100], store: 'redis' }), [
-    'lottery: is not needed: expired sessions are removed in the background, see sweep',
-    'store: is not an option: pass the store itself as driver'
-  ])
-})
-
 t.test('a store of null, as in Laravel\'s own file, is let through', async t => {
-  t.equal((await resolved({ store: null, lottery: undefined, lifetime: 5 })).lifetime, 5)
+  t.equal((await resolved({ store: null, block_store: null, lottery: undefined, lifetime: 5 })).lifetime, 5)
 })

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import t from 'tap'
-import { resolveConfig } from '../../src/config/resolve.ts'
+import { resolveConfig, resolveConfigWithSource } from '../../src/config/resolve.ts'
 import { errorOf, nowhere, problemsOf, resolved } from './helpers.ts'
 
 const defaults = {
@@ -23,7 +23,10 @@ const defaults = {
   encrypt: false,
   block: false,
   previousUrl: false,
-  grace: 60,
+  dontFlash: [],
+  csrf: false,
+  flashValidation: false,
+  grace: 10,
   sweep: 60,
   maxBytes: 1048576
 }
@@ -56,6 +59,16 @@ t.test('environment and working directory are the process\'s own unless others a
 t.test('options that are no object are refused', async t => {
   t.strictSame(await problemsOf('file'), ['expected an object, got "file"'])
   t.strictSame(await problemsOf(['file']), ['expected an object, got a list'])
+})
+
+t.test('it is told where the options have come from', async t => {
+  const cwd = t.testdir({ config: { 'session.mjs': 'export default { lifetime: 5 }' } })
+  const sourceOf = async (options: object, directory: string) => (await resolveConfigWithSource(options, { env: {}, cwd: directory })).source
+  t.match(await sourceOf({}, nowhere), { isGiven: false, unread: undefined })
+  t.match(await sourceOf({ cookie: 'sid' }, nowhere), { isGiven: true, unread: undefined })
+  t.match(await sourceOf({}, cwd), { isGiven: false, file: 'config/session.mjs' })
+  t.match(await sourceOf({ cookie: 'sid' }, cwd), { isGiven: true, unread: 'config/session.mjs' })
+  t.match(await sourceOf({ cookie: 'sid', configFile: 'config/session.mjs' }, cwd), { isGiven: true, file: 'config/session.mjs' })
 })
 
 t.test('all faults are reported at once', async t => {

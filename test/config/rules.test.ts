@@ -79,3 +79,9 @@ t.test('rules are checked beside faults that have nothing to do with them', asyn
     'encrypt: needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'
   ])
 })
+
+t.test('the cookie of the CSRF token is not that of the session', async t => {
+  t.strictSame(await problemsOf({ csrf: { cookie: 'sid' }, cookie: 'sid' }), [
+    'csrf: the cookie of the token cannot be that of the session, "sid"; give csrf.cookie another name, or false'
+  ])
+})

@@ -34,7 +34,7 @@ option('files', {
   refuses: [['', 'files: expected the path of a directory, got ""'], [1n, 'files: expected the path of a directory, got 1']]
 })
 
-for (const flag of ['durable', 'asyncReads', 'createTable', 'expireOnClose', 'httpOnly', 'partitioned', 'previousUrl']) {
+for (const flag of ['durable', 'asyncReads', 'createTable', 'expireOnClose', 'httpOnly', 'partitioned', 'previousUrl', 'flashValidation']) {
   option(flag, {
     accepts: [[true, true], [false, false]],
     refuses: [['true', `${flag}: expected true or false, got "true"`], [1, `${flag}: expected true or false, got 1`]]
@@ -54,6 +54,29 @@ option('connection', {
     ['sqlite:', `${connection}, got a text of 7 characters`],
     [['redis://h'], `${connection}, got a list`],
     [6379, `${connection}, got a number`]
+  ]
+})
+
+const csrf = "csrf: expected true, false or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }"
+const csrfDefaults = { except: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }
+const paths = "expected a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below"
+option('csrf', {
+  accepts: [
+    [true, csrfDefaults],
+    [{}, csrfDefaults],
+    [false, false],
+    [{ except: ['/', '/hook', '/hooks/*', '/*'], headers: [], field: 'csrf', cookie: false }, { except: ['/', '/hook', '/hooks/*', '/*'], headers: [], field: 'csrf', cookie: false }]
+  ],
+  refuses: [
+    ['yes', `${csrf}, got "yes"`],
+    [{ ignore: ['/'] }, `${csrf}, got an object`],
+    [{ except: '/hook' }, `${csrf}, got an object`],
+    ...['hook', '', '/hooks/*/paid', '/hook?a=1', 'https://x/hook'].map((path): [object, string] =>
+      [{ except: [path] }, `csrf.except[0]: ${paths}, got ${path.includes('://') ? 'a URL' : JSON.stringify(path)}`]),
+    [{ headers: ['X CSRF'] }, 'csrf.headers[0]: expected a list of names of headers, got "X CSRF"'],
+    [{ field: '' }, 'csrf.field: expected the name of a form field, got ""'],
+    [{ cookie: true }, `${csrf}, got an object`],
+    [{ cookie: 'a b' }, 'csrf.cookie: expected the name of a cookie, or false, got "a b"']
   ]
 })
 
@@ -123,17 +146,32 @@ option('sameSite', {
   refuses: [['any', "sameSite: expected 'lax', 'strict' or 'none', got \"any\""], [false, "sameSite: expected 'lax', 'strict' or 'none', got false"]]
 })
 
-const secrets = 'expected a text of at least 32 characters, or a list of such texts'
+const secrets = 'expected a text of at least 32 characters, a Buffer of at least 32 bytes, or a list of such'
+const bytes = Buffer.from(aSecret.slice(0, 32))
 option('secret', {
-  accepts: [[aSecret, [aSecret]], [[aSecret, `another ${aSecret}`], [aSecret, `another ${aSecret}`]]],
+  accepts: [
+    [aSecret, [aSecret]],
+    [[aSecret, `another ${aSecret}`], [aSecret, `another ${aSecret}`]],
+    [bytes, [bytes.toString('base64url')]],
+    [new Uint8Array(bytes), [bytes.toString('base64url')]],
+    [[bytes, aSecret], [bytes.toString('base64url'), aSecret]]
+  ],
   refuses: [
     ['', 'secret: expected a text of at least 32 characters, got a text of 0 characters'],
     [[aSecret, 'x'], 'secret[1]: expected a text of at least 32 characters, got a text of 1 character'],
+    [bytes.subarray(1), 'secret: expected at least 32 bytes, got 31 bytes'],
+    [[aSecret, Buffer.alloc(1)], 'secret[1]: expected at least 32 bytes, got 1 byte'],
     [[], `secret: ${secrets}, got a list`],
     [[null], `secret: ${secrets}, got a list`],
     [123456, `secret: ${secrets}, got a number`],
+    [new ArrayBuffer(32), `secret: ${secrets}, got an object`],
     [{ secret: aSecret }, `secret: ${secrets}, got an object`]
   ]
+})
+
+t.test('a secret of bytes that are a part of a larger buffer is that part', async t => {
+  const pool = Buffer.concat([Buffer.alloc(7), bytes, Buffer.alloc(9)])
+  t.strictSame((await resolved({ secret: pool.subarray(7, 39) })).secret, [bytes.toString('base64url')])
 })
 
 t.test('encrypt is a flag', async t => {
@@ -157,6 +195,12 @@ option('block', {
     [{ wait: -1 }, 'block.wait: expected a number of seconds, 0 or more, got -1'],
     [{ wait: 3e6 }, 'block.wait: expected at most 2147483 seconds (24 days), got 3000000']
   ]
+})
+
+const fields = 'expected a list of names of form fields'
+option('dontFlash', {
+  accepts: [[[], []], [['card_number', 'pin'], ['card_number', 'pin']]],
+  refuses: [['pin', `dontFlash: ${fields}, got "pin"`], [['pin', 5], `dontFlash[1]: ${fields}, got 5`], [[''], `dontFlash[0]: ${fields}, got ""`], [Buffer.from('pin'), `dontFlash: ${fields}, got an object`]]
 })
 
 option('grace', {
@@ -185,7 +229,7 @@ t.test('a long text is cut short in the message', async t => {
   t.ok(problem.endsWith(`got "${'x'.repeat(60)}…"`))
 })
 
-t.test('no fault tells a secret, a connection or what is inside of an object', async t => {
+t.test('no error message repeats a secret, a connection or the content of an object', async t => {
   const confidential = 'hunter2'
   const { message } = await errorOf(resolved({
     secret: [confidential],

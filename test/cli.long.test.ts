@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
 import t from 'tap'
 import { main } from '../src/cli/main.ts'
 import { resolveConfig } from '../src/config/resolve.ts'
 import { optionNames } from '../src/config/schema.ts'
 import { installInto, nowhere, resolved } from './config/helpers.ts'
+import { BARE_ENVIRONMENT } from './helpers/environment.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
@@ -25,7 +27,7 @@ async function run (cwd: string, ...args: string[]): Promise<Run> {
 }
 
 t.test('init writes a config file and a directory for the sessions that only its owner can enter', async t => {
-  const cwd = t.testdir({ 'tsconfig.json': '{}' })
+  const cwd = t.testdir({ 'tsconfig.json': '{}', 'package.json': '{ "type": "module" }' })
   t.strictSame(await run(cwd, 'init'), {
     code: 0,
     out: 'wrote   config/session.ts\nwrote   storage/framework/sessions/.gitignore\n',
@@ -38,6 +40,9 @@ t.test('init writes a config file and a directory for the sessions that only its
 const kinds: Array<[project: string, files: Record<string, string>, file: string]> = [
   ['with a tsconfig.json', { 'tsconfig.json': '{}', 'package.json': '{ "type": "module" }' }, 'config/session.ts'],
   ['that depends on typescript', { 'package.json': '{ "type": "module", "devDependencies": { "typescript": "*" } }' }, 'config/session.ts'],
+  ['of CommonJS with a tsconfig.json', { 'tsconfig.json': '{}', 'package.json': '{ "type": "commonjs" }' }, 'config/session.mts'],
+  ['of CommonJS that depends on typescript', { 'package.json': '{ "dependencies": { "typescript": "*" } }' }, 'config/session.mts'],
+  ['with a tsconfig.json and no package.json', { 'tsconfig.json': '{}' }, 'config/session.mts'],
   ['of ES modules', { 'package.json': '{ "type": "module", "dependencies": { "fastify": "*" } }' }, 'config/session.js'],
   ['of CommonJS', { 'package.json': '{ "name": "app" }' }, 'config/session.mjs'],
   ['without a package.json', {}, 'config/session.mjs']
@@ -50,6 +55,43 @@ for (const [kind, files, file] of kinds) {
     installInto(cwd)
     t.ok(existsSync(join(cwd, file)))
     t.strictSame(await resolveConfig({}, { cwd, env: {} }), { ...await resolved({}), files: join(cwd, 'storage/framework/sessions') })
+  })
+}
+
+for (const [kind, files, file] of kinds) {
+  t.test(`in a project ${kind} plain Node.js loads ${file}, and says nothing`, async t => {
+    const cwd = t.testdir(files)
+    await run(cwd, 'init')
+    const written = readFileSync(join(cwd, file), 'utf8')
+    writeFileSync(join(cwd, file), written.replace('// lifetime: 120', 'lifetime: 5').replace('defineConfig({', `defineConfig({${file.endsWith('ts') ? '...{} as object,' : ''}`))
+    await installCompiled(cwd)
+    const program = join(cwd, 'program.mjs')
+    await build({
+      stdin: { contents: "import { resolveConfig } from './src/config/resolve.ts'; console.log((await resolveConfig()).lifetime)", resolveDir: root },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      external: ['jiti'],
+      outfile: program
+    })
+    symlinkSync(join(root, 'node_modules/jiti'), join(cwd, 'node_modules/jiti'))
+    t.strictSame(await runFile(process.execPath, ['program.mjs'], cwd), { code: 0, out: '5\n', err: '' })
+  })
+}
+
+/** Installs what config files import, as JavaScript, as it is published. */
+async function installCompiled (cwd: string): Promise<void> {
+  // As in installInto(): without one, the name means the package that this test belongs to.
+  if (!existsSync(join(cwd, 'package.json'))) writeFileSync(join(cwd, 'package.json'), '{}')
+  const directory = join(cwd, 'node_modules/ambient-session')
+  await build({ entryPoints: [join(root, 'src/config/define.ts')], outfile: join(directory, 'define.js'), format: 'esm' })
+  writeFileSync(join(directory, 'package.json'), '{ "name": "ambient-session", "type": "module", "exports": "./define.js" }')
+}
+
+/** Runs a program as users do: without this process's loaders. */
+async function runFile (program: string, args: string[], cwd: string): Promise<Run> {
+  return await new Promise<Run>(resolve => {
+    execFile(program, args, { cwd, env: BARE_ENVIRONMENT }, (error, out, err) => { resolve({ code: Number(error?.code ?? 0), out, err }) })
   })
 }
 
@@ -99,7 +141,7 @@ t.test('--help and --version answer and succeed', async t => {
   t.strictSame(await run(nowhere, '--version'), { code: 0, out: `${version}\n`, err: '' })
 })
 
-t.test('what is not understood fails with the usage', async t => {
+t.test('an unknown command or option fails with the usage', async t => {
   for (const [args, message] of [
     [['instal'], 'unknown command: instal'],
     [[], 'a command is missing'],
