@@ -15,22 +15,22 @@ export function expiryFrom (now: number, createdAt: number, { idle, absolute = I
   return Math.min(now + idle, createdAt + absolute)
 }
 
-/** Whether enough time has passed to be worth writing a later expiry. */
-export function isRenewalDue (now: number, createdAt: number, expiresAt: number, lifetime: Lifetime): boolean {
-  return expiryFrom(now, createdAt, lifetime) - expiresAt >= renewalStep(lifetime)
+/**
+ * @returns the expiry to write for a session that is used now: later where enough time has passed to be worth a write,
+ *   earlier where the lifetime was shortened or the clock was put back; undefined where the stored one is right
+ */
+export function dueExpiry (now: number, createdAt: Date, expiresAt: Date, lifetime: Lifetime): Date | undefined {
+  const latest = expiryFrom(now, createdAt.getTime(), lifetime)
+  const move = latest - expiresAt.getTime()
+  return move < 0 || move >= renewalStep(lifetime) ? new Date(latest) : undefined
 }
 
 /**
- * The times between which an expiry is right as it is: renewing is not due, and it is not later than it would be if it were
- * set now, as it can be after the lifetime was shortened or the clock was put back.
+ * Whether a session has been idle for longer than its lifetime, although it was stored with a later expiry: the lifetime was
+ * shortened since. Only known of sessions that say when they were last used.
  */
-export function quietTimes (createdAt: number, expiresAt: number, lifetime: Lifetime): { from: number, until: number } {
-  const { idle, absolute = Infinity } = lifetime
-  const from = expiresAt - idle
-  const room = createdAt + absolute - expiresAt
-  if (room < 0) return { from, until: from }
-  const step = renewalStep(lifetime)
-  return { from, until: room < step ? expiresAt : from + step }
+export function isIdleTooLong (now: number, lastActivity: Date | undefined, lifetime: Lifetime): boolean {
+  return lastActivity !== undefined && lastActivity.getTime() + lifetime.idle + renewalStep(lifetime) <= now
 }
 
 function renewalStep ({ idle }: Lifetime): number {

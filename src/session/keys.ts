@@ -47,5 +47,9 @@ export type ValueOr<Path extends string, Default> =
 export type ElementAt<Path extends string> =
   NonNullable<ValueAt<Path>> extends readonly (infer Element)[] ? Element : unknown
 
+/** What follows the key in `flash(key, value)`: nothing stands for `true`, where that fits. */
+export type FlashedAt<Path extends string> =
+  true extends ValueAt<Path> ? [value?: ValueAt<Path>] : [value: ValueAt<Path>]
+
 /** An object of several keys to put at once. */
 export type SessionValues = Partial<SessionData> & Record<string, unknown>

@@ -1,13 +1,10 @@
 import type { MaybePromise } from '../stores/store.ts'
 
-/**
- * Goes on with a value at once where it is there already, and otherwise when it has come. So a store that answers
- * synchronously costs no promises, of which each, with AsyncLocalStorage on Node 20, costs as much as reading from memory.
- */
+/** Goes on with a value at once where it is there already, and otherwise when it has come. */
 export function andThen<T, R> (value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }
 
-function isPromise<T> (value: MaybePromise<T>): value is Promise<T> {
+export function isPromise<T> (value: MaybePromise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value
 }

@@ -3,10 +3,10 @@
  * request has committed meanwhile, to what is stored by then: that is all replay is.
  */
 import { SessionValueError } from '../errors.ts'
-import { removeAt, setAt, valueAt } from './paths.ts'
+import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
 import type { SessionState } from './state.ts'
-import { emptyState, hasFlashes, NO_FLASHES } from './state.ts'
+import { emptyState, hasFlashes, NO_CONTAINERS, NO_FLASHES } from './state.ts'
 import type { Encoded } from './values.ts'
 import { decode } from './values.ts'
 
@@ -28,6 +28,8 @@ export type Mutation =
   | { readonly op: 'token', readonly token: string, readonly unlessPresent: boolean }
   | { readonly op: 'previousUrl', readonly url: string }
   | { readonly op: 'user', readonly userId: string | undefined }
+  /** The session's own idle timeout in milliseconds, and whether its cookie outlives the browser. */
+  | { readonly op: 'lifetime', readonly idle: number | undefined, readonly isPersistent: boolean | undefined }
 
 /**
  * Changes the state as the mutation says.
@@ -40,31 +42,32 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
   switch (mutation.op) {
     case 'put':
       setAt(state.data, mutation.path, decoded(mutation.value))
-      return forgetFlashes(state, mutation.path)
+      return forgetFlashes(state, mutation.path, rootOf(state.data, mutation.path))
     case 'remember':
       if (valueAt(state.data, mutation.path) == null) setAt(state.data, mutation.path, decoded(mutation.value))
       return
     case 'change':
       state.data[mutation.key] = decoded(mutation.value)
       return
-    case 'forget':
+    case 'forget': {
+      const root = rootOf(state.data, mutation.path)
       removeAt(state.data, mutation.path)
-      return forgetFlashes(state, mutation.path)
+      return forgetFlashes(state, mutation.path, root)
+    }
     case 'flush':
       Object.assign(state, emptyState())
       return
     case 'replace':
       state.data = { ...decoded(mutation.value) as SessionState['data'] }
       state.flashes = NO_FLASHES
+      state.flashContainers = NO_CONTAINERS
       return
     case 'increment':
       return increment(state, mutation.path, mutation.by)
     case 'push':
       return push(state, mutation.path, decoded(mutation.value))
     case 'flash':
-      setAt(state.data, mutation.path, decoded(mutation.value))
-      state.flashes = { ...state.flashes, [mutation.path]: mutation.stamp }
-      return
+      return flash(state, mutation.path, decoded(mutation.value), mutation.stamp)
     case 'flashInput':
       state.input = { value: decoded(mutation.value) as SessionState['data'], stamp: mutation.stamp }
       return
@@ -78,6 +81,10 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       return
     case 'user':
       state.userId = mutation.userId
+      return
+    case 'lifetime':
+      state.idle = mutation.idle
+      state.isPersistent = mutation.isPersistent
   }
 }
 
@@ -111,6 +118,8 @@ export function subjectOf (mutation: Mutation): string {
       return '(previous url)'
     case 'user':
       return '(user)'
+    case 'lifetime':
+      return '(lifetime)'
     case 'change':
       return mutation.key
     default:
@@ -131,14 +140,39 @@ function push (state: SessionState, path: string, value: unknown): void {
   current.push(value)
 }
 
-/** What is put or forgotten is no flash any more, nor is anything below it. */
-function forgetFlashes (state: SessionState, path: string): void {
-  if (!hasFlashes(state.flashes)) return
-  keepFlashes(state, flashed => flashed !== path && !flashed.startsWith(`${path}.`))
+function flash (state: SessionState, path: string, value: unknown, stamp: Stamp): void {
+  const made = missingContainers(state.data, path)
+  setAt(state.data, path, value)
+  state.flashes = { ...state.flashes, [path]: stamp }
+  state.flashContainers = [...state.flashContainers.filter(container => !isAtOrBelow(container, path)), ...made]
 }
 
-function keepFlashes (state: SessionState, isKept: (path: string) => boolean): void {
-  state.flashes = Object.fromEntries(Object.entries(state.flashes).filter(([path]) => isKept(path)))
+/**
+ * What is put or forgotten is no flash any more, nor is anything below it.
+ *
+ * @param root the top-level key that the path led through
+ */
+function forgetFlashes (state: SessionState, path: string, root: string): void {
+  if (!hasFlashes(state.flashes)) return
+  state.flashContainers = state.flashContainers.filter(container => !isAtOrBelow(container, path))
+  // A mutation of a path changes nothing outside of its top-level key.
+  keepFlashes(state, flashed => !isAtOrBelow(flashed, path), container => isAtOrBelow(container, root))
+}
+
+/** Forgets the other flashes, and removes the objects that were made for them and in which nothing is left. */
+function keepFlashes (state: SessionState, isKept: (path: string) => boolean, isRemovable = (_container: string): boolean => true): void {
+  const kept = Object.entries(state.flashes).filter(([path]) => isKept(path))
+  state.flashes = Object.fromEntries(kept)
+  if (state.flashContainers.length === 0) return
+  const isNeeded = (container: string): boolean => kept.some(([path]) => isAtOrBelow(path, container))
+  // The innermost first: what is around it may be empty then.
+  const over = state.flashContainers.filter(container => !isNeeded(container)).sort((a, b) => b.length - a.length)
+  state.flashContainers = state.flashContainers.filter(isNeeded)
+  for (const container of over) if (isRemovable(container)) removeIfEmpty(state.data, container)
+}
+
+function isAtOrBelow (path: string, other: string): boolean {
+  return path === other || path.startsWith(`${other}.`)
 }
 
 function age (state: SessionState, flashes: readonly (readonly [string, Stamp])[], input: Stamp | undefined): void {

@@ -15,6 +15,24 @@ export function valueAt (tree: Tree, path: string): unknown {
   return path.includes('.') ? walk(tree, path.split('.')) : undefined
 }
 
+/** As {@link valueAt}, for what a form has sent: its fields may have any name, and only own members are seen. */
+export function fieldAt (input: Tree, path: string): unknown {
+  if (Object.hasOwn(input, path)) return input[path]
+  if (!path.includes('.')) return undefined
+  let value: unknown = input
+  for (const segment of path.split('.')) {
+    if (!isWalkable(value) || !hasMember(value, segment)) return undefined
+    value = (value as Tree)[segment]
+  }
+  return value
+}
+
+/** Sets an own member of any name: `__proto__` does not change the prototype. */
+export function setMember (object: Tree, name: string, value: unknown): void {
+  if (name !== '__proto__') object[name] = value
+  else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true })
+}
+
 /**
  * For whole keys, whose dots do not walk.
  *
@@ -77,6 +95,28 @@ export function removeAt (tree: Tree, path: string): void {
   if (UNWALKABLE.has(last) || !isWalkable(container) || !hasMember(container, last)) return
   if (Array.isArray(container)) container.splice(Number(last), 1)
   else delete container[last]
+}
+
+/**
+ * @returns the paths of the objects that {@link setAt} would have to make on the way to a path; elements of lists are not
+ *   among them, because other elements take their places
+ */
+export function missingContainers (tree: Tree, path: string): string[] {
+  if (!path.includes('.') || Object.hasOwn(tree, path)) return []
+  const segments = path.split('.').slice(0, -1)
+  const present = segments.findIndex((_segment, index) => !isWalkable(walk(tree, segments.slice(0, index + 1))))
+  if (present === -1 || Array.isArray(walk(tree, segments.slice(0, present)))) return []
+  return segments.slice(present).map((_segment, index) => segments.slice(0, present + index + 1).join('.'))
+}
+
+/** Removes the object at a path if it is there and empty. Dots always walk: a whole key that contains them is another one. */
+export function removeIfEmpty (tree: Tree, path: string): void {
+  const segments = path.split('.')
+  const last = segments.pop() as string
+  const container = walk(tree, segments)
+  if (!isWalkable(container) || Array.isArray(container) || !hasMember(container, last)) return
+  const value = container[last]
+  if (isWalkable(value) && !Array.isArray(value) && Object.keys(value).length === 0) delete container[last]
 }
 
 function walk (tree: Tree, segments: readonly string[]): unknown {

@@ -25,37 +25,56 @@ const TAG_BYTES = 16
 
 /** @param secrets at least one */
 export function sealedPayload (secrets: readonly string[]): PayloadFormat {
-  const keys = secrets.map(secret => Buffer.from(hkdfSync('sha256', secret, '', 'ambient-session payload', KEY_BYTES)))
-  const [sealingKey] = keys
-  if (sealingKey === undefined) throw new RangeError('sealing needs a secret')
+  const sealer = new Sealer(secrets)
   return {
-    seal (text, key) {
-      const iv = randomBytes(IV_BYTES)
-      const cipher = createCipheriv(ALGORITHM, sealingKey, iv).setAAD(Buffer.from(key))
-      const sealed = Buffer.concat([iv, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
-      return PREFIX + sealed.toString('base64')
-    },
-    open (payload, key) {
-      if (!payload.startsWith(PREFIX)) return undefined
-      const sealed = Buffer.from(payload.slice(PREFIX.length), 'base64')
-      if (sealed.length < IV_BYTES + TAG_BYTES) return undefined
-      for (const openingKey of keys) {
-        const text = unseal(sealed, openingKey, key)
-        if (text !== undefined) return text
-      }
-      return undefined
-    }
+    seal: (text, key) => PREFIX + sealer.seal(text, key).toString('base64'),
+    open: (payload, key) => payload.startsWith(PREFIX) ? sealer.open(Buffer.from(payload.slice(PREFIX.length), 'base64'), key) : undefined
   }
 }
 
-function unseal (sealed: Buffer, openingKey: Buffer, key: StoreKey): string | undefined {
-  const decipher = createDecipheriv(ALGORITHM, openingKey, sealed.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
-    .setAAD(Buffer.from(key))
+/** Encrypts texts, each for one purpose: for another one it does not open. */
+export class Sealer {
+  readonly #keys: readonly Buffer[]
+  readonly #sealingKey: Buffer
+
+  /** @param secrets at least one */
+  constructor (secrets: readonly string[]) {
+    this.#keys = secrets.map(secret => Buffer.from(hkdfSync('sha256', secret, '', 'ambient-session payload', KEY_BYTES)))
+    const [sealingKey] = this.#keys
+    if (sealingKey === undefined) throw new RangeError('sealing needs a secret')
+    this.#sealingKey = sealingKey
+  }
+
+  seal (text: string, purpose: string): Buffer {
+    const iv = randomBytes(IV_BYTES)
+    const cipher = createCipheriv(ALGORITHM, this.#sealingKey, iv).setAAD(Buffer.from(purpose))
+    return Buffer.concat([iv, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  }
+
+  /** @returns how many characters a sealed text takes in base64url */
+  static lengthOf (text: string): number {
+    return Math.ceil((Buffer.byteLength(text) + IV_BYTES + TAG_BYTES) * 4 / 3)
+  }
+
+  /** @returns the text, or `undefined` when what was sealed is damaged, of another secret or for another purpose */
+  open (sealed: Buffer, purpose: string): string | undefined {
+    if (sealed.length < IV_BYTES + TAG_BYTES) return undefined
+    for (const key of this.#keys) {
+      const text = unseal(sealed, key, purpose)
+      if (text !== undefined) return text
+    }
+    return undefined
+  }
+}
+
+function unseal (sealed: Buffer, key: Buffer, purpose: string): string | undefined {
+  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
+    .setAAD(Buffer.from(purpose))
     .setAuthTag(sealed.subarray(-TAG_BYTES))
   try {
     return decipher.update(sealed.subarray(IV_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
   } catch {
-    // final() throws when the tag does not fit: another key, another session, or damage. Which one cannot be known.
+    // final() throws when the tag does not fit: another key, another purpose, or damage. Which one cannot be known.
     return undefined
   }
 }

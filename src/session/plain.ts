@@ -7,3 +7,8 @@ export function isPlainPrototype (prototype: unknown): boolean {
   return Object.getPrototypeOf(prototype) === null &&
     (Object.hasOwn(prototype as object, 'isPrototypeOf') || Reflect.ownKeys(prototype as object).length === 0)
 }
+
+/** Whether a value is a promise, of whatever library: queries of databases often are their own kind. */
+export function isThenable (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

@@ -7,32 +7,41 @@ export type Flashes = Readonly<Record<string, Stamp>>
 /** Most sessions have none, and share this. */
 export const NO_FLASHES: Flashes = Object.freeze({})
 
+export const NO_CONTAINERS: readonly string[] = Object.freeze([])
+
 /** Everything a session holds. */
 export interface SessionState {
   /** What the application has put. */
   data: Tree
   /** Which paths of the data are there for one more request only. Never changed, but replaced: states share them. */
   flashes: Flashes
+  /** Dotted paths of the objects that flashing made on the way to its values: they go with the last flash below them. */
+  flashContainers: readonly string[]
   /** The form input flashed for the next request. */
   input: { value: Tree, stamp: Stamp } | undefined
   token: string | undefined
   previousUrl: string | undefined
   /** Whose session it is. */
   userId: string | undefined
+  /** The session's own idle timeout in milliseconds, where it has one. */
+  idle: number | undefined
+  /** Whether its cookie outlives the browser, where the session says so itself. */
+  isPersistent: boolean | undefined
 }
+
+const NO_FACTS = { input: undefined, token: undefined, previousUrl: undefined, userId: undefined, idle: undefined, isPersistent: undefined }
 
 export function emptyState (): SessionState {
-  return { data: {}, flashes: NO_FLASHES, input: undefined, token: undefined, previousUrl: undefined, userId: undefined }
+  return { data: {}, flashes: NO_FLASHES, flashContainers: NO_CONTAINERS, ...NO_FACTS }
 }
 
-/** @throws SessionValueError when the state holds what would not come back as it went in */
+/**
+ * The data has been checked where it was put; the fields of old input may have any name.
+ *
+ * @throws SessionValueError when the state holds what would not come back as it went in
+ */
 export function encodeState (state: SessionState): string {
-  return encode(written(state), 'session', MAX_DEPTH_OF_WHOLE)
-}
-
-/** As {@link encodeState}, for a state of which it is known that JSON can say all of it. */
-export function encodePlainState (state: SessionState): string {
-  return JSON.stringify(written(state))
+  return encode(written(state), 'session', MAX_DEPTH_OF_WHOLE, 'any')
 }
 
 /** @throws SyntaxError when the text is not an encoded state */
@@ -42,27 +51,27 @@ export function decodeState (text: string): SessionState {
   return {
     data: state.data,
     flashes: state.flashes ?? NO_FLASHES,
+    flashContainers: state.flashContainers ?? NO_CONTAINERS,
     input: state.input,
     token: state.token,
     previousUrl: state.previousUrl,
-    userId: state.userId
+    userId: state.userId,
+    idle: state.idle,
+    isPersistent: state.isPersistent
   }
 }
 
-/** @returns a state whose members can be set; what is in them is shared with the one given */
-export function shallowCopy ({ data, flashes, input, token, previousUrl, userId }: Readonly<SessionState>): SessionState {
-  // A copy that is made by spreading has another hidden class than what it was made of, and its own copy yet another one.
-  return { data: Object.assign({}, data), flashes, input, token, previousUrl, userId }
-}
-
 /** The state as it is written: JSON leaves out what is undefined. */
-function written ({ data, flashes, input, token, previousUrl, userId }: SessionState): Partial<SessionState> {
+function written ({ data, flashes, flashContainers, input, token, previousUrl, userId, idle, isPersistent }: SessionState): Partial<SessionState> {
   const written: Partial<SessionState> = { data }
   if (hasFlashes(flashes)) written.flashes = flashes
+  if (flashContainers.length > 0) written.flashContainers = flashContainers
   if (input !== undefined) written.input = input
   if (token !== undefined) written.token = token
   if (previousUrl !== undefined) written.previousUrl = previousUrl
   if (userId !== undefined) written.userId = userId
+  if (idle !== undefined) written.idle = idle
+  if (isPersistent !== undefined) written.isPersistent = isPersistent
   return written
 }
 

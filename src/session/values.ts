@@ -1,19 +1,20 @@
 /**
  * What a session can hold, as text and back.
  *
- * The text is JSON. What JSON has no word for is an object with one key that begins with `$`, in the manner of MongoDB's
+ * The text is JSON. What JSON cannot express is an object with one key that begins with `$`, in the manner of MongoDB's
  * Extended JSON: `{"$date":"2026-01-31T12:00:00.000Z"}`. An application's own object of that form is wrapped in
  * `{"$object":…}`, so that every value comes back as it went in and stays legible in the store. Most sessions hold
  * nothing of the kind, and text without `{"$` is read by JSON.parse alone.
  */
 import { SessionValueError } from '../errors.ts'
-import { isPlainPrototype } from './plain.ts'
+import { setMember } from './paths.ts'
+import { isPlainPrototype, isThenable } from './plain.ts'
 
 /** A value as text. */
 export type Encoded = string & { readonly brand: 'Encoded' }
 
 /** Nesting beyond this is refused: it is never meant, and unbounded recursion ends in a stack overflow. */
-const MAX_DEPTH = 200
+export const MAX_DEPTH = 200
 /** What is put below a path lies deeper in the whole than by itself. */
 export const MAX_DEPTH_OF_WHOLE = 2 * MAX_DEPTH
 /** A member of the data lies two levels below the whole. */
@@ -21,20 +22,25 @@ export const MAX_DEPTH_OF_MEMBER = MAX_DEPTH_OF_WHOLE - 2
 
 type Tagged = Record<string, unknown>
 
+/** Which names members may have: what an application puts has no `__proto__`, fields of a form may have any name. */
+export type Names = 'safe' | 'any'
+
 /** What a member of something is called: a key, or an index. */
 type Name = string | number | undefined
 
 /** The way from the value down to where the encoding is. Of its names a text is made only for a message. */
 class Way {
   readonly maxDepth: number
+  readonly names: Names
   readonly #path: string
   readonly #objects: object[] = []
   readonly #names: Name[] = []
 
   /** @param maxDepth how many objects there may be on it */
-  constructor (path: string, maxDepth: number) {
+  constructor (path: string, maxDepth: number, names: Names) {
     this.#path = path
     this.maxDepth = maxDepth
+    this.names = names
   }
 
   get depth (): number {
@@ -99,14 +105,15 @@ const DECODERS: Record<string, (content: unknown) => unknown> = {
  * @param value anything
  * @param path where it is being put, for the error's message
  * @param maxDepth how deep objects may be nested
+ * @param names which names members may have
  * @throws SessionValueError when the value, or anything in it, would not come back as it went in
  */
-export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH): Encoded {
-  return JSON.stringify(taggedForm(value, undefined, new Way(path, maxDepth))) as Encoded
+export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH, names: Names = 'safe'): Encoded {
+  return JSON.stringify(taggedForm(value, undefined, new Way(path, maxDepth, names))) as Encoded
 }
 
 /**
- * @returns a fresh value each time, shared with nobody
+ * @returns a new value each time, which shares no object with another one
  * @throws SyntaxError when the text is not one that {@link encode} makes
  */
 export function decode (encoded: string): unknown {
@@ -128,9 +135,9 @@ export function isPlainText (encoded: string): boolean {
 export function copyOf (value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(copyOf)
-  if (!isPlainPrototype(Object.getPrototypeOf(value))) return decode(encode(value, 'session', MAX_DEPTH_OF_WHOLE))
+  if (!isPlainPrototype(Object.getPrototypeOf(value))) return decode(encode(value, 'session', MAX_DEPTH_OF_WHOLE, 'any'))
   const copy: Tagged = {}
-  for (const name of Object.keys(value)) copy[name] = copyOf((value as Tagged)[name])
+  for (const name of Object.keys(value)) setMember(copy, name, copyOf((value as Tagged)[name]))
   return copy
 }
 
@@ -160,7 +167,7 @@ function hasSameText (value: object, known: object): boolean {
   }
 }
 
-/** The value itself where JSON can say it, and otherwise a copy of it in which everything else is tagged. */
+/** The value itself where JSON can express it, and otherwise a copy in which everything else is tagged. */
 function taggedForm (value: unknown, name: Name, way: Way): unknown {
   switch (typeof value) {
     case 'string':
@@ -231,7 +238,7 @@ function taggedMembers (value: Tagged, way: Way): unknown {
   }
   let copy: Tagged | undefined
   for (const name of names) {
-    if (name === '__proto__') throw new SessionValueError(way.pathTo(name), 'would replace a prototype')
+    if (name === '__proto__' && way.names === 'safe') throw new SessionValueError(way.pathTo(name), 'would replace a prototype')
     const member = value[name]
     const tagged = taggedForm(member, name, way)
     if (tagged !== member) copy ??= { ...value }
@@ -244,6 +251,7 @@ function taggedBytes (value: object, prototype: unknown, way: Way): unknown {
   const name = (prototype as { constructor?: { name?: string } }).constructor?.name ?? 'an unnamed class'
   const genuine = BYTES.has(name) && prototype === (globalThis as unknown as Record<string, { prototype: unknown }>)[name]?.prototype
   if (!genuine) {
+    if (isThenable(value)) throw new SessionValueError(way.pathTo(), 'is a promise: await it, and store what it gives')
     throw new SessionValueError(way.pathTo(), `is an instance of ${name}, which would come back as a plain object; store its data instead`)
   }
   const bytes = ArrayBuffer.isView(value)

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { MemoryStore } from '../../src/index.ts'
 import type { Session, StoredRecord } from '../../src/index.ts'
+import { masked } from '../../src/session/token.ts'
 import { application, browserWith, living, once, stored, watched } from './helpers.ts'
 import type { Application, Browser, Warning, WatchedStore } from './helpers.ts'
 
@@ -308,6 +309,14 @@ t.test('a store that fails', async t => {
       await t.rejects(visitor.visit(session => { session.put('a', 1) }), { message: /^503: .*ERR_SESSION_STORE.*creation/ })
     })
   }
+
+  await t.test("by answering 'conflict' for ever is at fault, and keeps no request for ever", async t => {
+    const driver = watched(new MemoryStore())
+    const visitor = (await application(t, { driver })).browser()
+    await visitor.visit(session => { session.put('a', 1) })
+    driver.compareAndSet = () => 'conflict'
+    await t.rejects(visitor.visit(session => { session.put('a', 2) }), { message: /^503: .*ERR_SESSION_STORE.*'conflict' 1000 times in a row/ })
+  })
 })
 
 t.test('moving to a new id', async t => {
@@ -518,6 +527,7 @@ t.test('a late request, whose session was ended while it was under way,', async 
       session.flush()
       session.token()
       session.setPreviousUrl('/late')
+      session.setLifetime(5)
       session.flashInput({ secret: 'value' })
       const cart = { items: 1 }
       session.put('cart', cart)
@@ -525,7 +535,7 @@ t.test('a late request, whose session was ended while it was under way,', async 
       await visitor.visit(other => { other.invalidate() })
       return { id: session.id, key: session.key }
     })
-    t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', key, keys: ['user.name', 'count', '(all data)', '(csrf token)', '(previous url)', '(old input)', 'cart'] }])
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', key, keys: ['user.name', 'count', '(all data)', '(csrf token)', '(previous url)', '(lifetime)', '(old input)', 'cart'] }])
     t.equal(warnings.length, 1)
     t.notMatch(JSON.stringify(warnings), id)
     t.notMatch(JSON.stringify(warnings), 'Grace')
@@ -560,7 +570,8 @@ t.test('a late request, whose session was ended while it was under way,', async 
     await late.visit(async session => {
       session.put('late', 1)
       await visitor.visit(other => { other.invalidate() })
-      await session.save()
+      await t.rejects(session.save(), { code: 'ERR_SESSION_ENDED', statusCode: 409 })
+      t.equal(session.isEnded, true)
       session.put('late', 2)
       session.regenerate()
     })
@@ -849,14 +860,42 @@ t.test('what is stored is what the session held, for a process that remembers no
 t.test('old input is what it was when it was flashed, whatever is done to the object afterwards', async t => {
   const visitor = (await application(t)).browser()
   await visitor.visit(async session => {
-    const body: Record<string, unknown> = { name: 'Ada', password: 'secret' }
+    const body: Record<string, unknown> = { name: 'Ada', city: 'London' }
     session.flashInput(body)
-    delete body['password']
+    delete body['city']
     body['when'] = new Date(0)
     await session.save()
     body['name'] = 'Grace'
   })
-  t.same(await visitor.visit(session => session.old()), { name: 'Ada', password: 'secret' })
+  t.same(await visitor.visit(session => session.old()), { name: 'Ada', city: 'London' })
+})
+
+t.test('old input that was seen and saved away is kept by reflash() all the same', async t => {
+  const visitor = (await application(t)).browser()
+  await visitor.visit(session => { session.flashInput({ name: 'Ada' }) })
+  await visitor.visit(async session => {
+    t.same(session.old(), { name: 'Ada' })
+    await session.save()
+    session.reflash()
+  })
+  t.same(await visitor.visit(session => session.old()), { name: 'Ada' })
+  t.same(await visitor.visit(session => session.old()), {})
+})
+
+t.test('a number of no kind is refused by what it is', async t => {
+  const visitor = (await application(t)).browser()
+  const nothing = Object.create(null) as number
+  await t.rejects(visitor.visit(session => session.increment('count', nothing)), { message: /can be changed by a finite number only, not by an object$/ })
+})
+
+t.test('a masked token is exactly one: what is as long and has other characters in it is none', async t => {
+  const visitor = (await application(t)).browser()
+  await visitor.visit(session => {
+    const token = masked(session.token())
+    t.equal(session.hasToken(token), true)
+    // Each of these takes bytes away, an odd number of them or an even one.
+    for (const wrong of ['!', '!!', '!!!', '!!!!']) t.equal(session.hasToken(wrong + token.slice(wrong.length)), false)
+  })
 })
 
 t.test('what is kept and then changed is not changed for a request at the same time', async t => {
@@ -910,4 +949,48 @@ t.test('a session that is changed, and then ended, while it gets a new id stays 
   }
   await visitor.visit(session => { session.regenerate() })
   t.same(inner.list({}, { limit: 9 }).records, [])
+})
+
+t.test('a session that is invalidated while it is stored does not get back what could not be stored', async t => {
+  const store = watched()
+  const visitor = (await application(t, { driver: store })).browser()
+  await visitor.visit(session => { session.put('begun', true) })
+  store.before = once('compareAndSet', fail)
+  await visitor.visit(async session => {
+    session.put('user', 'ada')
+    const saved = session.save()
+    session.invalidate()
+    await t.rejects(saved)
+    session.put('theme', 'dark')
+  })
+  t.same(await stored(visitor), { theme: 'dark' })
+})
+
+t.test('a session that gets another new id while it is ended keeps what was put after its end', async t => {
+  const visitor = (await application(t, { driver: watched() })).browser()
+  await visitor.visit(session => { session.put('begun', true) })
+  await visitor.visit(async session => {
+    session.invalidate()
+    session.put('a', 1)
+    const saved = session.save()
+    session.regenerate()
+    await saved
+    session.put('b', 2)
+  })
+  t.same(await stored(visitor), { a: 1, b: 2 })
+})
+
+t.test('a new id that could not be stored is stored by the next commit', async t => {
+  const store = watched()
+  const visitor = (await application(t, { driver: store })).browser()
+  const before = await visitor.visit(session => { session.put('a', 1); return session.id })
+  store.before = once('compareAndSet', fail)
+  await visitor.visit(async session => {
+    session.regenerate()
+    await t.rejects(session.save())
+    t.equal(session.isNew, true)
+  })
+  t.not(visitor.cookie, before)
+  t.match(await stored(visitor), { a: 1 })
+  t.equal((await living(store)).length, 1)
 })

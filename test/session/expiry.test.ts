@@ -1,9 +1,7 @@
 /** Idle timeout, absolute timeout, and how seldom they cost a write. The clock is the test's own. */
-import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
-import { expiryFrom, isRenewalDue, quietTimes } from '../../src/session/expiry.ts'
 import { application, watched } from './helpers.ts'
 import type { Application, Browser, WatchedStore } from './helpers.ts'
 
@@ -192,30 +190,4 @@ t.test('absolute timeout', async t => {
     await visitor.visit(session => session.get('a'))
     t.match(visitor.setCookie, [/Max-Age=900/])
   })
-})
-
-t.test('expiryFrom is the earlier of the two timeouts', async t => {
-  t.equal(expiryFrom(1000, 0, { idle: 500, absolute: undefined }), 1500)
-  t.equal(expiryFrom(1000, 0, { idle: 500, absolute: 1400 }), 1400)
-})
-
-t.test('isRenewalDue never is when the absolute timeout leaves nothing to gain', async t => {
-  t.equal(isRenewalDue(900_000, 0, 1_000_000, { idle: 600_000, absolute: 1_000_000 }), false)
-})
-
-t.test('between the times that are said to be quiet, an expiry is neither to be moved nor too late', async t => {
-  const time = fc.integer({ min: 0, max: 100 * MINUTE })
-  const idleTime = fc.integer({ min: 1, max: 60 * MINUTE })
-  let quiet = 0
-  fc.assert(fc.property(time, time, idleTime, fc.integer({ min: -10, max: 2 * MINUTE }), fc.option(time, { nil: undefined }), (createdAt, expiresAt, idle, since, absolute) => {
-    const lifetime = { idle, absolute }
-    // Around the time at which such an expiry is set.
-    const now = expiresAt - idle + since
-    const { from, until } = quietTimes(createdAt, expiresAt, lifetime)
-    if (now <= from || now >= until) return
-    quiet++
-    if (now < expiresAt && isRenewalDue(now, createdAt, expiresAt, lifetime)) throw new Error('it is to be moved')
-    if (expiryFrom(now, createdAt, lifetime) < expiresAt) throw new Error('it is too late')
-  }), { numRuns: 20_000 })
-  t.ok(quiet > 100, 'and some are quiet')
 })

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
-import ambientSession, { MemoryStore } from '../../src/index.ts'
+import ambientSession, { isRecord, MemoryStore } from '../../src/index.ts'
 import type { MaybePromise, Session, SessionOptions, SessionStore, StoredRecord, StoreKey } from '../../src/index.ts'
 
 export interface Warning {
@@ -141,9 +141,9 @@ export function watched (inner: SessionStore = new MemoryStore()): WatchedStore 
     keys: new Set(),
     before: () => {},
     after: () => {},
-    read (key, place) {
+    read (key) {
       store.calls.push('read')
-      return inner.read(key, place)
+      return inner.read(key)
     },
     compareAndSet: async (key, ...others) => await pass('compareAndSet', key, () => inner.compareAndSet(key, ...others)),
     touch: async (key, expiresAt) => await pass('touch', key, () => inner.touch(key, expiresAt)),
@@ -165,5 +165,5 @@ export function once (method: Method, fn: () => void | Promise<void>): (called: 
 /** What is stored under all keys that were ever written. */
 export async function living (store: WatchedStore): Promise<StoredRecord[]> {
   const found = await Promise.all([...store.keys].map(async key => await store.read(key)))
-  return found.filter((record): record is StoredRecord => typeof record === 'object')
+  return found.filter(isRecord)
 }

@@ -16,6 +16,7 @@ type Step =
   | { readonly op: 'put' | 'flash' | 'remember', readonly key: string, readonly value: number }
   | { readonly op: 'forget' | 'pull' | 'increment' | 'keep', readonly key: string }
   | { readonly op: 'push' | 'now' | 'change' | 'list' | 'flashInput' | 'replace', readonly value: number }
+  | { readonly op: 'empty', readonly key: string }
   | { readonly op: 'flush' | 'reflash' | 'token' | 'regenerateToken' | 'regenerate' | 'migrate' | 'invalidate' }
 
 /** What a session holds, as one would write it down who knows nothing of how it is kept. */
@@ -23,6 +24,8 @@ interface Model {
   data: Record<string, unknown>
   /** The flashes among the data, each with what tells it from others of its name. */
   flashes: Record<string, number>
+  /** The objects that were made on the way to flashes, innermost last. */
+  made: string[]
   input?: { readonly value: object, readonly flash: number }
   token?: string
 }
@@ -31,13 +34,15 @@ interface Model {
 type Change = (model: Model) => void
 
 const value = fc.nat(9)
-const flashed = fc.constantFrom('flash.a', 'flash.b')
+const flashed = fc.constantFrom('flash.a', 'flash.b', 'form.errors.a', 'form.errors.b')
+const containers = fc.constantFrom('flash', 'form', 'form.errors')
 // Every kind of value has keys of its own, so that no change is refused for what it finds.
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('put'), key: fc.constantFrom('a', 'b', 'flash.a', 'made'), value }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('put'), key: fc.oneof(fc.constantFrom('a', 'b', 'flash.a', 'made', 'form.errors.c'), containers), value }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('flash'), key: flashed, value }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('empty'), key: containers }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('remember'), key: fc.constant('made'), value }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('forget', 'pull'), key: fc.constantFrom('a', 'b', 'flash.a', 'made') }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('forget', 'pull'), key: fc.oneof(fc.constantFrom('a', 'b', 'made', 'form.errors.c'), flashed, containers) }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('increment'), key: fc.constant('count') }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('keep'), key: flashed }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constantFrom('push', 'now', 'change', 'list', 'flashInput'), value }) },
@@ -54,7 +59,7 @@ const requests = fc.array(
 let flashes = 0
 
 function empty (): Model {
-  return { data: {}, flashes: {} }
+  return { data: {}, flashes: {}, made: [] }
 }
 
 /** One request against the model: what it sees of what it found, and what it will change. */
@@ -86,6 +91,9 @@ class Request {
       case 'put':
         session.put(step.key, step.value)
         return this.#record(model => { put(model, step.key, step.value) })
+      case 'empty':
+        session.put(step.key, {})
+        return this.#record(model => { put(model, step.key, {}) })
       case 'flash':
         session.flash(step.key, step.value)
         return this.#flash(step.key, step.value)
@@ -139,6 +147,7 @@ class Request {
         return this.#record(model => {
           model.data = { a: step.value, list: [step.value] }
           model.flashes = {}
+          model.made = []
         })
       case 'flush':
         session.flush()
@@ -195,6 +204,7 @@ class Request {
   #flash (key: string, value: unknown): void {
     const flash = ++flashes
     this.#record(model => {
+      model.made = [...model.made.filter(made => !isAtOrBelow(made, key)), ...missingOnTheWayTo(model, key)]
       set(model, key, value)
       model.flashes[key] = flash
     })
@@ -218,32 +228,67 @@ class Request {
   }
 }
 
-function valueAt ({ data }: Model, key: string): unknown {
-  const [group = '', name] = key.split('.')
-  return name === undefined ? data[group] : (data[group] as Record<string, unknown> | undefined)?.[name]
+type Tree = Record<string, unknown>
+
+function isTree (value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function set ({ data }: Model, key: string, value: unknown): void {
-  const [group = '', name] = key.split('.')
-  if (name === undefined) data[group] = structuredClone(value)
-  else (data[group] ??= {} as Record<string, unknown>, data[group] as Record<string, unknown>)[name] = value
+function isAtOrBelow (key: string, other: string): boolean {
+  return `${key}.`.startsWith(`${other}.`)
+}
+
+function valueAt ({ data }: Model, key: string): unknown {
+  return key.split('.').reduce<unknown>((value, name) => isTree(value) ? value[name] : undefined, data)
+}
+
+/** @returns the keys of the objects that are not there on the way to a key, outermost first */
+function missingOnTheWayTo (model: Model, key: string): string[] {
+  const names = key.split('.').slice(0, -1)
+  return names.map((_name, index) => names.slice(0, index + 1).join('.')).filter(outer => !isTree(valueAt(model, outer)))
+}
+
+function set (model: Model, key: string, value: unknown): void {
+  const names = key.split('.')
+  const last = String(names.pop())
+  let tree = model.data
+  for (const name of names) {
+    const next = isTree(tree[name]) ? tree[name] : {}
+    tree[name] = next
+    tree = next
+  }
+  tree[last] = structuredClone(value)
 }
 
 function put (model: Model, key: string, value: unknown): void {
   set(model, key, value)
-  delete model.flashes[key]
+  forgetFlashes(model, key)
 }
 
 function forget (model: Model, key: string): void {
-  const [group = '', name] = key.split('.')
-  if (name === undefined) delete model.data[group]
-  else delete (model.data[group] as Record<string, unknown> | undefined)?.[name]
-  delete model.flashes[key]
+  remove(model, key)
+  forgetFlashes(model, key)
+}
+
+function remove (model: Model, key: string): void {
+  const dot = key.lastIndexOf('.')
+  const tree = dot === -1 ? model.data : valueAt(model, key.slice(0, dot))
+  if (isTree(tree)) delete tree[key.slice(dot + 1)]
+}
+
+/** What was made on the way to flashes goes with the last of them if it is empty then, and is the application's if not. */
+function forgetFlashes (model: Model, key: string): void {
+  for (const flashed of Object.keys(model.flashes)) if (isAtOrBelow(flashed, key)) delete model.flashes[flashed]
+  model.made = model.made.filter(made => !isAtOrBelow(made, key))
+  const over = model.made.filter(made => !Object.keys(model.flashes).some(flashed => isAtOrBelow(flashed, made)))
+  model.made = model.made.filter(made => !over.includes(made))
+  for (const made of over.sort().reverse()) if (JSON.stringify(valueAt(model, made)) === '{}') remove(model, made)
 }
 
 function clear (model: Model): void {
   model.data = {}
   model.flashes = {}
+  model.made = []
   delete model.input
   delete model.token
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { SessionValueError } from '../../src/index.ts'
 import type { Tree } from '../../src/session/paths.ts'
-import { removeAt, rootOf, setAt, valueAt } from '../../src/session/paths.ts'
+import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, valueAt } from '../../src/session/paths.ts'
 
 const segment = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom('a', 'b', 'c', '0', '1', '') },
@@ -58,6 +58,46 @@ t.test('setting and removing change nothing outside of the path\'s top-level key
       assert.deepEqual(othersAfter, othersBefore)
     }), { numRuns: 1000 })
   })
+})
+
+/** @returns what is found on the way to a path by walking alone, from the outside inwards */
+function onTheWayTo (data: Tree, at: string): unknown[] {
+  const names = at.split('.')
+  return names.map((_name, index) => names.slice(0, index + 1).reduce<unknown>((value, name) =>
+    typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Tree)[name] : undefined, data))
+}
+
+t.test('when the objects that were missing on the way to a value are removed with it, all is as it was before', async t => {
+  t.doesNotThrow(() => {
+    fc.assert(fc.property(tree, path, leaf, (data, at, value) => {
+      const found = onTheWayTo(data, at)
+      const isMissing = found.every(value => value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value)))
+      if (!isMissing || found.at(-1) !== undefined || Object.hasOwn(data, at)) return
+      const before = structuredClone(data)
+      const made = missingContainers(data, at)
+      if (!trySetting(data, at, value)) return
+      removeAt(data, at)
+      for (const container of made.reverse()) removeIfEmpty(data, container)
+      assert.deepEqual(data, before)
+    }), { numRuns: 1000 })
+  })
+})
+
+t.test('only an empty object is removed as empty, and where there is none nothing is', async t => {
+  const cases: readonly (readonly [data: Tree, path: string])[] = [
+    [{ a: [{}] }, 'a.0'], [{ a: 1 }, 'a.b'], [{}, 'a.b'], [{ a: {} }, 'a.b'], [{ a: [] }, 'a'], [{ a: { b: 1 } }, 'a']
+  ]
+  for (const [data, at] of cases) {
+    const before = structuredClone(data)
+    removeIfEmpty(data, at)
+    t.same(data, before, at)
+  }
+})
+
+t.test('a member with the name of a prototype is not read, even where a store brings one', async t => {
+  for (const name of ['__proto__', 'constructor', 'prototype']) {
+    t.equal(valueAt(JSON.parse(`{ "${name}": 1 }`) as Tree, name), undefined, name)
+  }
 })
 
 t.test('no path reaches a prototype', async t => {

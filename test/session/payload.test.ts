@@ -1,7 +1,7 @@
 /** `encrypt`: what the store keeps is sealed, and opens for nobody but this application and this session. */
 import { Signer } from '@fastify/cookie'
 import t from 'tap'
-import { MemoryStore } from '../../src/index.ts'
+import { isRecord, MemoryStore } from '../../src/index.ts'
 import type { SessionOptions, StoreKey, StoredRecord } from '../../src/index.ts'
 import { sealedPayload } from '../../src/session/payload.ts'
 import { application, browserWith, living, stored, watched } from './helpers.ts'
@@ -68,7 +68,7 @@ t.test('a payload moved under another session\'s key does not open', async t => 
     await eve.visit(session => { session.put('user', 'Eve'); return session.key })
   ]
   const [from, to] = [driver.read(adasKey), driver.read(evesKey)]
-  if (typeof from !== 'object' || typeof to !== 'object') throw new Error('nothing was stored')
+  if (!isRecord(from) || !isRecord(to)) throw new Error('nothing was stored')
   driver.compareAndSet(evesKey, { ...to, payload: from.payload }, to.version)
   t.same(await stored(eve), {})
   t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED', key: evesKey }])
@@ -89,7 +89,7 @@ async function restarted (t: Tap, before: SessionOptions, after: SessionOptions)
 }
 
 function signedBy ({ secret }: SessionOptions, id: string): string {
-  return new Signer([secret ?? []].flat()).sign(id)
+  return new Signer([secret ?? []].flat().map(String)).sign(id)
 }
 
 t.test('after a rotation of secrets sessions of the old one open, and are sealed with the new one when they change', async t => {

@@ -1,0 +1,47 @@
+import type { MaybePromise } from '../stores/store.ts'
+import type { SessionChanges } from './changes.ts'
+import type { CommitResult } from './commit.ts'
+import { commit } from './commit.ts'
+import type { SessionManager } from './manager.ts'
+import { loadAgain } from './manager.ts'
+import { isPromise } from './maybe-promise.ts'
+
+/** The commits and reloads of one request's session, one after the other. */
+export class CommitQueue {
+  readonly #changes: SessionChanges
+  readonly #manager: SessionManager
+  /** Settles with the last step that is under way; never rejects. */
+  #last: Promise<void> | undefined
+
+  constructor (changes: SessionChanges, manager: SessionManager) {
+    this.#changes = changes
+    this.#manager = manager
+  }
+
+  /** Stores what is uncommitted, after all steps asked for before. Throws as {@link commit} does. */
+  commit (): MaybePromise<CommitResult> {
+    return this.#run(() => commit(this.#changes, this.#manager))
+  }
+
+  /** Gives up what is uncommitted and reads again what is stored. */
+  async reload (): Promise<void> {
+    await this.#run(() => this.#reload())
+  }
+
+  async #reload (): Promise<void> {
+    const { origin } = this.#changes
+    // A session that is over stays so: a late request must not begin another one.
+    if (origin.kind !== 'stored') return this.#changes.restart({ origin, state: undefined })
+    this.#changes.restart(loadAgain(this.#manager, origin, await this.#manager.store.read(origin.key)))
+  }
+
+  #run<T> (step: () => MaybePromise<T>): MaybePromise<T> {
+    const result = this.#last === undefined ? step() : this.#last.then(step)
+    if (!isPromise(result)) return result
+    const settled: Promise<void> = result.then(() => {}, () => {}).then(() => {
+      if (this.#last === settled) this.#last = undefined
+    })
+    this.#last = settled
+    return result
+  }
+}

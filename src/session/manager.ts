@@ -1,0 +1,101 @@
+/** What all sessions of an application have in common, and how a stored one is loaded. */
+import type { Report } from '../report.ts'
+import type { SessionStore, StoredRecord, Tombstone } from '../stores/store.ts'
+import { isRecord } from '../stores/store.ts'
+import type { Lifetime } from './expiry.ts'
+import { isIdleTooLong } from './expiry.ts'
+import type { SessionId, StoreKey } from './id.ts'
+import type { PayloadFormat } from './payload.ts'
+import type { SessionState } from './state.ts'
+import { decodeState } from './state.ts'
+
+export interface SessionManager {
+  readonly store: SessionStore
+  readonly format: PayloadFormat
+  readonly lifetime: Lifetime
+  /** Milliseconds for which a tombstone stands. */
+  readonly grace: number
+  /** The largest payload, in bytes. */
+  readonly maxBytes: number
+  readonly report: Report
+}
+
+/** What {@link SessionStore.read} answers. */
+export type Found = StoredRecord | Tombstone | 'gone' | undefined
+
+/** A living session as it was found or written. */
+export interface StoredSession {
+  readonly kind: 'stored'
+  readonly id: SessionId
+  readonly key: StoreKey
+  readonly record: StoredRecord
+  /** The payload as text: decrypted, where it is encrypted. */
+  readonly text: string
+}
+
+/** What the session that was asked for turned out to be. */
+export type Origin =
+  | StoredSession
+  /** There is none: a new session may begin. `wasEnded`: there was one, and the browser's cookie for it is dead. */
+  | { readonly kind: 'none', readonly wasEnded: boolean }
+  /** It is over, and nothing is stored for it any more. `mayBegin`: a sign-in may begin a new session in its place. */
+  | { readonly kind: 'over', readonly mayBegin: boolean }
+
+/** An origin, with the state that was found there: the caller's own, to be changed. */
+export interface LoadResult {
+  readonly origin: Origin
+  /** Undefined where there is none, or it is over. */
+  readonly state: SessionState | undefined
+}
+
+export const NOTHING: LoadResult = { origin: { kind: 'none', wasEnded: false }, state: undefined }
+const ENDED: LoadResult = { origin: { kind: 'none', wasEnded: true }, state: undefined }
+export const OVER: LoadResult = { origin: { kind: 'over', mayBegin: false }, state: undefined }
+const REGENERATED: LoadResult = { origin: { kind: 'over', mayBegin: true }, state: undefined }
+
+/**
+ * @param found what the store has under the key
+ * @param startedAt when the request began, in milliseconds: what was under way when its session ended stores nothing
+ */
+export function load (manager: SessionManager, id: SessionId, key: StoreKey, found: Found, startedAt: number): LoadResult {
+  if (found === undefined) return NOTHING
+  if (!isRecord(found)) return loadTombstone(found, startedAt)
+  const { absolute } = manager.lifetime
+  const now = Date.now()
+  if (absolute !== undefined && found.createdAt.getTime() + absolute <= now) return NOTHING
+  const opened = openRecord(manager, key, found)
+  if (opened === undefined || isIdleTooLong(now, found.lastActivity, lifetimeOf(manager, opened.state))) return NOTHING
+  return { origin: { kind: 'stored', id, key, record: found, text: opened.text }, state: opened.state }
+}
+
+function loadTombstone (found: Tombstone | 'gone', startedAt: number): LoadResult {
+  if (found === 'gone' || found.since.getTime() > startedAt) return OVER
+  return found.reason === 'ended' ? ENDED : REGENERATED
+}
+
+/** Loads a session that was found before. Where it is not stored any more it is over, whether or not a tombstone says so. */
+export function loadAgain (manager: SessionManager, { id, key }: Pick<StoredSession, 'id' | 'key'>, found: Found): LoadResult {
+  const result = load(manager, id, key, found, -Infinity)
+  return result.origin.kind === 'stored' ? result : OVER
+}
+
+/** @returns what is in a record; or `undefined`, after a warning, when it cannot be read any more */
+export function openRecord ({ format, report }: SessionManager, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
+  const text = format.open(payload, key)
+  try {
+    if (text !== undefined) return { text, state: decodeState(text) }
+  } catch {
+    // Reported below, like a payload that does not open.
+  }
+  report({
+    code: 'AMBIENT_SESSION_DAMAGED',
+    message: 'a stored session cannot be read and counts as missing: its payload is damaged, or `encrypt` or `secret` was changed since it was written',
+    key
+  })
+  return undefined
+}
+
+/** @returns the lifetime of one session: its own, where it has one */
+export function lifetimeOf ({ lifetime }: SessionManager, { idle }: Readonly<SessionState>): Lifetime {
+  return idle === undefined ? lifetime : { ...lifetime, idle }
+}
