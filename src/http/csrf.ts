@@ -1,0 +1,144 @@
+/**
+ * The check against cross-site request forgery. What the browser says of a request's origin decides; where it says nothing, the
+ * request has to bring the session's token.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { CsrfConfig } from '../config/options.ts'
+import { SessionCsrfError } from '../errors.ts'
+import { isField } from '../session/form-input.ts'
+import type { Session } from '../session/session.ts'
+import type { Done } from './flow.ts'
+
+/** What the check needs to know of a request's session. */
+export interface CheckedSession {
+  readonly session: Session
+  /** Whether there is a session, and the route does not turn the check off. */
+  readonly checksCsrf: boolean
+}
+
+/** RFC 9110, section 9.2.1. */
+const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
+/** What `Sec-Fetch-Site` says of the application's own pages, and of what the visitor does in the browser itself. */
+const OWN: readonly unknown[] = ['same-origin', 'none']
+
+const EXCEPTIONS = 'write config: { session: { csrf: false } } on the route, or name its path in the option csrf.except'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** @internal */
+    [CHECKS_LAST]?: true
+  }
+}
+
+/** Says of a route that its last preValidation hook checks forms with uploads. */
+const CHECKS_LAST = Symbol('ambient-session.checks-last')
+
+/**
+ * Has every request checked: before the application's hooks for validation, and a form with uploads behind them, because
+ * @fastify/multipart reads its fields in such a hook.
+ */
+export function checkForgery (app: FastifyInstance, config: CsrfConfig, currentOf: (request: FastifyRequest) => CheckedSession | null | undefined): void {
+  const check = new CsrfCheck(config)
+  const assert = (request: FastifyRequest, isDue: boolean, done: Done): void => {
+    if (isDue) check.assert(request, currentOf(request))
+    done()
+  }
+  const checkLast = (request: FastifyRequest, _reply: FastifyReply, done: Done): void => { assert(request, isMultipart(request), done) }
+  const putLast = (route: RouteOptions): void => {
+    route.preValidation = [...[route.preValidation ?? []].flat().filter(hook => hook !== checkLast), checkLast]
+  }
+  app.addHook('onRoute', route => {
+    route.config = { ...route.config, [CHECKS_LAST]: true }
+    putLast(route)
+    // Once more behind what onRoute hooks of other plugins add to the route, or put in its place.
+    process.nextTick(putLast, route)
+  })
+  app.addHook('preValidation', (request, _reply, done) => {
+    assert(request, !(isMultipart(request) && request.routeOptions.config[CHECKS_LAST] === true), done)
+  })
+}
+
+class CsrfCheck {
+  readonly #config: CsrfConfig
+  /** The names of the headers as the server sees them, and as messages show them. */
+  readonly #headers: readonly string[]
+
+  constructor (config: CsrfConfig) {
+    this.#config = config
+    this.#headers = config.headers.map(name => name.toLowerCase())
+  }
+
+  /** @throws SessionCsrfError when the request may be forged */
+  assert (request: FastifyRequest, current: CheckedSession | null | undefined): void {
+    if (current?.checksCsrf !== true) return
+    const isSocket = isUpgrade(request)
+    if ((!isSocket && SAFE_METHODS.includes(request.method)) || this.#isExcepted(request.url)) return
+    const site = request.headers['sec-fetch-site']
+    if (OWN.includes(site)) return
+    if (site !== undefined) throw crossOrigin(`Sec-Fetch-Site: ${SITES.includes(site) ? site : 'an unknown value'}`)
+    if (isSocket) assertOwnOrigin(request)
+    else this.#assertToken(request, current.session)
+  }
+
+  #assertToken (request: FastifyRequest, session: Session): void {
+    const candidates = [fieldOf(request.body, this.#config.field), ...this.#headers.map(name => request.headers[name])].filter(isGiven)
+    if (candidates.length === 0) throw this.#missing(request)
+    if (candidates.some(candidate => session.hasToken(candidate))) return
+    throw new SessionCsrfError('the CSRF token is not that of the session: the page is older than the session, which has expired, was signed out or ' +
+      'has a new id. Load the page again, and send the form once more')
+  }
+
+  /** A path that ends with `*` stands for all that begin with what is before it. */
+  #isExcepted (url: string): boolean {
+    const { except } = this.#config
+    if (except.length === 0) return false
+    const [path = ''] = url.split(/[?#]/, 1)
+    return except.some(pattern => pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern)
+  }
+
+  #missing ({ headers, body }: FastifyRequest): SessionCsrfError {
+    const { field, headers: [header] } = this.#config
+    const asField = body === undefined && isMultipart({ headers })
+      ? `The fields of a multipart form are not read before the handler: register @fastify/multipart with attachFieldsToBody, or write ${FOR_LATER}`
+      : `Put csrfField() into the form, which is the field ${field}`
+    const asHeader = header === undefined ? '' : `, or send csrfToken() in the header ${header}`
+    return new SessionCsrfError(`the request brings no CSRF token. ${asField}${asHeader}. If it is not sent by a browser, ${EXCEPTIONS}`)
+  }
+}
+
+const FOR_LATER = 'config: { session: { csrf: false } } on the route and check session().hasToken(…) in the handler'
+
+/** A value of the request's is shown only where it is one of the standard's. */
+const SITES: readonly unknown[] = ['same-site', 'cross-site']
+
+/** Browsers send cookies along with the handshake of a WebSocket, whichever page opens it, and some only its `Origin`. */
+function assertOwnOrigin ({ headers: { origin }, host }: FastifyRequest): void {
+  // Without it the client is no browser.
+  if (origin === undefined) return
+  // The protocol is not compared: behind a proxy that ends TLS it is another one here.
+  if (URL.canParse(origin) && new URL(origin).host === host.toLowerCase()) return
+  throw crossOrigin('its Origin is not the Host of the request; behind a proxy, pass the Host header on, or set trustProxy and X-Forwarded-Host')
+}
+
+function crossOrigin (why: string): SessionCsrfError {
+  return new SessionCsrfError(`the request comes from a page of another origin (${why}). If it is meant to, ${EXCEPTIONS}`)
+}
+
+function isMultipart ({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return headers['content-type']?.toLowerCase().startsWith('multipart/') === true
+}
+
+function isUpgrade ({ method, headers: { upgrade } }: FastifyRequest): boolean {
+  return method === 'GET' && upgrade?.toLowerCase() === 'websocket'
+}
+
+/** @returns a field of a form, as JSON, @fastify/formbody and @fastify/multipart give it */
+function fieldOf (body: unknown, name: string): unknown {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined
+  const field: unknown = (body as Record<string, unknown>)[name]
+  return typeof field === 'object' && field !== null && isField(field) ? field.value : field
+}
+
+function isGiven (candidate: unknown): boolean {
+  return candidate !== undefined && candidate !== ''
+}
