@@ -1,16 +1,50 @@
+/** Which responses are pages that a visitor looks at, and under which URL the browser knows them. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** Whether the response is a page that somebody looks at, so that "back" may lead to it. */
-export function isPage ({ method, headers, is404 }: FastifyRequest, { statusCode }: FastifyReply): boolean {
-  return method === 'GET' && !is404 && statusCode < 300 &&
-    headers['x-requested-with'] !== 'XMLHttpRequest' &&
-    // Where the browser says what it asks for: a document, not an image or a fetch() of a script.
-    (headers['sec-fetch-dest'] ?? 'document') === 'document' &&
-    !String(headers['sec-purpose'] ?? headers['purpose'] ?? '').includes('prefetch')
+/** What is shown as a page where the browser does not say what it asks for. */
+const PAGE_TYPES = ['text/html', 'application/xhtml+xml', 'text/plain']
+/** `name:port`, without what would make another URL of it: a path, a user, blanks. */
+const HOST = /^(?:[\w.-]+|\[[\d.:a-f]+\])(?::\d{1,5})?$/i
+
+/** Whether the response is a page that a visitor looks at, so that "back" may lead to it. */
+export function isPage (request: FastifyRequest, reply: FastifyReply): boolean {
+  return isNavigation(request) && !request.is404 && isShown(reply) && !isPrefetch(request) &&
+    (request.headers['sec-fetch-dest'] !== undefined || looksLikePage(reply))
 }
 
-/** @returns the whole URL of the request, or `undefined` where its Host header or its target make no URL of this server */
+/**
+ * Whether a visitor opens a page. Over plain HTTP, browsers send no `Sec-Fetch-Dest`. Then `Accept` has to name `text/html`, as
+ * it does when a page is opened and not when an image or a style sheet is loaded. Clients that accept everything, or send no
+ * `Accept`, may open pages.
+ */
+export function isNavigation ({ method, headers }: FastifyRequest): boolean {
+  const { accept, 'sec-fetch-dest': destination } = headers
+  return method === 'GET' && headers['x-requested-with'] !== 'XMLHttpRequest' && (destination === undefined
+    ? accept === undefined || accept === '*/*' || accept.includes('text/html')
+    : destination === 'document')
+}
+
+/** Whether the browser fetches the response before the visitor asks for it, and may never show it. */
+export function isPrefetch ({ headers }: FastifyRequest): boolean {
+  return ['sec-purpose', 'purpose', 'x-moz'].some(name => String(headers[name] ?? '').toLowerCase().includes('prefetch'))
+}
+
+/** @returns the whole URL of the request, or `undefined` where its protocol, its host or its target make no URL of this server */
 export function urlOf ({ protocol, host, originalUrl }: FastifyRequest): string | undefined {
+  // Behind a trusted proxy, protocol and host are what its headers say.
+  if ((protocol as string) !== 'http' && (protocol as string) !== 'https') return undefined
   const base = `${protocol}://${host}`
-  return originalUrl.startsWith('/') && URL.canParse(base) ? new URL(base).origin + originalUrl : undefined
+  return originalUrl.startsWith('/') && HOST.test(host) && URL.canParse(base) ? new URL(base).origin + originalUrl : undefined
+}
+
+/** Browsers stay on the page before when there is no content, and when the content is to be saved. */
+function isShown (reply: FastifyReply): boolean {
+  const { statusCode } = reply
+  return statusCode >= 200 && statusCode < 300 && statusCode !== 204 && statusCode !== 205 && !/^\s*attachment/i.test(String(reply.getHeader('content-disposition') ?? ''))
+}
+
+/** Whether the response is HTML or plain text. */
+function looksLikePage (reply: FastifyReply): boolean {
+  const type = String(reply.getHeader('content-type') ?? '').split(';', 1).join().trim().toLowerCase()
+  return PAGE_TYPES.includes(type)
 }

@@ -1,0 +1,31 @@
+/** A form that fails its route's schema goes back to its page, with the errors and the input (the option `flashValidation`). */
+import type { FastifyError, FastifyRequest, RouteOptions } from 'fastify'
+
+type ErrorHandler = NonNullable<RouteOptions['errorHandler']>
+
+const FORM = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data)\s*(;|$)/i
+
+/**
+ * Gives a route a handler of errors, which takes those of forms and leaves all others to the route's own or the application's.
+ *
+ * @param hasSession whether a request has a session, in which errors can be flashed
+ */
+export function flashValidationOf (route: RouteOptions, hasSession: (request: FastifyRequest) => boolean): void {
+  const next = route.errorHandler ?? leaveToApplication
+  route.errorHandler = function (error, request, reply): void {
+    if (!isForm(request) || !isOfBody(error) || !hasSession(request)) return next.call(this, error, request, reply)
+    void reply.withErrors(error).withInput().back()
+  }
+}
+
+/** What the handler of a route throws is given to the one that comes next. */
+const leaveToApplication: ErrorHandler = error => { throw error }
+
+function isOfBody ({ validationContext }: FastifyError): boolean {
+  return validationContext === 'body'
+}
+
+/** Whether a browser has sent a form and shows what comes back; scripts want the errors as JSON. */
+function isForm ({ headers }: FastifyRequest): boolean {
+  return FORM.test(headers['content-type'] ?? '') && headers.accept?.includes('text/html') === true && headers['x-requested-with'] !== 'XMLHttpRequest'
+}

@@ -1,0 +1,214 @@
+/** Redirects back, with what the next page has to show: `reply.withErrors(errors).withInput().back('/form')`. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { SessionUsageError, SessionValueError } from '../errors.ts'
+import type { Report } from '../report.ts'
+import type { SessionValues } from '../session/keys.ts'
+import type { Tree } from '../session/paths.ts'
+import type { Session } from '../session/session.ts'
+import type { FormErrorsInput } from './form-errors.ts'
+import { fieldErrorsOf } from './form-errors.ts'
+import { ownPath } from './own-url.ts'
+import { isNavigation } from './page.ts'
+import type { RequestSession } from './request-session.ts'
+
+/** Which fields of a form {@link FastifyReply.withInput} keeps, by their names. */
+export interface InputSelection {
+  readonly only?: string | readonly string[] | undefined
+  readonly except?: string | readonly string[] | undefined
+}
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /**
+     * Redirects to the page that the request came from: that of a `Referer` of the same origin, or where the browser sends none,
+     * that of `session().previousUrl()`; otherwise to the fallback, by default `/`. It leads to paths of this origin only. The
+     * status is 303 after a form, and 302 after a GET. The response leaves after the code that calls this, so that the chain may
+     * go on behind it.
+     *
+     * @throws SessionUsageError when the fallback is no URL of this origin
+     */
+    back (fallback?: string): this
+    /** Redirects to the page that {@link guest} has recorded and forgets it; otherwise to the fallback, by default `/`. */
+    intended (fallback?: string): this
+    /** Records the page that the visitor wanted, for {@link intended}, and redirects to the page where guests sign in. */
+    guest (signIn: string): this
+    /** Flashes a value, or several, for the next page. */
+    with (key: string, value?: unknown): this
+    with (values: SessionValues): this
+    /**
+     * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`. What cannot be stored is left out, with a
+     * warning.
+     *
+     * @param errors messages by field, or the issues of zod, valibot or Ajv, or an error that has them
+     */
+    withErrors (errors: FormErrorsInput, bag?: string): this
+    /** Flashes the request's body, as `session().flashInput()` does. What cannot be stored is left out, with a warning. */
+    withInput (selection?: InputSelection): this
+    /** @internal */
+    [REDIRECT]: Redirect | null
+  }
+}
+
+const REDIRECT = Symbol('ambient-session.redirect')
+/** The key of a session under which the page is that a guest wanted. */
+const INTENDED = 'intendedUrl'
+
+/** @param currentOf finds a request's session, if it has begun */
+export function addRedirects (app: FastifyInstance, currentOf: (request: FastifyRequest) => RequestSession | null | undefined): void {
+  const redirectOf = (reply: FastifyReply): Redirect => {
+    reply[REDIRECT] ??= new Redirect(reply, currentOf(reply.request))
+    return reply[REDIRECT]
+  }
+  const add = <Args extends unknown[]> (name: string, method: (redirect: Redirect, ...args: Args) => void): void => {
+    app.decorateReply(name, function (this: FastifyReply, ...args: Args) {
+      method(redirectOf(this), ...args)
+      return this
+    })
+  }
+  app.decorateReply(REDIRECT, null)
+  add('back', (redirect, fallback?: string) => { redirect.back(fallback) })
+  add('intended', (redirect, fallback?: string) => { redirect.intended(fallback) })
+  add('guest', (redirect, signIn: string) => { redirect.guest(signIn) })
+  add('with', (redirect, ...values: [key: string, value?: unknown]) => { redirect.session.flash(...values) })
+  add('withErrors', (redirect, errors: unknown, bag?: string) => { redirect.flashErrors(errors, bag) })
+  add('withInput', (redirect, selection?: InputSelection) => { redirect.flashInput(selection) })
+}
+
+/** The redirect that a reply becomes. */
+class Redirect {
+  readonly #reply: FastifyReply
+  readonly #current: RequestSession | null | undefined
+  /** All that this response flashes under `errors`, bags included. */
+  #errors: Tree = {}
+  #hasInput = false
+  #target: string | undefined
+
+  constructor (reply: FastifyReply, current: RequestSession | null | undefined) {
+    this.#reply = reply
+    this.#current = current
+  }
+
+  get session (): Session {
+    return this.#reply.request.session()
+  }
+
+  back (fallback = '/'): void {
+    const otherwise = this.#checked('back', fallback)
+    this.#goTo(this.#pageBefore() ?? otherwise)
+  }
+
+  intended (fallback = '/'): void {
+    const otherwise = this.#checked('intended', fallback)
+    const url: unknown = this.session.pull(INTENDED)
+    this.#goTo(this.#own(url) ?? otherwise)
+  }
+
+  guest (signIn: string): void {
+    const target = this.#checked('guest', signIn)
+    const { request } = this.#reply
+    // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
+    const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
+    if (wanted !== undefined) this.session.put(INTENDED, wanted)
+    this.#goTo(target)
+  }
+
+  flashErrors (errors: unknown, bag: string | undefined): void {
+    const { session } = this
+    this.#attempt('errors', () => {
+      const fields = fieldErrorsOf(errors)
+      const flashed = { ...this.#errors, ...bag === undefined ? fields : { [bag]: fields } }
+      session.flash('errors', flashed)
+      this.#errors = flashed
+    })
+  }
+
+  flashInput (selection: InputSelection | undefined): void {
+    const { session } = this
+    this.#attempt('old input', () => {
+      session.flashInput(selected(this.#reply.request.body, selection))
+      this.#hasInput = true
+    })
+  }
+
+  /** Sends the redirect after the code that asked for it, which may have more to flash. */
+  #goTo (path: string): void {
+    const isAsked = this.#target !== undefined
+    this.#target = path
+    if (!isAsked) queueMicrotask(() => { this.#send() })
+  }
+
+  #send (): void {
+    const reply = this.#reply
+    // The code that asked for the redirect may have failed since.
+    if (this.#target === undefined || reply.sent) return
+    try {
+      reply.redirect(this.#target, isSafe(reply.request) ? 302 : 303)
+    } catch (error) {
+      reply.log.error(error)
+    }
+  }
+
+  #pageBefore (): string | undefined {
+    const { request } = this.#reply
+    const url = request.headers.referer ?? (this.#current?.hasSession === true ? this.session.previousUrl() : undefined)
+    const path = this.#own(url)
+    // A page that leads back to itself would never end.
+    return isSafe(request) && path === request.originalUrl ? undefined : path
+  }
+
+  #own (url: unknown): string | undefined {
+    return typeof url === 'string' ? ownPath(url, this.#reply.request) : undefined
+  }
+
+  #checked (method: string, url: unknown): string {
+    const path = this.#own(url)
+    if (path !== undefined) return path
+    throw new SessionUsageError(`reply.${method}() leads to pages of this application only, and was given a URL that is none of them. ` +
+      'Give it a path that begins with one slash; for another site use reply.redirect()')
+  }
+
+  #attempt (what: string, flash: () => void): void {
+    try {
+      flash()
+      if (this.#current != null) this.#current.dropExpendable = error => this.#drop(error)
+    } catch (error) {
+      if (!(error instanceof SessionValueError)) throw error
+      this.#report?.(unstored(what, error))
+    }
+  }
+
+  /** Drops the input first: it is most of the size, and the errors are worth more. */
+  #drop (cause: Error): boolean {
+    const { session } = this
+    if (this.#hasInput) {
+      this.#hasInput = false
+      session.flashInput({})
+      this.#report?.(unstored('old input', cause))
+      return true
+    }
+    if (Object.keys(this.#errors).length === 0) return false
+    this.#errors = {}
+    session.forget('errors')
+    this.#report?.(unstored('errors', cause))
+    return true
+  }
+
+  get #report (): Report | undefined {
+    return this.#current?.context.manager.report
+  }
+}
+
+function unstored (what: string, { message }: Error): Parameters<Report>[0] {
+  return { code: 'AMBIENT_SESSION_FORM', message: `the ${what} of a form could not be stored, and the next page goes without: ${message}`, keys: [what] }
+}
+
+function selected (body: unknown, { only, except = [] }: InputSelection = {}): unknown {
+  if (typeof body !== 'object' || body === null || (only === undefined && except.length === 0)) return body
+  const isKept = (name: string): boolean => (only === undefined || [only].flat().includes(name)) && ![except].flat().includes(name)
+  return Object.fromEntries(Object.entries(body).filter(([name]) => isKept(name)))
+}
+
+/** Whether the request asks for a page and sends nothing (RFC 9110, section 9.2.1). */
+function isSafe ({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
