@@ -1,109 +1,175 @@
 /** The Fastify plugin: the way of a request, from top to bottom. */
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { resolveConfig } from './config/resolve.ts'
+import { resolveConfigWithSource } from './config/resolve.ts'
+import type { RouteSessionOptions } from './config/route.ts'
 import type { SessionOptions } from './config/schema.ts'
-import type { SessionHelper } from './context.ts'
-import { runInScope, useSession } from './context.ts'
+import { runInScope } from './context.ts'
 import { SessionConflictError, SessionContextError } from './errors.ts'
-import { HeldAnswers } from './http/held-answers.ts'
-import type { Host } from './http/host.ts'
-import { createHost, hostPerRequest } from './http/host.ts'
+import { checkForgery } from './http/csrf.ts'
+import { flashValidationOf } from './http/flash-validation.ts'
+import type { Done, SendDone } from './http/flow.ts'
+import { commitAndSend, goOn, goOnAfter, HooksScope } from './http/flow.ts'
+import type { PluginContext } from './http/plugin-context.ts'
+import { createContext } from './http/plugin-context.ts'
+import { addRedirects } from './http/redirect.ts'
+import type { RequestFacade } from './http/request-facade.ts'
+import { createFacade } from './http/request-facade.ts'
 import { RequestSession } from './http/request-session.ts'
-import type { Done } from './http/response.ts'
-import { answerAfter, keepInScope, proceedAfter } from './http/response.ts'
-import type { RouteSessionOptions } from './http/route.ts'
 import { RouteRulesReader } from './http/route.ts'
+import { addViewLocals } from './http/view-locals.ts'
 import type { Report } from './report.ts'
-import { canPostpone } from './stores/postponing.ts'
-import type { SessionStore } from './stores/store.ts'
 import { reportToProcess } from './report.ts'
 import type { Sessions } from './sessions.ts'
 import { SessionsInStore } from './sessions.ts'
+import { startLine } from './start-line.ts'
+import type { SessionStore } from './stores/store.ts'
 import type { SweptStore } from './sweeper.ts'
 import { startSweeping } from './sweeper.ts'
+import { CURRENT, PLUGIN } from './symbols.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The visitor's session: `req.session()`, `req.session(key, default?)`, `req.session({ … })`. */
-    session: SessionHelper
+    /**
+     * The visitor's session: `req.session()`, `req.session(key, default?)`, `req.session({ … })`, `req.session.user = …`, and the
+     * names that users of @fastify/session, @fastify/secure-session and express-session write.
+     */
+    session: RequestFacade
     /** @internal */
-    [REQUEST_SESSION]: RequestSession | null | undefined
+    [CURRENT]: RequestSession | null | undefined
+    /** @internal */
+    [FACADE]: RequestFacade | null | undefined
   }
   interface FastifyInstance {
     /** All sessions of the application: those of a user, or all that there are. */
     sessions: Sessions
     /** @internal */
-    [HOST]: Host
+    [PLUGIN]: PluginContext
   }
   interface FastifyContextConfig {
     /** `false`: the route has no session. */
     session?: false | RouteSessionOptions
+    /** @internal */
+    [COMMITS_LAST]?: true
   }
 }
 
-const REQUEST_SESSION = Symbol('ambient-session.request')
-/** Where an application that registered the plugin keeps what runWithSession() needs, in whichever copy of the package. */
-export const HOST = Symbol.for('ambient-session.host')
+const FACADE = Symbol('ambient-session.facade')
+/** Says of a route that its last onSend hook commits. */
+const COMMITS_LAST = Symbol('ambient-session.commits-last')
 
 const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
-  assertNobodyElse(app)
-  const host = createHost(await resolveConfig(options), reportTo(app))
-  const { keeper: { store, report }, config } = host
-  const hostOf = hostPerRequest(host)
-  const rules = new RouteRulesReader(config.block)
-  const postponing = canPostpone(store) ? store : undefined
-  const answers = new HeldAnswers(app.server, () => { postponing?.flush() })
+  assertOnlyOne(app)
+  const resolved = await resolveConfigWithSource(options)
+  const context = createContext(resolved.config, reportTo(app))
+  const { manager: { store, report, grace }, config } = context
+  const rules = new RouteRulesReader(config)
   await store.open?.()
+  app.log.info(startLine(config, resolved.source))
 
-  app.decorate(HOST, host)
-  app.decorate('sessions', new SessionsInStore(store, host.keeper.grace))
-  app.decorateRequest('session', function (this: FastifyRequest, ...args: unknown[]) {
-    return useSession(requestSessionOf(this).session, args)
-  } as SessionHelper)
-
-  app.addHook('onRoute', ({ config }) => { rules.of(config) })
-
-  app.addHook('onRequest', (request, reply, done) => {
-    const current = new RequestSession(hostOf(reply), rules.of(request.routeOptions.config), request, reply)
-    request[REQUEST_SESSION] = current
-    const preparation = current.prepare()
-    if (preparation === undefined) return runInScope(current, done)
-    proceedAfter(preparation, current, reply, done)
+  app.decorate(PLUGIN, context)
+  app.decorate('sessions', new SessionsInStore(store, grace, context.ends))
+  app.decorateRequest(CURRENT, null)
+  app.decorateRequest(FACADE, null)
+  app.decorateRequest('session', {
+    getter (this: FastifyRequest) {
+      this[FACADE] ??= createFacade(currentOf(this))
+      return this[FACADE]
+    },
+    setter (this: FastifyRequest) {
+      throw new TypeError('req.session cannot be replaced. To end the session call req.session().invalidate(), to replace its data req.session().replace({ … })')
+    }
   })
 
-  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done) => {
-    const current = request[REQUEST_SESSION]
+  addRedirects(app, request => request[CURRENT])
+
+  app.addHook('onRoute', route => {
+    if (rules.check(route).flashValidation) flashValidationOf(route, request => request[CURRENT]?.hasSession === true)
+    route.config = { ...route.config, [COMMITS_LAST]: true }
+    putOwnHooksLast(route)
+    // Once more behind what onRoute hooks of other plugins add to the route. Fastify reads the list when the application is ready.
+    process.nextTick(putOwnHooksLast, route)
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { config } = request.routeOptions
+    const current = new RequestSession(context, rules.for(request, config), request, reply)
+    current.commitsLast = config[COMMITS_LAST] === true
+    request[CURRENT] = current
+    const preparation = current.prepare()
+    if (preparation === undefined) runInScope(current, done)
+    else goOnAfter(preparation, current, done)
+  })
+  addViewLocals(app, request => request[CURRENT])
+
+  if (config.csrf !== false) checkForgery(app, config.csrf, request => request[CURRENT])
+
+  // A reply that is sent in the flow of another request comes back to its own.
+  app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone) => {
+    const current = request[CURRENT]
+    if (current == null || current.commitsLast) goOn(current, () => { done(null) })
+    else commitAndSend(current, reply, payload, done)
+  })
+
+  // Fastify calls these in the flow of its timers and sockets.
+  app.addHook('onError', (request, _reply, error, done) => {
+    const current = request[CURRENT]
+    current?.markFailed(error)
+    goOn(current, done)
+  })
+  app.addHook('onRequestAbort', (request, done) => { goOn(request[CURRENT], done) })
+  app.addHook('onResponse', (request, _reply, done) => {
+    const current = request[CURRENT]
     if (current == null) return done()
-    // What is held back first may be written later. Where it may have to be waited for, it is held when it has been stored.
-    const isHeld = postponing !== undefined && current.hasSession && answers.hold(reply.raw)
-    const committed = isHeld ? postponing.postpone(current) : current.commit()
-    if (committed !== undefined) return answerAfter(committed, current, reply, payload, done)
-    if (postponing === undefined && current.hasSession) answers.hold(reply.raw)
-    keepInScope(current, reply, done)
+    current.commitLate()
+    current.hooksScope = new HooksScope(current)
+    runInScope(current.hooksScope, done)
   })
 
   const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
   app.addHook('onClose', async () => {
+    context.ends.close()
     await stopSweeping?.()
     await store.close?.()
   })
+}
+
+/** The last hooks of a route. */
+function commitLast (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone): void {
+  const current = request[CURRENT]
+  if (current == null) done(null)
+  else commitAndSend(current, reply, payload, done)
+}
+
+function closeHooksScope (request: FastifyRequest, _reply: FastifyReply, done: Done): void {
+  request[CURRENT]?.hooksScope?.close()
+  done()
+}
+
+function putOwnHooksLast (route: RouteOptions): void {
+  route.onSend = [...hooksWithout(route.onSend, commitLast), commitLast]
+  route.onResponse = [...hooksWithout(route.onResponse, closeHooksScope), closeHooksScope]
+}
+
+function hooksWithout<Hook> (hooks: Hook | Hook[] | undefined, own: unknown): Hook[] {
+  const list = hooks === undefined ? [] : Array.isArray(hooks) ? hooks : [hooks]
+  return list.filter(hook => hook !== own)
 }
 
 function isSwept (store: SessionStore): store is SweptStore {
   return store.sweep !== undefined
 }
 
-function requestSessionOf (request: FastifyRequest): RequestSession {
-  const current = request[REQUEST_SESSION]
-  // Not even null where the request's shape is that of a plugin loaded before this one.
+function currentOf (request: FastifyRequest): RequestSession {
+  const current = request[CURRENT]
+  // Undefined where the request's shape is that of a plugin loaded before this one.
   if (current != null) return current
   throw new SessionContextError('this request has no session yet: it begins in the onRequest hook of ambient-session. ' +
-    'Register ambient-session before the plugin or hook that uses req.session()')
+    'Register ambient-session before the plugin or hook that uses req.session')
 }
 
-function assertNobodyElse (app: FastifyInstance): void {
-  if (app.hasDecorator(HOST)) throw new SessionConflictError('ambient-session is registered twice; register it once, on the root application')
+function assertOnlyOne (app: FastifyInstance): void {
+  if (app.hasDecorator(PLUGIN)) throw new SessionConflictError('ambient-session is registered twice; register it once, on the root application')
   if (app.hasDecorator('sessions')) throw new SessionConflictError('the application has been decorated with `sessions` already, where ambient-session puts its own')
   if (!app.hasRequestDecorator('session')) return
   throw new SessionConflictError('another plugin has already decorated the request with `session` (@fastify/session or ' +

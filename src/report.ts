@@ -1,6 +1,8 @@
-/** Something the application should hear about although no request fails for it. Names keys, never ids or values. */
+/** A fault that fails no request, reported to the application. Names keys, never ids or values. */
 export interface SessionWarning {
-  readonly code: 'AMBIENT_SESSION_UNSAVED' | 'AMBIENT_SESSION_DROPPED' | 'AMBIENT_SESSION_DAMAGED' | 'AMBIENT_SESSION_STORE'
+  readonly code:
+    | 'AMBIENT_SESSION_UNSAVED' | 'AMBIENT_SESSION_DROPPED' | 'AMBIENT_SESSION_DAMAGED' | 'AMBIENT_SESSION_STORE'
+    | 'AMBIENT_SESSION_COOKIE' | 'AMBIENT_SESSION_FORM'
   readonly message: string
   /** SHA-256 of the session's id, where one session is concerned. */
   readonly key?: string
@@ -11,7 +13,7 @@ export interface SessionWarning {
 
 export type Report = (warning: SessionWarning) => void
 
-/** How a warning is told where there is no logger: once per code and message, on the process. */
+/** Reports where there is no logger: as a warning of the process. */
 export const reportToProcess: Report = warning => {
   process.emitWarning(warning.message, { type: 'SessionWarning', code: warning.code })
 }

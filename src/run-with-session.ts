@@ -1,22 +1,26 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Scope } from './context.ts'
 import { runInScope } from './context.ts'
-import { SessionConfigError, SessionNotFoundError } from './errors.ts'
-import { HOST } from './plugin.ts'
+import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError } from './errors.ts'
+import { tokenFieldOf } from './http/csrf-token.ts'
+import type { PluginContext } from './http/plugin-context.ts'
+import { findPresented } from './http/presented-session.ts'
+import type { SessionEnds } from './http/session-ends.ts'
+import { reportToProcess } from './report.ts'
+import { SessionChanges } from './session/changes.ts'
+import { CommitQueue } from './session/commit-queue.ts'
 import { isSessionId, keyOf } from './session/id.ts'
-import type { Keeper } from './session/keeper.ts'
-import { startFrom } from './session/keeper.ts'
 import type { SessionValues } from './session/keys.ts'
-import { KnownSessions } from './session/known.ts'
-import { plainPayload } from './session/payload.ts'
-import { CommitSequence } from './session/sequence.ts'
-import { Session } from './session/session.ts'
-import { NOTHING, Opened, Start } from './session/start.ts'
-import { UnitOfWork } from './session/unit-of-work.ts'
+import type { LoadResult, SessionManager } from './session/manager.ts'
+import { load, loadAgain, NOTHING, OVER } from './session/manager.ts'
+import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
+import { plainPayload } from './session/payload.ts'
+import { Session } from './session/session.ts'
 import { emptyState } from './session/state.ts'
-import { encode, decode } from './session/values.ts'
+import { decode, encode } from './session/values.ts'
 import { nullStore } from './stores/null.ts'
+import { CURRENT, PLUGIN } from './symbols.ts'
 
 /** A stored session, by the application that keeps it and the id in its cookie. */
 export interface StoredSession {
@@ -24,65 +28,167 @@ export interface StoredSession {
   readonly id: string
 }
 
-/** Enough of a keeper for a session that is kept nowhere. */
-const nowhere: Keeper = {
-  store: nullStore,
-  format: plainPayload,
-  lifetime: { idle: 0, absolute: undefined },
-  grace: 0,
-  maxBytes: Infinity,
-  known: new KnownSessions(),
-  report: () => {}
+/** The session of a visitor outside of Fastify's requests, by the Cookie header that came with a handshake. */
+export interface PresentedSession {
+  readonly app: FastifyInstance
+  /** As in `socket.handshake.headers.cookie` of Socket.IO. */
+  readonly cookie: string | undefined
+}
+
+/** What is needed to work on a session outside of its request. */
+interface Opened {
+  readonly found: LoadResult
+  readonly manager: SessionManager
+  /** The name of the cookie. */
+  readonly name: string
+  readonly dontFlash: readonly string[]
+  readonly tokenField?: string
+  readonly request?: FastifyRequest
+  /** Told of a session that the function ends. */
+  readonly ends?: SessionEnds
+}
+
+/** For a session that is kept nowhere. */
+const nowhere = {
+  manager: { store: nullStore, format: plainPayload, lifetime: { idle: 0, absolute: undefined }, grace: 0, maxBytes: Infinity, report: reportToProcess },
+  name: 'session',
+  dontFlash: []
 }
 
 /**
- * Runs a function with a session although there is no request: in a job, a test, a REPL.
+ * Runs a function with a session outside of a request's flow: in a job, a test, a REPL, for a message of a socket, or after
+ * the response.
  *
- * Given `{ app, id }` the stored session is opened, and committed when the function has ended, however it ended. Given any
- * other object the session holds that data and is stored nowhere.
+ * - `{ app, id }` opens the stored session with this id.
+ * - `{ app, cookie }` opens the session that a Cookie header names; of a visitor without one it is empty.
+ * - A FastifyRequest has its session opened afresh, as it is stored now; of a visitor without one it is empty.
+ * - Any other object is the data of a session that is stored nowhere.
  *
- * @returns what the function returns; a promise of it for a stored session
+ * A stored session is committed when the function has ended, however it ended. Neither does flash data age, nor does the
+ * session's end move.
+ *
+ * @returns what the function returns; a promise of it, unless the session is stored nowhere
  * @throws SessionNotFoundError (rejects with) when there is no living session with this id
+ * @throws SessionHeadersSentError (rejects with) when the function began a session or gave it a new id, of which no browser can
+ *   be told
  * @example
  * ```ts
  * await runWithSession({ app, id }, async () => { session().increment('jobs') })
+ * socket.on('message', () => runWithSession(request, () => { session().increment('messages') }))
  * runWithSession({ user: { name: 'Ada' } }, () => greet())
  * ```
  */
-export function runWithSession<T> (target: StoredSession, fn: () => T): Promise<Awaited<T>>
+export function runWithSession<T> (target: StoredSession | PresentedSession | FastifyRequest, fn: () => T): Promise<Awaited<T>>
 export function runWithSession<T> (target: SessionValues, fn: () => T): T
-export function runWithSession (target: StoredSession | SessionValues, fn: () => unknown): unknown {
-  return isStored(target) ? runWithStored(target, fn) : runInScope(scopeOf(startWith(target), nowhere, 'session').scope, fn)
+export function runWithSession (target: StoredSession | PresentedSession | FastifyRequest | SessionValues, fn: () => unknown): unknown {
+  if (isRequest(target)) return runStored(reopen(target), fn)
+  if (isStored(target)) return runStored(openById(target), fn)
+  if (isPresented(target)) return runStored(openByCookie(target), fn)
+  return runInScope(scopeOf({ ...nowhere, found: startWith(target) }).scope, fn)
 }
 
-async function runWithStored ({ app, id }: StoredSession, fn: () => unknown): Promise<unknown> {
-  await app.ready()
-  if (!app.hasDecorator(HOST)) throw new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, id })')
-  const { keeper, cookie } = app[HOST]
+async function runStored (opening: Promise<Opened>, fn: () => unknown): Promise<unknown> {
+  const { scope, commit, report } = scopeOf(await opening)
+  try {
+    const result = await runInScope(scope, async () => await fn()).catch(async (error: unknown) => {
+      // What the function threw says more than why its changes could not be stored.
+      await commit().catch(report)
+      throw error
+    })
+    await commit()
+    return result
+  } finally {
+    scope.isClosed = true
+  }
+}
+
+async function openById ({ app, id }: StoredSession): Promise<Opened> {
+  const { manager, cookie, config, ends } = await contextOf(app)
   const key = isSessionId(id) ? keyOf(id) : undefined
-  const start = isSessionId(id) && key !== undefined ? startFrom(keeper, id, key, await keeper.store.read(key)) : NOTHING
-  if (start.origin.kind !== 'stored') {
+  const found = isSessionId(id) && key !== undefined ? load(manager, id, key, await manager.store.read(key), Date.now()) : NOTHING
+  if (found.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
-  const { scope, commits } = scopeOf(start, keeper, cookie.name)
-  try {
-    return await runInScope(scope, fn)
-  } finally {
-    await commits.commit()
+  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
+}
+
+async function openByCookie ({ app, cookie: header }: PresentedSession): Promise<Opened> {
+  const request = { headers: { cookie: header }, protocol: 'http' } as const
+  const context = (await contextOf(app)).forRequest(request, { canLeave: false })
+  const { manager, cookie, config, ends } = context
+  const found = await findPresented(context, request)
+  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
+}
+
+async function reopen (request: FastifyRequest): Promise<Opened> {
+  const current = request[CURRENT]
+  if (current == null) throw new SessionConfigError(['the request has no session: its app has not registered ambient-session'], 'runWithSession(request)')
+  const { session, context: { manager, cookie, config, ends } } = current
+  const found = session.isEnded ? OVER : session.isNew ? NOTHING : loadAgain(manager, session, await manager.store.read(session.key))
+  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), request, ends }
+}
+
+async function contextOf (app: FastifyInstance): Promise<PluginContext> {
+  await app.ready()
+  if (app.hasDecorator(PLUGIN)) return app[PLUGIN]
+  throw new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, … })')
+}
+
+interface Running {
+  readonly scope: Scope & { isClosed: boolean }
+  readonly commit: () => Promise<void>
+  /** Tells of a commit that failed. */
+  readonly report: (cause: unknown) => void
+}
+
+function scopeOf ({ found, manager, name, dontFlash, tokenField, request, ends }: Opened): Running {
+  const isKept = manager !== nowhere.manager
+  const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
+  const queue = new CommitQueue(changes, manager)
+  const commit = async (): Promise<string> => {
+    if (isKept && changes.needsCookie) {
+      throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
+        'end it with invalidate(), or begin or regenerate it in a request')
+    }
+    const { outcome, dropped, left } = await queue.commit()
+    ends?.leave(left)
+    if (dropped.length > 0) {
+      manager.report({
+        code: 'AMBIENT_SESSION_DROPPED',
+        message: `a job's changes to a session were dropped, because the session had been ended meanwhile (signed out, regenerated or expired): ${quoted(dropped)}`,
+        key: changes.key,
+        keys: dropped
+      })
+    }
+    return outcome
   }
+  const save = async (): Promise<void> => {
+    if (await commit() === 'dropped') throw new SessionEndedError('nothing was saved, because the session has ended')
+  }
+  const session = new Session(changes, { name, dontFlash, tokenField, save, reload: () => queue.reload() })
+  const report = (cause: unknown): void => {
+    const keys = changes.unsaved
+    manager.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })
+  }
+  return { scope: { session, request, hasSession: true, isClosed: false }, commit: async () => { await commit() }, report }
 }
 
-function scopeOf (start: Start, keeper: Keeper, name: string): { scope: Scope, commits: CommitSequence } {
-  const work = new UnitOfWork({ find: () => start })
-  const commits = new CommitSequence(work, keeper)
-  const session = new Session(work, { name, save: async () => { await commits.commit() }, reload: () => commits.reload() })
-  return { scope: { session, hasSession: true }, commits }
+function startWith (data: SessionValues): LoadResult {
+  return { ...NOTHING, state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree } }
 }
 
-function startWith (data: SessionValues): Start {
-  return new Start(NOTHING.origin, new Opened(undefined, { ...emptyState(), data: decode(encode(data, 'session')) as Tree }, false))
+function isRequest (target: object): target is FastifyRequest {
+  return CURRENT in target
 }
 
-function isStored (target: StoredSession | SessionValues): target is StoredSession {
-  return typeof target.id === 'string' && typeof target.app === 'object' && target.app !== null && 'addHook' in target.app
+function isStored (target: object): target is StoredSession {
+  return isOfApp(target) && 'id' in target && typeof target.id === 'string'
+}
+
+function isPresented (target: object): target is PresentedSession {
+  return isOfApp(target) && 'cookie' in target && (target.cookie === undefined || typeof target.cookie === 'string')
+}
+
+function isOfApp (target: object): target is { readonly app: FastifyInstance } {
+  return 'app' in target && typeof target.app === 'object' && target.app !== null && 'addHook' in target.app
 }

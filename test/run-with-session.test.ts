@@ -1,14 +1,14 @@
 /** Sessions without a request: jobs, tests, a REPL. */
 import { setImmediate as turn } from 'node:timers/promises'
 import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import t from 'tap'
-import {
-  hasSession, runWithSession, session, SessionConfigError, SessionContextError, SessionNotFoundError, SessionTooLargeError, SessionValueError
+import ambientSession, {
+  hasSession, onSessionEnd, runWithSession, session, SessionConfigError, SessionContextError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionTooLargeError, SessionValueError
 } from '../src/index.ts'
 import { visitor } from './helpers/client.ts'
 import type { Visitor } from './helpers/client.ts'
-import { COOKIE, serve } from './http/support.ts'
+import { Clock, COOKIE, deferred, Log, nextMillisecond, serve } from './http/support.ts'
 import type { Teardown } from './http/support.ts'
 import { SpyStore } from './http/stores.ts'
 
@@ -32,7 +32,7 @@ t.test('an asynchronous function keeps the session behind its awaits', async t =
   t.equal(await result, 'hello ada')
 })
 
-t.test('what a function throws comes through', async t => {
+t.test('an error of the function is thrown', async t => {
   t.throws(() => runWithSession({}, () => { throw new Error('sorry') }), { message: 'sorry' })
   await t.rejects(runWithSession({}, async () => { await turn(); throw new Error('sorry') }), { message: 'sorry' })
 })
@@ -94,6 +94,7 @@ async function served (t: Teardown, store = new SpyStore(), options = {}): Promi
   const app = await serve(t, app => {
     app.post('/login', async () => { session({ user: { name: 'ada' } }) })
     app.get('/all', async () => session().all())
+    app.post('/flash', async () => { session().flash('status', 'saved') })
     app.post('/logout', async () => { session().invalidate() })
   }, { driver: store, ...options })
   const ada = visitor(app)
@@ -111,15 +112,34 @@ t.test('a stored session is opened by its id and committed when the function has
   t.same((await ada.get('/all')).json, { user: { name: 'ada' }, jobs: 1 })
 })
 
-t.test('a job may end a session and begin another one for a user', async t => {
+t.test('a job may end a session', async t => {
   const { app, id } = await served(t)
-  const another = await runWithSession({ app, id }, () => {
+  await runWithSession({ app, id }, () => { session().invalidate() })
+  await t.rejects(runWithSession({ app, id }, greet), SessionNotFoundError)
+})
+
+t.test('a job may give a session no new id, of which the browser would not hear', async t => {
+  const { app, id } = await served(t)
+  await t.rejects(runWithSession({ app, id }, () => { session().regenerate() }), SessionHeadersSentError)
+  await t.rejects(runWithSession({ app, id }, () => {
     session().invalidate()
     session().setUser('eve')
-    return session().id
+  }), SessionHeadersSentError)
+  t.equal(await runWithSession({ app, id }, greet), 'hello ada')
+})
+
+t.test('a job ages no flash data and moves no expiry', async t => {
+  const { app, ada, id } = await served(t)
+  const clock = new Clock(t)
+  await ada.post('/flash')
+  const before = await runWithSession({ app, id }, () => session().expiresAt)
+  clock.advance(600)
+  await runWithSession({ app, id }, () => {
+    t.equal(session('status'), 'saved')
+    session().increment('jobs')
   })
-  t.equal(await runWithSession({ app, id: another }, () => session().userId), 'eve')
-  await t.rejects(runWithSession({ app, id }, greet), SessionNotFoundError)
+  t.same(await runWithSession({ app, id }, () => session().expiresAt), before)
+  t.match((await ada.get('/all')).json, { status: 'saved', jobs: 1 })
 })
 
 t.test('a synchronous function on a stored session gives a promise', async t => {
@@ -135,6 +155,16 @@ t.test('a stored session is committed although the function throws, and the erro
     throw new Error('sorry')
   }), { message: 'sorry' })
   t.match((await ada.get('/all')).json, { attempts: 1 })
+})
+
+t.test('what a function throws comes through although its changes cannot be stored, which is reported', async t => {
+  const log = new Log()
+  const app = await serve(t, () => {}, {}, { logger: log })
+  await t.rejects(runWithSession({ app, cookie: undefined }, () => {
+    session().put('a', 1)
+    throw new Error('of the function')
+  }), { message: 'of the function' })
+  t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_UNSAVED', keys: ['a'], err: { message: /cannot begin/ } }])
 })
 
 t.test('save() commits while the function still runs', async t => {
@@ -182,7 +212,7 @@ t.test('a job on a session that ends meanwhile does not bring it back', async t 
   t.same((await ada.get('/all')).json, {})
 })
 
-t.test('an id that nobody has is rejected', async t => {
+t.test('an id without a session is rejected', async t => {
   const { app } = await served(t)
   const error = await runWithSession({ app, id: 'A'.repeat(43) }, greet).catch((error: unknown) => error)
   t.ok(error instanceof SessionNotFoundError)
@@ -215,5 +245,101 @@ t.test('an app that is not ready yet is made ready first', async t => {
 t.test('an app that has not registered the plugin is a clear error', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
-  await t.rejects(runWithSession({ app, id: 'A'.repeat(43) }, greet), new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, id })'))
+  await t.rejects(runWithSession({ app, id: 'A'.repeat(43) }, greet), new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, … })'))
+})
+
+// Sockets, streams and work after the response ------------------------------------------------------------------------
+
+/** Visitors of an application whose requests stay at hand. */
+async function visited (t: Teardown, options = {}) {
+  const requests: FastifyRequest[] = []
+  const app = await serve(t, app => {
+    app.post('/login', async () => { session({ user: { name: 'ada' } }) })
+    app.get('/all', async () => session().all())
+    app.post('/logout', async () => { session().invalidate() })
+    app.post('/regenerate', async () => { session().regenerate() })
+    app.get('/keep', async req => { requests.push(req) })
+  }, options)
+  const ada = visitor(app)
+  const kept = async (from = ada): Promise<FastifyRequest> => {
+    await from.get('/keep')
+    return requests.at(-1) as FastifyRequest
+  }
+  return { app, ada, kept }
+}
+
+for (const isSynchronous of [true, false]) {
+  const kind = isSynchronous ? 'a synchronous store' : 'an asynchronous store'
+  const driver = { driver: new SpyStore(isSynchronous) }
+
+  t.test(`of a request the session is opened as it is stored now, and committed, on ${kind}`, async t => {
+    const { ada, kept } = await visited(t, driver)
+    await ada.post('/login')
+    const request = await kept()
+    for (let message = 1; message <= 3; message++) t.equal(await runWithSession(request, () => session().increment('messages')), message)
+    t.same((await ada.get('/all')).json, { user: { name: 'ada' }, messages: 3 })
+  })
+
+  for (const end of ['logout', 'regenerate']) {
+    t.test(`of a request whose session was ended by ${end}, changes are dropped and a save says so, on ${kind}`, async t => {
+      const { ada, kept } = await visited(t, driver)
+      await ada.post('/login')
+      const request = await kept()
+      await nextMillisecond()
+      await ada.post(`/${end}`)
+      await runWithSession(request, async () => {
+        t.equal(session('user'), undefined)
+        t.equal(session().isEnded, true)
+        session().put('late', true)
+        await t.rejects(session().save(), SessionEndedError)
+      })
+      t.notMatch((await ada.get('/all')).json, { late: true })
+    })
+  }
+}
+
+t.test('of a request without a session it is empty, and none can begin', async t => {
+  const { app, kept } = await visited(t)
+  const request = await kept(visitor(app))
+  t.same(await runWithSession(request, () => session().all()), {})
+  await t.rejects(runWithSession(request, () => { session().put('a', 1) }), SessionHeadersSentError)
+  t.equal(await app.sessions.count(), 0)
+})
+
+t.test('a raw Cookie header opens its session, and one without it an empty one', async t => {
+  const { app, ada } = await visited(t)
+  await ada.post('/login')
+  const cookie = `theme=dark; ${ada.cookieHeader}`
+  t.equal(await runWithSession({ app, cookie }, greet), 'hello ada')
+  await runWithSession({ app, cookie }, () => { session().increment('messages') })
+  t.match((await ada.get('/all')).json, { messages: 1 })
+  for (const none of [undefined, '', 'theme=dark', `${COOKIE}=garbage`]) t.equal(await runWithSession({ app, cookie: none }, greet), 'hello stranger')
+})
+
+t.test('with the driver cookie a raw Cookie header is read, and cannot be changed', async t => {
+  const { app, ada } = await visited(t, { driver: 'cookie', secret: 'a secret of thirty-two characters' })
+  await ada.post('/login')
+  t.equal(await runWithSession({ app, cookie: ada.cookieHeader }, greet), 'hello ada')
+  await t.rejects(runWithSession({ app, cookie: ada.cookieHeader }, () => { session().put('a', 1) }), SessionHeadersSentError)
+})
+
+t.test('callbacks that a job leaves behind find no session once it is over', async t => {
+  const { app, ada } = await visited(t)
+  await ada.post('/login')
+  const [over, seen] = [deferred(), deferred<boolean>()]
+  await runWithSession({ app, cookie: ada.cookieHeader }, () => { void over.promise.then(() => { seen.resolve(hasSession()) }) })
+  over.resolve()
+  t.equal(await seen.promise, false)
+})
+
+t.test('a request that has no session yet is a clear error', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.addHook('onRequest', async request => {
+    await t.rejects(runWithSession(request, () => {}), { code: 'ERR_SESSION_CONFIG', message: /runWithSession\(request\)/ })
+    t.throws(() => onSessionEnd(request, () => {}), { code: 'ERR_SESSION_CONFIG', message: /onSessionEnd\(request, fn\)/ })
+  })
+  await app.register(ambientSession, { driver: 'memory', sweep: false })
+  app.get('/', async () => 'fine')
+  t.equal((await app.inject('/')).body, 'fine')
 })

@@ -1,25 +1,22 @@
-import type { FastifyReply } from 'fastify'
+/** What caches have to know of a response that was made with a session. */
 
-/** Tells caches that a response was made with a session: with another cookie it is another one (RFC 9110, section 12.5.5). */
-export function varyByCookie (reply: FastifyReply): void {
-  const vary = reply.getHeader('vary')
-  if (vary === undefined) reply.header('vary', 'Cookie')
-  else if (!/(^|,)\s*(\*|cookie)\s*(,|$)/i.test(textOf(vary))) reply.header('vary', joined(textOf(vary), 'Cookie'))
+/** @returns the Vary header of a response that depends on the cookie (RFC 9110, section 12.5.5) */
+export function varyWithCookie (vary: string): string {
+  if (vary === '') return 'Cookie'
+  return /(^|,)\s*(\*|cookie)\s*(,|$)/i.test(vary) ? vary : `${vary}, Cookie`
 }
+
+/** A directive with or without a value, which may be quoted and have commas in it. */
+const DIRECTIVE = /[^\s,="]+(\s*=\s*("[^"]*"|[^\s,]*))?/g
 
 /**
- * Tells caches that a response sets a cookie, which is for one visitor only (RFC 9111, section 5.2.2.4: `no-cache` with a
- * field name keeps that field out of reused responses).
+ * @param cacheControl what the application says
+ * @returns the Cache-Control header of a response that sets a visitor's cookie: no shared cache may keep it (RFC 9111, section
+ *   5.2.2.7). A qualified `no-cache` or `private` concerns only the fields that it names, and caches may ignore the names.
  */
-export function keepCookieOutOfCaches (reply: FastifyReply): void {
-  const cacheControl = textOf(reply.getHeader('cache-control') ?? '')
-  if (!/no-store|no-cache/i.test(cacheControl)) reply.header('cache-control', joined(cacheControl, 'no-cache="Set-Cookie"'))
-}
-
-function textOf (header: number | string | string[]): string {
-  return Array.isArray(header) ? header.join(', ') : String(header)
-}
-
-function joined (list: string, member: string): string {
-  return list === '' ? member : `${list}, ${member}`
+export function keepPrivate (cacheControl: string): string {
+  const directives = cacheControl.match(DIRECTIVE) ?? []
+  if (directives.some(directive => /^(no-store|private)$/i.test(directive))) return cacheControl
+  const others = directives.filter(directive => !/^(public|s-maxage|private)\b/i.test(directive))
+  return [...others, 'private'].join(', ')
 }

@@ -1,30 +1,38 @@
 /** The store of one request whose browser keeps the whole session: what the request brought, and what it made of it. */
-import type { FastifyReply } from 'fastify'
 import { SessionHeadersSentError } from '../errors.ts'
-import { MemoryStore } from '../stores/memory.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
+import type { CookieRequest } from './cookie.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
+
+/** What a store needs to know of the response that takes the session back. */
+export interface LeavingHeaders {
+  /** Whether headers that are set now still leave. */
+  readonly canLeave: boolean
+}
 
 export class CarriedStore implements SessionStore {
   readonly readsSynchronously = true
   /** Whether something has been stored that the browser has not been sent. */
   isUnsent = false
-  readonly #sealed: SealedCookie
-  readonly #reply: FastifyReply
-  readonly #memory = new MemoryStore()
+  readonly #cookie: SealedCookie
+  readonly #request: CookieRequest
+  readonly #headers: LeavingHeaders
+  readonly #records = new Map<StoreKey, StoredRecord>()
 
-  constructor (sealed: SealedCookie, reply: FastifyReply) {
-    this.#sealed = sealed
-    this.#reply = reply
+  constructor (cookie: SealedCookie, request: CookieRequest, headers: LeavingHeaders) {
+    this.#cookie = cookie
+    this.#request = request
+    this.#headers = headers
   }
 
   /** Takes in what the browser brought. */
   bring (key: StoreKey, record: NewRecord): void {
-    this.#memory.compareAndSet(key, record, undefined)
+    this.#records.set(key, { ...record, version: 1 as Version })
   }
 
-  read (key: StoreKey): StoredRecord | 'gone' | undefined {
-    return this.#memory.read(key)
+  read (key: StoreKey): StoredRecord | undefined {
+    const record = this.#records.get(key)
+    return record === undefined || record.expiresAt.getTime() <= Date.now() ? undefined : record
   }
 
   /**
@@ -32,26 +40,39 @@ export class CarriedStore implements SessionStore {
    * @throws SessionHeadersSentError when the browser cannot be sent it any more
    */
   compareAndSet (key: StoreKey, { payload, createdAt, expiresAt }: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
-    // Nobody lists these sessions, and room is short: where they were used from is left out.
+    // These sessions are never listed, and room is short: where they were used from is left out.
     const record = { payload, createdAt, expiresAt }
     this.#assertCanBeSent()
-    this.#sealed.assertFits(this.#reply, record)
+    this.#cookie.assertFits(this.#request, record)
+    const current = this.read(key)
+    if (current === undefined && expected !== undefined) return 'gone'
+    if (current?.version !== expected) return 'conflict'
+    const version = ((expected ?? 0) + 1) as Version
+    this.#records.set(key, { ...record, version })
     this.isUnsent = true
-    return this.#memory.compareAndSet(key, record, expected)
+    return version
   }
 
   touch (key: StoreKey, expiresAt: Date): boolean {
-    return this.#memory.touch(key, expiresAt)
+    const current = this.read(key)
+    if (current === undefined) return false
+    this.#records.set(key, { ...current, expiresAt })
+    this.isUnsent = true
+    return true
   }
 
   /** @throws SessionHeadersSentError when the browser cannot be told any more */
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): 'destroyed' | 'conflict' | 'gone' {
+  destroy (key: StoreKey, _tombstoneUntil?: Date, expected?: Version): 'destroyed' | 'conflict' | 'gone' {
     this.#assertCanBeSent()
-    return this.#memory.destroy(key, tombstoneUntil, expected)
+    const current = this.read(key)
+    if (current === undefined) return 'gone'
+    if (expected !== undefined && current.version !== expected) return 'conflict'
+    this.#records.delete(key)
+    return 'destroyed'
   }
 
   #assertCanBeSent (): void {
-    if (!this.#reply.raw.headersSent) return
+    if (this.#headers.canLeave) return
     throw new SessionHeadersSentError("the response's headers have left, and with the driver 'cookie' the session leaves in them; " +
       'change it before the response begins, or use another driver')
   }

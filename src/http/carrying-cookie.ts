@@ -1,55 +1,56 @@
 /** The cookie of one request whose browser keeps the whole session: it brings the session, and takes it back. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
-import type { KnownSessions } from '../session/known.ts'
-import type { StoredRecord } from '../stores/store.ts'
+import type { LeavingHeaders } from './carried-store.ts'
 import { CarriedStore } from './carried-store.ts'
-import type { RequestCookie } from './cookie.ts'
-import { Presented } from './cookie.ts'
+import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
+import type { SentCookies } from './response-headers.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
 
 export class CarryingCookie implements RequestCookie {
   readonly store: CarriedStore
-  readonly #sealed: SealedCookie
-  readonly #known: KnownSessions
-  /** How many cookies of a session the browser has, once they have been counted. */
+  readonly #cookie: SealedCookie
+  readonly #isOwn: (line: string) => boolean
+  /** How many cookies of a session the browser has or is sent, once they have been counted. */
   #present: number | undefined
 
-  constructor (sealed: SealedCookie, reply: FastifyReply, known: KnownSessions) {
-    this.#sealed = sealed
-    this.#known = known
-    this.store = new CarriedStore(sealed, reply)
+  constructor (cookie: SealedCookie, request: CookieRequest, headers: LeavingHeaders) {
+    this.#cookie = cookie
+    this.#isOwn = line => line.startsWith(`${cookie.name}=`) || line.startsWith(`${cookie.name}.`)
+    this.store = new CarriedStore(cookie, request, headers)
   }
 
   get name (): string {
-    return this.#sealed.name
+    return this.#cookie.name
   }
 
   get isUnsent (): boolean {
     return this.store.isUnsent
   }
 
-  read (request: FastifyRequest): Presented | undefined {
-    const carried = this.#sealed.read(request)
-    if (carried === undefined) return undefined
-    this.store.bring(keyOf(carried.id), carried.record)
-    return new Presented(carried.id, false, this.#known.get(carried.id))
+  read (request: CookieRequest): PresentedCookie[] {
+    return this.#cookie.read(request).map(({ id, record }) => {
+      this.store.bring(keyOf(id), record)
+      return { id, isOutdated: false }
+    })
   }
 
-  send (reply: FastifyReply, id: SessionId): void {
-    // Only a living session is sent, and this is where it lives.
-    const record = this.store.read(keyOf(id)) as StoredRecord
-    this.#present = this.#sealed.send(reply, { id, record }, this.#count(reply))
+  send (request: CookieRequest, headers: SentCookies, { id, isPersistent }: SentSession, isEarly: boolean): void {
+    const record = this.store.read(keyOf(id))
+    // A session that has expired since the commit is not sent any more.
+    if (record === undefined) return
+    const lines = this.#cookie.lines(request, { id, record }, isPersistent)
+    const present = this.#count(request)
+    headers.setCookies([...lines, ...this.#cookie.clearing(request, present, lines.length)], this.#isOwn, isEarly)
+    this.#present = Math.max(present, lines.length)
     this.store.isUnsent = false
   }
 
-  clear (reply: FastifyReply): void {
-    this.#sealed.clear(reply, this.#count(reply))
-    this.#present = 0
+  clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
+    headers.setCookies(this.#cookie.clearing(request, this.#count(request)), this.#isOwn, isEarly)
   }
 
-  #count ({ request }: FastifyReply): number {
-    return this.#present ?? this.#sealed.countIn(request)
+  #count (request: CookieRequest): number {
+    this.#present ??= this.#cookie.countIn(request)
+    return this.#present
   }
 }

@@ -1,17 +1,19 @@
 /**
- * Finds one cookie in a Cookie header (RFC 6265, section 5.4), as the first of its name. Parsing all of them costs several
- * times as much, at every request.
+ * Finds the cookies of one name in a Cookie header (RFC 6265, section 5.4). A browser sends several of one name when its path
+ * or domain was changed; packages that parse the whole header keep only the first of them.
  *
- * @returns its value, with percent-encoding undone; undefined when it is not there or not well encoded
+ * @returns their values in the order of the header, percent-encoding undone, those left out that are not well encoded
  */
-export function findCookie (header: string, name: string): string | undefined {
+export function findCookies (header: string, name: string): string[] {
+  const values: string[] = []
   for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + 1)) {
     const equals = at + name.length
     if (header[equals] !== '=' || !beginsPair(header, at)) continue
     const semicolon = header.indexOf(';', equals)
-    return decoded(header.slice(equals + 1, semicolon === -1 ? undefined : semicolon).trim())
+    const value = decoded(header.slice(equals + 1, semicolon === -1 ? undefined : semicolon).trim())
+    if (value !== undefined) values.push(value)
   }
-  return undefined
+  return values
 }
 
 /** Never looks at the character before the first one: V8 takes ten times as long to see that there is none. */

@@ -1,84 +1,81 @@
 import { Signer } from '@fastify/cookie'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
 import type { SessionId } from '../session/id.ts'
 import { isSessionId } from '../session/id.ts'
-import type { Known, KnownSessions } from '../session/known.ts'
-import { findCookie } from './cookie-header.ts'
-import { CLEARED, CookieLines } from './set-cookie.ts'
+import { findCookies } from './cookie-header.ts'
+import type { SentCookies } from './response-headers.ts'
+import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
 
 /** Longer values cannot be ours: an id has 43 characters, a signature 44. */
 const MAX_LENGTH = 96
+/** The most cookies of one name whose sessions are looked for. */
+export const MAX_CANDIDATES = 4
+
+/** What a cookie needs to know of a request. */
+export type CookieRequest = Pick<FastifyRequest, 'protocol'> & { readonly headers: { readonly cookie?: string | undefined } }
 
 /** A cookie that was presented, after its form and signature have been found right. */
-export class Presented {
+export interface PresentedCookie {
   readonly id: SessionId
   /** Signed with a secret that is not the first any more: to be sent again. */
   readonly isOutdated: boolean
-  /** What is remembered of the session. */
-  readonly known: Known | undefined
-
-  constructor (id: SessionId, isOutdated: boolean, known: Known | undefined) {
-    // The remembered one is quicker to look for: this one is still a part of the header.
-    this.id = known?.id ?? id
-    this.isOutdated = isOutdated
-    this.known = known
-  }
 }
 
-/** A cookie as a request uses it. */
+/** Where the session that is sent stands, and until when. */
+export interface SentSession {
+  readonly id: SessionId
+  readonly expiresAt: Date
+  /** Whether the cookie outlives the browser. */
+  readonly isPersistent: boolean
+}
+
+/** A session's cookie as a request uses it. */
 export interface RequestCookie {
   readonly name: string
   /** Whether the browser has to be sent the session although neither its id nor its expiry is another. */
   readonly isUnsent: boolean
-  /** @returns what the browser presented; nothing when there is no cookie, or one that the server cannot have made */
-  read (request: FastifyRequest): Presented | undefined
-  /** @param expiresAt when the session ends if it is not used again */
-  send (reply: FastifyReply, id: SessionId, expiresAt: Date): void
-  clear (reply: FastifyReply): void
+  /** @returns what the browser presented and the server can have made, in the order of the header */
+  read (request: CookieRequest): readonly PresentedCookie[]
+  /** @param isEarly see {@link SentCookies} */
+  send (request: CookieRequest, headers: SentCookies, session: SentSession, isEarly: boolean): void
+  clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void
 }
 
-/** The session's cookie: reading it, sending it, clearing it. */
+/** The cookie that holds a session's id: reading it, sending it, clearing it. */
 export class SessionCookie implements RequestCookie {
   readonly name: string
   readonly isUnsent = false
   readonly #signer: Signer | undefined
   readonly #lines: CookieLines
-  readonly #isPersistent: boolean
-  readonly #known: KnownSessions
+  readonly #isOwn: (line: string) => boolean
 
-  constructor (config: SessionConfig, known: KnownSessions) {
-    this.#known = known
-    const { cookie, expireOnClose, secret } = config
+  constructor (config: SessionConfig) {
+    const { cookie, secret } = config
     this.name = cookie
     this.#signer = secret.length === 0 ? undefined : new Signer([...secret])
     this.#lines = new CookieLines(config)
-    this.#isPersistent = !expireOnClose
+    this.#isOwn = line => line.startsWith(`${cookie}=`)
   }
 
-  /** @returns what the browser presented; nothing when there is no cookie, or one that the server cannot have made */
-  read (request: FastifyRequest): Presented | undefined {
-    const { cookie: header } = request.headers
-    const value = header === undefined ? undefined : findCookie(header, this.name)
-    if (value === undefined || value.length > MAX_LENGTH) return undefined
-    if (this.#signer === undefined) return this.#presented(value, false)
+  read ({ headers: { cookie } }: CookieRequest): PresentedCookie[] {
+    if (cookie === undefined) return []
+    return findCookies(cookie, this.name).map(value => this.#verified(value)).filter(presented => presented !== undefined).slice(0, MAX_CANDIDATES)
+  }
+
+  send (request: CookieRequest, headers: SentCookies, { id, expiresAt, isPersistent }: SentSession, isEarly: boolean): void {
+    const line = this.#lines.line(request, this.name, this.#signer?.sign(id) ?? id, maxAge(isPersistent, expiresAt))
+    headers.setCookies([line], this.#isOwn, isEarly)
+  }
+
+  clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
+    headers.setCookies([this.#lines.line(request, this.name, CLEARED)], this.#isOwn, isEarly)
+  }
+
+  #verified (value: string): PresentedCookie | undefined {
+    if (value.length > MAX_LENGTH) return undefined
+    if (this.#signer === undefined) return isSessionId(value) ? { id: value, isOutdated: false } : undefined
     const { valid, renew, value: id } = this.#signer.unsign(value)
-    return valid && id !== null ? this.#presented(id, renew) : undefined
-  }
-
-  /** @param expiresAt when the session ends if it is not used again */
-  send (reply: FastifyReply, id: SessionId, expiresAt: Date): void {
-    const value = this.#signer?.sign(id) ?? id
-    const maxAge = Math.round((expiresAt.getTime() - Date.now()) / 1000)
-    this.#lines.append(reply, this.name, this.#isPersistent ? `${value}; Max-Age=${maxAge}` : value)
-  }
-
-  clear (reply: FastifyReply): void {
-    this.#lines.append(reply, this.name, CLEARED)
-  }
-
-  #presented (text: string, isOutdated: boolean): Presented | undefined {
-    const known = this.#known.get(text)
-    return known !== undefined || isSessionId(text) ? new Presented(text as SessionId, isOutdated, known) : undefined
+    return valid && id !== null && isSessionId(id) ? { id, isOutdated: renew } : undefined
   }
 }

@@ -1,97 +1,127 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../context.ts'
-import { SessionContextError, SessionHeadersSentError, SessionLockTimeoutError } from '../errors.ts'
+import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionTooLargeError } from '../errors.ts'
+import type { ClientInfo } from '../session/changes.ts'
+import { SessionChanges } from '../session/changes.ts'
+import type { CommitResult } from '../session/commit.ts'
+import { CommitQueue } from '../session/commit-queue.ts'
 import { keyOf } from '../session/id.ts'
-import type { Found } from '../session/keeper.ts'
-import { startFrom } from '../session/keeper.ts'
-import { CommitSequence } from '../session/sequence.ts'
+import type { Found, LoadResult } from '../session/manager.ts'
+import { load, NOTHING } from '../session/manager.ts'
+import { isPromise } from '../session/maybe-promise.ts'
+import { quoted } from '../session/names.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
-import type { Start } from '../session/start.ts'
-import { NOTHING } from '../session/start.ts'
-import type { Client, Whereabouts } from '../session/unit-of-work.ts'
-import { UnitOfWork } from '../session/unit-of-work.ts'
-import type { Postponer } from '../stores/postponing.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
-import { varyByCookie } from './caching.ts'
-import type { Presented } from './cookie.ts'
-import { giveUp } from './held-answers.ts'
-import type { Host } from './host.ts'
-import { isPage, urlOf } from './page.ts'
+import type { PresentedCookie } from './cookie.ts'
+import { tokenFieldOf } from './csrf-token.ts'
+import type { HooksScope } from './flow.ts'
+import { isPage, isPrefetch, urlOf } from './page.ts'
+import type { PluginContext } from './plugin-context.ts'
+import { ResponseHeaders } from './response-headers.ts'
 import type { RouteRules } from './route.ts'
-import type { Unfinished } from './unfinished.ts'
-import { unwatch, watch } from './unfinished.ts'
 
 /** An IPv6 address that ends in an IPv4 address is no longer. */
 const LONGEST_ADDRESS = 45
 /** What tells one browser from another comes well before. */
 const LONGEST_AGENT = 500
 
-/** What a store said, or what it threw. */
-type Answer = { readonly found: Found } | { readonly error: unknown }
+/** How long a request goes on at the most when its client has left, in milliseconds. */
+const LONGEST_UNANSWERED = 60_000
+
+/** What a session was found to be, and for which cookie. */
+interface Loaded {
+  readonly result: LoadResult
+  readonly presented: PresentedCookie | undefined
+}
 
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Unfinished, Postponer<Promise<void> | undefined> {
-  readonly #host: Host
+export class RequestSession implements Scope, Lifecycle {
+  readonly headers: ResponseHeaders
+  /** Whether the commit is the last of the route's onSend hooks. */
+  commitsLast = false
+  /** The scope of the onResponse hooks, once they run. */
+  hooksScope: HooksScope | undefined
+  /** Drops something that the response can do without, when the session is too large to be stored; false when there is nothing. */
+  dropExpendable: ((cause: SessionTooLargeError) => boolean) | undefined
+  /** What the plugin shares, or with the driver `cookie` what is this request's. */
+  readonly context: PluginContext
   readonly #rules: RouteRules
-  readonly #request: FastifyRequest
+  readonly request: FastifyRequest
   readonly #reply: FastifyReply
-  #work: UnitOfWork | undefined
-  #commits: CommitSequence | undefined
+  readonly #startedAt = Date.now()
+  /** When the response has closed, in milliseconds. */
+  #closedAt = Infinity
   #session: Session | undefined
-  #presented: Presented | undefined
-  /** What an asynchronous store answered before the handler ran. */
-  #answer: Answer | undefined
-  /** In the list of those that are watched. */
-  previous: Unfinished | undefined
-  next: Unfinished | undefined
+  #changes: SessionChanges | undefined
+  #queue: CommitQueue | undefined
+  /** What was found before the handler ran, or why nothing could be. */
+  #prepared: Loaded | { readonly error: unknown } | undefined
+  #presented: PresentedCookie | undefined
+  /** Whether the commit before the response has begun. */
+  #isAnswered = false
   #hasFailed = false
-  /** Whether the commit before the response has been begun. */
-  #hasFinished = false
-  /** Whether what is unsaved when the response has left is going to be reported … */
+  /** What the last save() that failed has rejected with. */
+  #saveError: unknown
+  /** Whether something was changed after the commit, and before the headers left. */
+  #isLate = false
+  /** Whether what is unsaved when the response has closed is going to be reported. */
   #isWatched = false
-  /** … by whoever looks at all those that are unfinished. */
-  #isListed = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
   #isSent = false
 
-  constructor (host: Host, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
-    this.#host = host
+  constructor (context: PluginContext, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
+    this.headers = new ResponseHeaders(reply)
+    this.context = context.forRequest(request, this.headers)
     this.#rules = rules
-    this.#request = request
+    this.request = request
     this.#reply = reply
+    reply.raw.once('close', () => { this.#closedAt = Date.now() })
   }
 
   get name (): string {
-    return this.#host.cookie.name
+    return this.context.cookie.name
   }
 
-  /** Whether the response has left, or never will. */
-  get isOver (): boolean {
-    const { raw } = this.#reply
-    return raw.writableEnded || raw.destroyed
+  get dontFlash (): readonly string[] {
+    return this.context.config.dontFlash
+  }
+
+  /** Node's own response. */
+  get response (): FastifyReply['raw'] {
+    return this.#reply.raw
   }
 
   get hasSession (): boolean {
     return this.#rules.enabled
   }
 
-  /** Behind proxies that are trusted this is what they say, and may be any text. */
-  get ipAddress (): string | undefined {
-    return cut(this.#request.ip, LONGEST_ADDRESS)
+  get tokenField (): string {
+    return tokenFieldOf(this.context.config)
   }
 
-  get userAgent (): string | undefined {
-    return cut(this.#request.headers['user-agent'], LONGEST_AGENT)
+  /** Whether the request is to be checked for forgery. */
+  get checksCsrf (): boolean {
+    return this.#rules.enabled && this.#rules.csrf
   }
 
-  get whereabouts (): Whereabouts {
-    return this
+  /**
+   * A request whose client has left goes on until it is answered, which Fastify leaves out where the handler returns undefined:
+   * so it is over after a while in any case.
+   */
+  get isClosed (): boolean {
+    return isResponseClosed(this.#reply) && (this.#isAnswered || this.#reply.sent || Date.now() - this.#closedAt > LONGEST_UNANSWERED)
   }
 
   get session (): Session {
     this.#session ??= this.#begin()
     return this.#session
+  }
+
+  /** Has the next commit move the expiry, whether or not that is due. */
+  touch (): void {
+    void this.session
+    this.#changes?.touch()
   }
 
   /**
@@ -102,196 +132,278 @@ export class RequestSession implements Scope, Lifecycle, Client, Whereabouts, Un
    */
   prepare (): Promise<void> | undefined {
     const { enabled, block } = this.#rules
-    const isLazy = this.#host.keeper.store.readsSynchronously === true
-    if (!enabled || (isLazy && block === false)) return undefined
-    this.#presented = this.#host.cookie.read(this.#request)
-    return this.#presented === undefined ? undefined : this.#lockAndLoad(this.#presented, isLazy)
+    const { manager, cookie } = this.context
+    if (!enabled || (manager.store.readsSynchronously === true && block === false)) return undefined
+    const candidates = cookie.read(this.request)
+    return candidates.length === 0 ? undefined : this.#prepare(candidates)
   }
 
   /**
    * Commits what the request did, if it did anything. The response is known, and its headers have not left yet.
    *
-   * @returns undefined when that is done; otherwise a promise, after which {@link tellBrowser} or {@link noteFailure} is to
-   *   be called
+   * @returns undefined when that is done
    */
   commit (): Promise<void> | undefined {
+    this.#isAnswered = true
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return undefined
-    this.#notePage()
-    if (this.#work?.isOpen !== true) return undefined
-    varyByCookie(this.#reply)
-    this.#unwatch()
-    try {
-      const committed = this.#commits?.isNeeded === true ? this.#commits.commit() : undefined
-      if (committed !== undefined) return committed
-    } catch (error) {
-      this.noteFailure()
-      throw error
-    }
-    this.tellBrowser()
-    return undefined
+    this.#recordPage()
+    if (this.#queue === undefined || this.#changes?.isOpen !== true) return undefined
+    this.headers.varyByCookie()
+    return this.#commit(this.#queue)
   }
 
-  #notePage (): void {
-    if (!this.#host.config.previousUrl || !this.#rules.enabled || this.#rules.readonly || !isPage(this.#request, this.#reply)) return
-    const page = urlOf(this.#request)
-    if (page !== undefined) this.session.setPreviousUrl(page)
-  }
-
-  #release (unlock: Unlock): void {
-    void Promise.resolve(unlock()).catch(cause => { this.#reportStore(cause) })
+  /**
+   * Commits what was changed by an onSend hook that ran after the commit, as hooks can where a request is not found. What the
+   * browser would have to be told of is reported instead, and what was answered with an error is not stored after all.
+   */
+  commitLate (): void {
+    if (!this.#isLate || this.#hasFailed || this.#changes?.needsCookie === true) return
+    this.#isLate = false
+    this.save().catch(() => { this.#reportUnsaved() })
   }
 
   async save (): Promise<void> {
-    const reply = this.#reply
-    if (reply.raw.headersSent && this.#work !== undefined) this.#assertKnownToBrowser(this.#work)
-    await this.#commits?.commit()
-    if (reply.sent && !reply.raw.headersSent) this.tellBrowser()
+    if (this.#changes?.isOpen !== true || this.#queue === undefined) return
+    if (!this.headers.canLeave && this.#changes.needsCookie) throw headersSent()
+    const { outcome, left } = await this.#commitNow(this.#queue)
+    this.context.ends.leave(left)
+    if (outcome === 'dropped') {
+      throw new SessionEndedError('nothing was saved, because the session has ended: it was signed out, revoked, regenerated or has expired meanwhile. ' +
+        'Ask session().isEnded where that may happen')
+    }
+    if (this.headers.canLeave) this.#writeCookie(outcome, true)
+    else if (outcome === 'reissued') throw headersSent()
   }
 
   async reload (): Promise<void> {
-    await this.#commits?.reload()
+    await this.#queue?.reload()
   }
 
-  async #lockAndLoad (presented: Presented, isLazy: boolean): Promise<void> {
-    const { store } = this.#host.keeper
-    const key = presented.known?.key ?? keyOf(presented.id)
+  /** Where the answer is the error of a failed save(), what it was to store is not stored after all by the commit that follows. */
+  markFailed (answeredError: Error): void {
+    if (answeredError === this.#saveError) this.#hasFailed = true
+  }
+
+  async #commitNow (queue: CommitQueue): Promise<CommitResult> {
     try {
-      await this.#takeLock(key)
-      if (isLazy) return
-      this.#answer = { found: await store.read(key, presented.known?.place) }
+      return await queue.commit()
     } catch (error) {
-      this.#answer = { error }
+      this.#saveError = error
       throw error
     }
   }
 
-  async #takeLock (key: StoreKey): Promise<void> {
-    const { block } = this.#rules
-    const { lock } = this.#host
-    if (block === false) return
-    let unlock: Unlock
+  async #prepare (candidates: readonly PresentedCookie[]): Promise<void> {
+    const { store } = this.context.manager
     try {
-      unlock = await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
+      let first: Loaded | undefined
+      for (const presented of candidates) {
+        const key = keyOf(presented.id)
+        const unlock = await this.#takeLock(key)
+        const loaded = this.#loaded(presented, key, await store.read(key))
+        first ??= loaded
+        if (loaded?.result.origin.kind === 'stored') {
+          this.#prepared = loaded
+          if (unlock !== undefined) this.#releaseAtClose(unlock)
+          return
+        }
+        if (unlock !== undefined) this.#release(unlock)
+      }
+      this.#prepared = first ?? { result: NOTHING, presented: undefined }
+    } catch (error) {
+      this.#prepared = { error }
+      throw error
+    }
+  }
+
+  async #takeLock (key: StoreKey): Promise<Unlock | undefined> {
+    const { block } = this.#rules
+    const { lock } = this.context
+    if (block === false) return undefined
+    try {
+      return await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error
     }
+  }
+
+  #releaseAtClose (unlock: Unlock): void {
     // The client may have left while the request waited for its turn.
-    if (this.#reply.raw.destroyed) this.#release(unlock)
+    if (isResponseClosed(this.#reply)) this.#release(unlock)
     else this.#reply.raw.once('close', () => { this.#release(unlock) })
   }
 
+  #release (unlock: Unlock): void {
+    void Promise.resolve(unlock()).catch((cause: unknown) => {
+      this.context.manager.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be released; it runs out by itself', cause })
+    })
+  }
+
   #begin (): Session {
-    if (!this.#rules.enabled) {
-      throw new SessionContextError('this route has no session: it says `session: false` in its config. Take that off to use one here')
+    if (!this.#rules.enabled) throw new SessionContextError(this.#rules.reason)
+    this.#changes = new SessionChanges({
+      load: () => this.#load(),
+      readonly: this.#rules.readonly,
+      agesFlashData: !this.#rules.readonly && this.request.method !== 'HEAD' && !isPrefetch(this.request),
+      extendsExpiry: !this.#rules.readonly,
+      clientInfo: () => this.#clientInfo,
+      onChange: () => { this.#onChange() }
+    })
+    this.#queue = new CommitQueue(this.#changes, this.context.manager)
+    return new Session(this.#changes, this)
+  }
+
+  #load (): LoadResult {
+    const { manager, cookie } = this.context
+    if (this.#prepared !== undefined && 'error' in this.#prepared) throw this.#prepared.error
+    // A store that does not answer synchronously has been asked in prepare(), if the browser presented anything.
+    const loaded = this.#prepared ?? this.#firstOf(cookie.read(this.request), key => manager.store.read(key) as Found)
+    this.#presented = loaded?.presented
+    return loaded?.result ?? NOTHING
+  }
+
+  /** @returns the first living session, or else the first that is known to be over */
+  #firstOf (candidates: readonly PresentedCookie[], read: (key: StoreKey) => Found): Loaded | undefined {
+    let first: Loaded | undefined
+    for (const presented of candidates) {
+      const key = keyOf(presented.id)
+      const loaded = this.#loaded(presented, key, read(key))
+      if (loaded?.result.origin.kind === 'stored') return loaded
+      first ??= loaded
     }
-    this.#work = new UnitOfWork(this, this.#rules.readonly)
-    this.#commits = new CommitSequence(this.#work, this.#host.keeper)
-    return new Session(this.#work, this)
+    return first
   }
 
-  find (): Start {
-    const { keeper, cookie } = this.#host
-    const presented = this.#presented ??= cookie.read(this.#request)
-    if (presented === undefined) return NOTHING
-    const { id, known } = presented
-    const key = known?.key ?? keyOf(id)
-    // A store that does not answer synchronously has been asked in prepare(), so this is never a promise.
-    const found = this.#answer === undefined ? keeper.store.read(key, known?.place) as Found : foundIn(this.#answer)
-    return startFrom(keeper, id, key, found, known)
+  /** @returns undefined where the store does not know the session */
+  #loaded (presented: PresentedCookie, key: StoreKey, found: Found): Loaded | undefined {
+    const result = load(this.context.manager, presented.id, key, found, this.#startedAt)
+    return result === NOTHING ? undefined : { result, presented }
   }
 
-  /** What was changed has to be stored by the time the response has left, or soon after. */
-  onChange (): void {
+  /** Behind trusted proxies the address is what they say, and may be any text. */
+  get #clientInfo (): ClientInfo {
+    const { headers } = this.request
+    // A Unix socket has no address, nor has a connection that has been closed: Fastify's type leaves that out.
+    const ip: string | undefined = this.request.ip
+    return { ipAddress: ip?.slice(0, LONGEST_ADDRESS), userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
+  }
+
+  #recordPage (): void {
+    if (!this.context.config.previousUrl || !this.#rules.enabled || this.#rules.readonly || !isPage(this.request, this.#reply)) return
+    const page = urlOf(this.request)
+    if (page !== undefined) this.session.setPreviousUrl(page)
+  }
+
+  #commit (queue: CommitQueue): Promise<void> | undefined {
+    try {
+      const result = queue.commit()
+      if (isPromise(result)) return result.then(result => { this.#finish(result) }, error => this.#commitLess(queue, error))
+      this.#finish(result)
+      return undefined
+    } catch (error) {
+      return this.#commitLess(queue, error)
+    }
+  }
+
+  /** Commits once more without what is expendable, if there was too much, or fails. */
+  #commitLess (queue: CommitQueue, error: unknown): Promise<void> | undefined {
+    if (error instanceof SessionTooLargeError && this.dropExpendable?.(error) === true) return this.#commit(queue)
+    return this.#fail(error)
+  }
+
+  #finish ({ outcome, dropped, left }: CommitResult): void {
+    this.context.ends.leave(left)
+    if (dropped.length > 0) this.#reportDropped(dropped)
+    this.#writeCookie(outcome, false)
+  }
+
+  #fail (error: unknown): never {
+    this.#hasFailed = true
+    this.#onChange()
+    throw error
+  }
+
+  /** Sends the cookie or clears it, if that is to be done. */
+  #writeCookie (outcome: CommitResult['outcome'], isEarly: boolean): void {
+    const { cookie, csrfCookie, config, cookieWarnings } = this.context
+    const changes = this.#changes as SessionChanges
+    const { origin, stored } = changes
+    if (origin.kind === 'none' && origin.wasEnded) {
+      cookie.clear(this.request, this.headers, isEarly)
+      csrfCookie?.clear(this.request, this.headers, isEarly)
+    } else if (stored !== undefined) {
+      const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
+      const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
+      const isDue = outcome === 'reissued' || (outcome === 'extended' && isPersistent) || isOutdated || cookie.isUnsent
+      const { token } = changes.facts
+      csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
+      if (!isDue) return
+      cookie.send(this.request, this.headers, { id: stored.id, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
+      this.#isSent = true
+      cookieWarnings.check(this.request)
+    }
+  }
+
+  /** What was changed has to be stored by the time the response has closed, or soon after. */
+  #onChange (): void {
+    this.#isLate ||= this.#isAnswered && !this.#reply.raw.headersSent
     if (this.#isWatched) return
     this.#isWatched = true
-    if (this.isOver) {
-      // Time for a save() right behind the change.
-      setImmediate(() => { this.lookBack() })
-    } else if (this.#hasFinished) {
-      this.#reply.raw.on('close', () => { this.lookBack() })
-    } else {
-      this.#isListed = true
-      watch(this)
-    }
+    // After the response there is time for a save() right behind the change.
+    if (isResponseClosed(this.#reply)) setImmediate(() => { this.#reportUnsaved() })
+    else this.#reply.raw.once('close', () => { this.#reportUnsaved() })
   }
 
-  /** Reports what was changed and not stored. */
-  lookBack (): void {
-    this.#unlist()
-    // Nothing is looked back on but what somebody has used.
-    const work = this.#work as UnitOfWork
-    const keys = work.unsaved
-    if (keys.length === 0) return
-    this.#host.keeper.report({
+  #reportUnsaved (): void {
+    this.#isWatched = false
+    const changes = this.#changes as SessionChanges
+    const keys = changes.unsaved
+    // A request whose client has left is committed when it is answered.
+    if (keys.length === 0 || !(this.#isAnswered || this.#reply.sent)) return
+    const [what, advice] = this.#unsavedBecause()
+    this.context.manager.report({
       code: 'AMBIENT_SESSION_UNSAVED',
-      message: this.#hasFailed
-        ? `a request's changes to its session are lost, because they could not be stored: ${keys.join(', ')}. The error of the request says why`
-        : `a session was changed after its request's response, and the change was not saved: ${keys.join(', ')}. ` +
-          'Change it before the response is sent, or call `await session().save()` after the change',
-      key: work.key,
+      message: `${what}: ${quoted(keys)}. ${advice}`,
+      key: changes.key,
       keys
     })
   }
 
-  #unwatch (): void {
-    this.#unlist()
-    this.#hasFinished = true
-  }
-
-  #unlist (): void {
-    if (this.#isListed) unwatch(this)
-    this.#isWatched = this.#isListed = false
-  }
-
-  /** The commit has failed; the request is going to be answered with its error. */
-  noteFailure (): void {
-    this.#hasFailed = true
-    this.onChange()
-  }
-
-  /** What was committed could not be written with the others of its turn. The response is made, and held back still. */
-  noteLoss (cause: unknown): void {
-    giveUp(this.#reply.raw)
-    const { report } = this.#host.keeper
-    const { key } = this.#work as UnitOfWork
-    const message = 'a request\'s changes to its session could not be stored after its response had been made: its connection was closed, and no response sent'
-    // Others wait to be written now, and a log may do whatever it likes.
-    process.nextTick(() => { report({ code: 'AMBIENT_SESSION_UNSAVED', message, key, cause }) })
-  }
-
-  /** Sends the cookie or clears it, if that is to be done. */
-  tellBrowser (): void {
-    const { cookie } = this.#host
-    const outcome = this.#commits?.takeOutcome()
-    const stored = this.#work?.stored
-    const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
-    if (outcome === 'ended') {
-      cookie.clear(this.#reply)
-    } else if (stored !== undefined && (outcome === 'renewed' || isOutdated || cookie.isUnsent)) {
-      cookie.send(this.#reply, stored.id, stored.record.expiresAt)
-      this.#isSent = true
+  #unsavedBecause (): [what: string, advice: string] {
+    if (this.#hasFailed) return ['a request\'s changes to its session are lost, because they could not be stored', 'The error of the request says why']
+    if (this.#isAnswered) {
+      return [
+        'a session was changed after its request was committed, and the change was not saved',
+        'Change it before the response is sent, or call `await session().save()` after the change'
+      ]
     }
+    return [
+      'a session was changed and its request was never committed: the reply was hijacked or ended by reply.raw, or an onSend hook failed',
+      'Call `await session().save()` before the reply is hijacked or ended, and again after later changes'
+    ]
   }
 
-  /** Of a session that has nothing to store, or can store nothing any more, the browser need not be told. */
-  #assertKnownToBrowser (work: UnitOfWork): void {
-    if (work.stored !== undefined || work.origin.kind === 'gone' || work.isClean || work.isEnding) return
-    throw new SessionHeadersSentError('the response\'s headers have left, so the browser cannot be told of a new session or a new id; ' +
-      'put something into the session, or regenerate it, before the response begins')
-  }
-
-  #reportStore (cause: unknown): void {
-    this.#host.keeper.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be let go; it runs out by itself', cause })
+  #reportDropped (keys: readonly string[]): void {
+    this.context.manager.report({
+      code: 'AMBIENT_SESSION_DROPPED',
+      message: `a request's changes to its session were dropped, because the session had been ended meanwhile (signed out, regenerated or expired): ${quoted(keys)}`,
+      ...this.#changes !== undefined && { key: this.#changes.key },
+      keys
+    })
   }
 }
 
-function foundIn (answer: Answer): Found {
-  if ('error' in answer) throw answer.error
-  return answer.found
+/** Whether the response has left as a whole, or never will. */
+function isResponseClosed ({ raw, request }: FastifyReply): boolean {
+  // The response of HTTP/2 has no such member, and its stream has.
+  const { stream } = raw as { stream?: { destroyed: boolean } }
+  // A response that waits behind another in a pipeline is never closed when the connection is.
+  return stream?.destroyed ?? (raw.destroyed || (request.raw.socket as { destroyed: boolean } | undefined)?.destroyed === true)
 }
 
-function cut (text: string | undefined, length: number): string | undefined {
-  return text?.slice(0, length)
+function headersSent (): SessionHeadersSentError {
+  return new SessionHeadersSentError('the response\'s headers have left, so the browser cannot be told of a new session or a new id; ' +
+    'put something into the session, or regenerate it, before the response begins (before the upgrade, on a WebSocket)')
 }

@@ -1,51 +1,67 @@
-import { z } from 'zod'
-import { blockSchema } from '../config/schema.ts'
+import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { RouteSessionOptions } from '../config/route.ts'
+import { checkRouteOptions } from '../config/route.ts'
 import type { SessionConfig } from '../config/schema.ts'
-import type { BlockOptions } from '../config/options.ts'
-import { SessionConfigError } from '../errors.ts'
-
-/** What a route says about its session, in `config.session`; `false` for none. */
-export interface RouteSessionOptions {
-  /** Hold the session exclusively for the request; `true` for the default times. */
-  readonly block?: boolean | BlockOptions
-  /** Read without ageing flash data or extending the expiry, and refuse changes. */
-  readonly readonly?: boolean
-}
+import { isWithinPath } from './cookie-path.ts'
 
 export interface RouteRules {
   readonly enabled: boolean
+  /** Why not, as the message of an error. */
+  readonly reason: string
   readonly readonly: boolean
   /** In seconds. */
   readonly block: SessionConfig['block']
+  /** Whether requests are checked for forgery, where the plugin checks at all. */
+  readonly csrf: boolean
+  /** Whether a form that fails the route's schema goes back to its page. */
+  readonly flashValidation: boolean
 }
 
-const schema = z.strictObject({ block: blockSchema.optional(), readonly: z.boolean().default(false) })
+interface RouteConfig {
+  readonly session?: false | RouteSessionOptions
+}
+
+const NO_SESSION = 'this route has no session: it says `session: false` in its config. Take that off to use one here'
 
 /** Reads `config.session` of routes, checking each once. */
 export class RouteRulesReader {
   readonly #defaults: RouteRules
   readonly #known = new WeakMap<object, RouteRules>()
+  readonly #path: string
+  readonly #outside: RouteRules
 
-  /** @param block the default for every route */
-  constructor (block: SessionConfig['block']) {
-    this.#defaults = { enabled: true, readonly: false, block }
+  constructor ({ block, path, flashValidation }: SessionConfig) {
+    this.#path = path
+    this.#defaults = { enabled: true, reason: '', readonly: false, block, csrf: true, flashValidation }
+    const reason = `this request has no session: its URL is outside of the option path, '${path}', where browsers do not send the cookie. ` +
+      'Choose a path that has all routes with a session in it'
+    this.#outside = { ...this.#defaults, enabled: false, reason }
   }
 
   /**
-   * @param config a route's config
-   * @throws SessionConfigError when what it says of its session makes no sense
+   * @returns the rules of a route, but for those of its requests
+   * @throws SessionConfigError when what the route says of its session makes no sense
    */
-  of (config: { session?: false | RouteSessionOptions } | undefined): RouteRules {
+  check ({ config, method, url }: RouteOptions): RouteRules {
+    return this.#of(config, () => `${[method].flat().join(', ')} ${url}`)
+  }
+
+  /** @returns the rules for a request, of which the route's are a part */
+  for ({ originalUrl, method }: FastifyRequest, config: RouteConfig & { readonly url: string }): RouteRules {
+    return isWithinPath(originalUrl, this.#path) ? this.#of(config, () => `${method} ${config.url}`) : this.#outside
+  }
+
+  #of (config: RouteConfig | undefined, route: () => string): RouteRules {
     if (config?.session === undefined) return this.#defaults
-    const known = this.#known.get(config) ?? this.#read(config.session)
+    const known = this.#known.get(config) ?? this.#read(config.session, route)
     this.#known.set(config, known)
     return known
   }
 
-  #read (wishes: unknown): RouteRules {
-    if (wishes === false) return { enabled: false, readonly: false, block: false }
-    const { data, error } = schema.safeParse(wishes)
-    if (error === undefined) return { ...this.#defaults, readonly: data.readonly, ...data.block !== undefined && { block: data.block } }
-    throw new SessionConfigError(error.issues.map(({ path, message }) => `${path.join('.') || 'session'}: ${message}`), "a route's config.session")
+  #read (wishes: unknown, route: () => string): RouteRules {
+    if (wishes === false) return { enabled: false, reason: NO_SESSION, readonly: false, block: false, csrf: false, flashValidation: false }
+    const rules = { ...this.#defaults, ...checkRouteOptions(wishes, route()) }
+    // A read-only session takes no errors.
+    return { ...rules, flashValidation: rules.flashValidation && !rules.readonly }
   }
 }

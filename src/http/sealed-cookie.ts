@@ -1,18 +1,17 @@
 /** A whole session in cookies of the browser, encrypted and bound to their name. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
 import { SessionTooLargeError } from '../errors.ts'
-import type { SessionId, StoreKey } from '../session/id.ts'
+import type { SessionId } from '../session/id.ts'
 import { newSessionId } from '../session/id.ts'
-import type { PayloadFormat } from '../session/payload.ts'
-import { sealedPayload } from '../session/payload.ts'
+import { Sealer } from '../session/payload.ts'
 import type { PlainRecord } from '../stores/plain-record.ts'
 import { plainOf, recordOf } from '../stores/plain-record.ts'
 import type { NewRecord, Version } from '../stores/store.ts'
-import type { FindCookie } from './cookie-chunks.ts'
+import type { CookieRequest } from './cookie.ts'
+import { MAX_CANDIDATES } from './cookie.ts'
 import { capacityOf, chunkName, countChunks, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
-import { findCookie } from './cookie-header.ts'
-import { CLEARED, CookieLines } from './set-cookie.ts'
+import { findCookies } from './cookie-header.ts'
+import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
 
 /** A session as its cookies say it. */
 export interface Carried {
@@ -26,92 +25,94 @@ type Facts = Omit<PlainRecord, 'payload'> & { readonly id: SessionId }
 const ANY_ID = newSessionId()
 /** Seconds with as many digits as any lifetime has that the options allow. */
 const LONGEST_AGE = '; Max-Age=9999999999'
-/** Nobody compares the versions of different cookies. */
+/** Versions of different cookies are never compared. */
 const ONLY_VERSION = 1 as Version
 
 export class SealedCookie {
   readonly name: string
   readonly #lines: CookieLines
-  readonly #isPersistent: boolean
-  readonly #format: PayloadFormat
+  readonly #sealer: Sealer
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
-  readonly #purpose: StoreKey
+  readonly #purpose: string
 
   constructor (config: SessionConfig) {
     this.name = config.cookie
     this.#lines = new CookieLines(config)
-    this.#isPersistent = !config.expireOnClose
-    this.#format = sealedPayload(config.secret)
-    this.#purpose = `cookie ${config.cookie}` as StoreKey
+    this.#sealer = new Sealer(config.secret)
+    this.#purpose = `cookie ${config.cookie}`
   }
 
-  /** @returns the session that the browser brings; nothing when there is none, or one that this server cannot have sealed */
-  read (request: FastifyRequest): Carried | undefined {
-    const sealed = join(finderIn(request), this.name)
-    const text = sealed === undefined ? undefined : this.#format.open(fromCookie(sealed), this.#purpose)
-    if (text === undefined) return undefined
-    const end = text.indexOf('\n')
-    const { id, ...facts } = JSON.parse(text.slice(0, end)) as Facts
-    return { id, record: recordOf({ ...facts, payload: text.slice(end + 1) }) }
+  /** @returns the sessions that the browser brings and that this server can have sealed, in the order of the header */
+  read ({ headers: { cookie } }: CookieRequest): Carried[] {
+    if (cookie?.includes(this.name) !== true) return []
+    const carried: Carried[] = []
+    const chunks = chunksIn(cookie, this.name)
+    const count = findCookies(cookie, this.name).length
+    for (let nth = 0, candidates = 0; nth < count && candidates < MAX_CANDIDATES; nth++) {
+      const sealed = join(name => nthOf(chunks.get(name), nth), this.name)
+      if (sealed === undefined) continue
+      candidates++
+      const text = this.#sealer.open(Buffer.from(sealed, 'base64url'), this.#purpose)
+      if (text !== undefined) carried.push(carriedIn(text))
+    }
+    return carried
   }
 
   /** How many cookies of a session the browser has, whatever is in them. */
-  countIn (request: FastifyRequest): number {
-    return countChunks(finderIn(request), this.name)
+  countIn ({ headers: { cookie } }: CookieRequest): number {
+    if (cookie?.includes(this.name) !== true) return 0
+    const chunks = chunksIn(cookie, this.name)
+    return countChunks(name => nthOf(chunks.get(name), 0), this.name)
   }
 
   /** @throws SessionTooLargeError when the cookies could not hold it */
-  assertFits (reply: FastifyReply, record: NewRecord): void {
-    const { length } = this.#seal({ id: ANY_ID, record })
-    const capacity = capacityOf(this.#rooms(reply))
+  assertFits (request: CookieRequest, record: NewRecord): void {
+    const length = Sealer.lengthOf(textOf({ id: ANY_ID, record }))
+    const capacity = capacityOf(this.#rooms(request))
     if (length > capacity) throw new SessionTooLargeError(length, capacity, 'cookies')
   }
 
-  /**
-   * Sends a session that is known to fit.
-   *
-   * @param present how many cookies of the session the browser has; those that are not needed any more are cleared
-   * @returns how many it has now
-   */
-  send (reply: FastifyReply, carried: Carried, present: number): number {
-    const maxAge = Math.round((carried.record.expiresAt.getTime() - Date.now()) / 1000)
-    const lifetime = this.#isPersistent ? `; Max-Age=${maxAge}` : ''
-    const chunks = split(this.#seal(carried), this.#rooms(reply))
-    for (const [index, chunk] of chunks.entries()) this.#lines.append(reply, chunkName(this.name, index), chunk + lifetime)
-    this.clear(reply, present, chunks.length)
-    return chunks.length
+  /** @returns the lines that set the cookies of a session that fits, of which there are as few as possible */
+  lines (request: CookieRequest, carried: Carried, isPersistent: boolean): string[] {
+    const suffix = maxAge(isPersistent, carried.record.expiresAt)
+    const sealed = this.#sealer.seal(textOf(carried), this.#purpose).toString('base64url')
+    return split(sealed, this.#rooms(request)).map((chunk, index) => this.#lines.line(request, chunkName(this.name, index), chunk, suffix))
   }
 
   /**
-   * Clears the cookies that the browser has of a session.
-   *
-   * @param from how many of them stay
+   * @param from how many of the cookies stay
+   * @returns the lines that clear the others
    */
-  clear (reply: FastifyReply, present: number, from = 0): void {
-    for (let index = from; index < present; index++) this.#lines.append(reply, chunkName(this.name, index), CLEARED)
-  }
-
-  #seal ({ id, record }: Carried): string {
-    const { payload, ...facts } = plainOf({ ...record, version: ONLY_VERSION })
-    return toCookie(this.#format.seal(`${JSON.stringify({ id, ...facts } satisfies Facts)}\n${payload}`, this.#purpose))
+  clearing (request: CookieRequest, present: number, from = 0): string[] {
+    const lines: string[] = []
+    for (let index = from; index < present; index++) lines.push(this.#lines.line(request, chunkName(this.name, index), CLEARED))
+    return lines
   }
 
   /** How many characters fit into the value of each cookie. */
-  #rooms (reply: FastifyReply): number[] {
-    return Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.line(reply, chunkName(this.name, index), LONGEST_AGE).length)
+  #rooms (request: CookieRequest): number[] {
+    return Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.overhead(request, chunkName(this.name, index), LONGEST_AGE))
   }
 }
 
-function finderIn ({ headers: { cookie = '' } }: FastifyRequest): FindCookie {
-  return name => findCookie(cookie, name)
+/** @returns the values of each cookie that a session may be in: the header is searched once for each, however often a name is in it */
+function chunksIn (header: string, name: string): ReadonlyMap<string, readonly string[]> {
+  const names = Array.from({ length: MAX_COOKIES }, (_, index) => chunkName(name, index))
+  return new Map(names.map(name => [name, findCookies(header, name)]))
 }
 
-/** Base64 as base64url, and the colon as a dot: nothing that a cookie would have to escape. */
-function toCookie (sealed: string): string {
-  return sealed.replace(':', '.').replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
+/** @returns of several values that with this index; the only one, where there are no others */
+function nthOf (values: readonly string[] = [], nth: number): string | undefined {
+  return values.length === 1 ? values[0] : values[nth]
 }
 
-/** Node.js reads base64url as base64. */
-function fromCookie (text: string): string {
-  return text.replace('.', ':')
+function textOf ({ id, record }: Carried): string {
+  const { payload, ...facts } = plainOf({ ...record, version: ONLY_VERSION })
+  return `${JSON.stringify({ id, ...facts } satisfies Facts)}\n${payload}`
+}
+
+function carriedIn (text: string): Carried {
+  const end = text.indexOf('\n')
+  const { id, ...facts } = JSON.parse(text.slice(0, end)) as Facts
+  return { id, record: recordOf({ ...facts, payload: text.slice(end + 1) }) }
 }

@@ -1,12 +1,11 @@
-/** What every cookie of a session has in common: its attributes, and the way into the response. */
-import type { FastifyReply } from 'fastify'
+/** What every cookie of a session has in common: its attributes. */
 import type { SessionConfig } from '../config/schema.ts'
-import { keepCookieOutOfCaches } from './caching.ts'
+import type { CookieRequest } from './cookie.ts'
 
 /** In the place of a value: makes the browser forget the cookie. */
 export const CLEARED = '; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT'
 
-/** Writes the lines of Set-Cookie headers, as far as they are the same for every cookie of an application. */
+/** Makes the lines of Set-Cookie headers, as far as they are the same for every cookie of an application. */
 export class CookieLines {
   readonly #secure: SessionConfig['secure']
   /** What a line ends with, on a secure connection and on another. */
@@ -18,21 +17,24 @@ export class CookieLines {
   }
 
   /** @param value consists of octets that a cookie can hold as they are: base64, base64url and a dot */
-  line ({ request }: FastifyReply, name: string, value: string): string {
-    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
-    return `${name}=${value}${isSecure ? this.#attributes.secure : this.#attributes.plain}`
+  line (request: CookieRequest, name: string, value: string, suffix = ''): string {
+    return `${name}=${value}${suffix}${this.#attributesFor(request)}`
   }
 
-  append (reply: FastifyReply, name: string, value: string): void {
-    const line = this.line(reply, name, value)
-    // On a hijacked reply the headers that Fastify collects are never written; the raw response's still can be.
-    if (reply.sent) {
-      reply.raw.appendHeader('set-cookie', line)
-    } else {
-      reply.header('set-cookie', line)
-      keepCookieOutOfCaches(reply)
-    }
+  /** @returns how many characters a line has beside its value */
+  overhead (request: CookieRequest, name: string, suffix: string): number {
+    return name.length + 1 + suffix.length + this.#attributesFor(request).length
   }
+
+  #attributesFor (request: CookieRequest): string {
+    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
+    return isSecure ? this.#attributes.secure : this.#attributes.plain
+  }
+}
+
+/** @returns the attribute of a cookie that outlives the browser until its session ends; nothing for one that does not */
+export function maxAge (isPersistent: boolean, expiresAt: Date): string {
+  return isPersistent ? `; Max-Age=${Math.round((expiresAt.getTime() - Date.now()) / 1000)}` : ''
 }
 
 /** The attributes of RFC 6265, section 4.1, but for Max-Age; the options have been checked by then. */

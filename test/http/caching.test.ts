@@ -3,7 +3,8 @@ import t from 'tap'
 import { session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import type { Answer } from '../helpers/client.ts'
-import { serve } from './support.ts'
+import { SpyStore } from './stores.ts'
+import { COOKIE, serve } from './support.ts'
 import type { Teardown } from './support.ts'
 
 /** @returns the answer of a page that reads its session and sets these headers */
@@ -18,10 +19,10 @@ async function pageWith (t: Teardown, headers: Record<string, string | string[]>
   return await visitor(app).get('/')
 }
 
-t.test('a response that was made with the session varies by cookie, and keeps its Set-Cookie out of caches', async t => {
+t.test('a response that sets the cookie varies by it, and is private', async t => {
   const { headers } = await pageWith(t, {})
   t.equal(headers.get('vary'), 'Cookie')
-  t.equal(headers.get('cache-control'), 'no-cache="Set-Cookie"')
+  t.equal(headers.get('cache-control'), 'private')
 })
 
 t.test('a response that sets no cookie can be kept for the one that sent it', async t => {
@@ -41,7 +42,7 @@ t.test('a response that was made without the session says nothing of it', async 
 t.test('what the application says itself is kept beside it', async t => {
   const { headers } = await pageWith(t, { vary: 'Accept-Encoding', 'cache-control': 'private, max-age=60' })
   t.equal(headers.get('vary'), 'Accept-Encoding, Cookie')
-  t.equal(headers.get('cache-control'), 'private, max-age=60, no-cache="Set-Cookie"')
+  t.equal(headers.get('cache-control'), 'private, max-age=60')
 })
 
 t.test('several Vary headers are joined', async t => {
@@ -59,8 +60,55 @@ t.test('a Vary that only resembles Cookie is not mistaken for it', async t => {
   t.equal((await pageWith(t, { vary: 'X-Cookie' })).headers.get('vary'), 'X-Cookie, Cookie')
 })
 
-for (const control of ['no-store', 'no-cache', 'private, No-Store']) {
+for (const control of ['no-store', 'private', 'private, No-Store', 'max-age=60, Private']) {
   t.test(`a Cache-Control of ${control} is left as it is`, async t => {
     t.equal((await pageWith(t, { 'cache-control': control })).headers.get('cache-control'), control)
   })
 }
+
+const madePrivate: Record<string, string> = {
+  public: 'private',
+  'public, max-age=600': 'max-age=600, private',
+  'max-age=60, s-maxage=600': 'max-age=60, private',
+  'no-cache': 'no-cache, private',
+  'no-cache="Set-Cookie"': 'no-cache="Set-Cookie", private',
+  'no-cache="Set-Cookie, X-Private", public': 'no-cache="Set-Cookie, X-Private", private',
+  'private="X-User"': 'private'
+}
+
+for (const [control, expected] of Object.entries(madePrivate)) {
+  t.test(`with a Cache-Control of ${control} the cookie stays out of shared caches`, async t => {
+    t.equal((await pageWith(t, { 'cache-control': control })).headers.get('cache-control'), expected)
+  })
+}
+
+for (const isSynchronous of [true, false]) {
+  t.test(`of a web response, too, on a store that answers ${isSynchronous ? 'at once' : 'later'}`, async t => {
+    const app = await serve(t, app => {
+      app.get('/', async () => {
+        session({ name: 'ada' })
+        return new Response('page', { status: 201, headers: { 'cache-control': 'public, max-age=600', vary: 'Accept', 'set-cookie': 'theme=dark', 'content-type': 'text/html' } })
+      })
+      app.get('/empty', async () => { session({ name: 'ada' }); return new Response(null, { status: 204, headers: { 'cache-control': 'public' } }) })
+    }, { driver: new SpyStore(isSynchronous) })
+    const answer = await visitor(app).get('/')
+    t.match(answer, { status: 201, text: 'page' })
+    t.match(Object.fromEntries(answer.headers), { 'cache-control': 'max-age=600, private', vary: 'Accept, Cookie', 'content-type': 'text/html' })
+    t.same(answer.setCookies.map(({ name }) => name).sort(), [COOKIE, 'theme'])
+    const empty = await visitor(app).get('/empty')
+    t.match(empty, { status: 204, text: '' })
+    t.equal(empty.headers.get('cache-control'), 'private')
+  })
+}
+
+t.test('a web response whose body has been read is Fastify\'s to refuse', async t => {
+  const app = await serve(t, app => {
+    app.get('/', async () => {
+      session({ name: 'ada' })
+      const response = new Response('page')
+      await response.text()
+      return response
+    })
+  })
+  t.match(await visitor(app).get('/'), { status: 500, json: { code: 'FST_ERR_REP_RESPONSE_BODY_CONSUMED' } })
+})

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { session, SessionStoreError } from '../../src/index.ts'
+import type { Session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { COOKIE, deferred, Gate, Log, serve } from './support.ts'
 import type { LogEntry } from './support.ts'
@@ -13,6 +14,15 @@ import { SpyStore } from './stores.ts'
 function routes (app: FastifyInstance): void {
   app.post('/put/:key', async req => { session().put((req.params as { key: string }).key, true) })
   app.get('/all', async () => session().all())
+}
+
+/** The next write fails, and those after it do not. */
+function failOnce (driver: SpyStore): void {
+  driver.before = method => {
+    if (method !== 'compareAndSet') return
+    driver.before = undefined
+    throw new SessionStoreError('the store is away')
+  }
 }
 
 for (const isSynchronous of [true, false]) {
@@ -158,7 +168,46 @@ t.test('changes that could not be stored are reported with the names of their ke
   }, { maxBytes: 300 }, { logger: log })
   t.equal((await visitor(app).post('/large')).text, 'handled')
   const [warning] = await log.warnings(1)
-  t.match(warning, { code: 'AMBIENT_SESSION_UNSAVED', keys: ['large', 'error'], msg: /could not be stored: large, error\./ })
+  t.match(warning, { code: 'AMBIENT_SESSION_UNSAVED', keys: ['large', 'error'], msg: /could not be stored: 'large', 'error'\./ })
+})
+
+for (const [what, pay] of Object.entries({
+  'the commit before the response': () => { session().increment('paid') },
+  'save()': async () => {
+    session().increment('paid')
+    await session().save()
+  }
+})) {
+  t.test(`what ${what} could not store is not stored after the error was sent, when the store is back`, async t => {
+    const [driver, answered] = [new SpyStore(false), deferred()]
+    const app = await serve(t, app => {
+      routes(app)
+      app.post('/pay', async () => { await pay() })
+      app.addHook('onResponse', async req => { if (req.url === '/pay') setImmediate(() => { answered.resolve() }) })
+    }, { driver })
+    const ada = visitor(app)
+    await ada.post('/put/a')
+    failOnce(driver)
+    t.equal((await ada.post('/pay')).status, 503)
+    await answered.promise
+    t.same((await ada.get('/all')).json, { a: true })
+  })
+}
+
+t.test('a handler that goes on when save() has failed is committed', async t => {
+  const driver = new SpyStore(false)
+  const app = await serve(t, app => {
+    routes(app)
+    app.post('/pay', async () => {
+      session().increment('paid')
+      await session().save().catch(() => {})
+    })
+  }, { driver })
+  const ada = visitor(app)
+  await ada.post('/put/a')
+  failOnce(driver)
+  t.equal((await ada.post('/pay')).status, 200)
+  t.same((await ada.get('/all')).json, { a: true, paid: 1 })
 })
 
 t.test('a store that cannot be written fails the request, not the server', async t => {
@@ -337,6 +386,10 @@ t.test('save() of a new id after the headers have left is an error', async t => 
   t.match(await savedLate(t, () => { session().regenerate() }, false), { code: 'ERR_SESSION_HEADERS_SENT' })
 })
 
+t.test('save() of a cookie that is to end with the browser after the headers have left is an error', async t => {
+  t.match(await savedLate(t, () => { session().setLifetime(null, { persistent: false }) }, false), { code: 'ERR_SESSION_HEADERS_SENT' })
+})
+
 t.test('save() of an end after the headers have left is none: the session ends all the same', async t => {
   t.equal(await savedLate(t, () => { session().invalidate() }, false), 'saved')
 })
@@ -345,7 +398,7 @@ t.test('save() of a session nothing was put into is no error', async t => {
   t.equal(await savedLate(t, () => { session('a') }, true), 'saved')
 })
 
-t.test('save() in a stream whose session was ended meanwhile drops the changes, however often it is called', async t => {
+t.test('save() in a stream whose session was ended meanwhile rejects, however often it is called', async t => {
   const [log, gate] = [new Log(), new Gate()]
   const app = await serve(t, app => {
     routes(app)
@@ -356,7 +409,7 @@ t.test('save() in a stream whose session was ended meanwhile drops the changes, 
       await gate.pass()
       for (const key of ['b', 'c']) {
         session().put(key, true)
-        await session().save()
+        yield await session().save().then(() => 'saved', (error: Error & { code?: string }) => ` ${String(error.code)}`)
       }
       yield ' last'
     })()))
@@ -367,8 +420,7 @@ t.test('save() in a stream whose session was ended meanwhile drops the changes, 
   await gate.reached
   await ada.post('/logout')
   gate.open()
-  t.equal((await stream).text, 'first last')
-  t.match(await log.warnings(2), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['b'] }, { code: 'AMBIENT_SESSION_DROPPED', keys: ['c'] }])
+  t.equal((await stream).text, 'first ERR_SESSION_ENDED ERR_SESSION_ENDED last')
 })
 
 t.test('a reload waits for the commit that is under way, and finds what it has stored', async t => {
@@ -411,12 +463,13 @@ t.test('reload() reads what another request has stored, and gives up what was no
 const LATE_VALUE = 'a value that belongs to one visitor only'
 
 /** Serves a route that changes its session after the response, in the way given, when the test opens the gate. */
-async function lateChange (t: Parameters<typeof serve>[0], gate: Gate, change: () => unknown, log?: Log): Promise<{ app: FastifyInstance }> {
+async function lateChange (t: Parameters<typeof serve>[0], gate: Gate, change: (session: Session) => unknown, log?: Log): Promise<{ app: FastifyInstance }> {
   const app = await serve(t, app => {
     routes(app)
-    app.get('/late', async () => {
-      void gate.pass().then(change)
-      return session('a', false)
+    app.get('/late', async req => {
+      const current = req.session()
+      void gate.pass().then(() => change(current))
+      return current.get('a', false)
     })
   }, {}, log === undefined ? {} : { logger: log })
   return { app }
@@ -424,21 +477,36 @@ async function lateChange (t: Parameters<typeof serve>[0], gate: Gate, change: (
 
 t.test('a change after the response that nobody saves is reported with the names of its keys, and with no id or value', async t => {
   const [log, gate] = [new Log(), new Gate()]
-  const { app } = await lateChange(t, gate, () => { session({ 'user.name': LATE_VALUE, role: LATE_VALUE }) }, log)
+  const { app } = await lateChange(t, gate, session => { session.put({ 'user.name': LATE_VALUE, role: LATE_VALUE }) }, log)
   const ada = visitor(app)
   await ada.post('/put/a')
   await ada.get('/late')
   gate.open()
   const [warning] = await log.warnings(1)
-  t.match(warning, { level: 40, code: 'AMBIENT_SESSION_UNSAVED', keys: ['user.name', 'role'], key: /^[0-9a-f]{64}$/, msg: /user\.name, role\. .*save\(\)/ })
+  t.match(warning, { level: 40, code: 'AMBIENT_SESSION_UNSAVED', keys: ['user.name', 'role'], key: /^[0-9a-f]{64}$/, msg: /'user\.name', 'role'\. .*save\(\)/ })
   const line = log.lines.join('')
   t.notMatch(line, LATE_VALUE)
   t.notMatch(line, ada.cookies.get(COOKIE))
 })
 
+const uncommitted: Record<string, (app: FastifyInstance) => unknown> = {
+  'a reply that is ended by reply.raw': app => app.get('/', async (_req, reply) => { session({ user: 'ada' }); reply.raw.end('x') }),
+  'a reply that is hijacked': app => app.get('/', async (_req, reply) => { session({ user: 'ada' }); reply.hijack(); reply.raw.end('x') }),
+  'an onSend hook that always fails': app => app.get('/', { onSend: async () => { throw new Error('failed') } }, async () => { session({ user: 'ada' }) })
+}
+
+for (const [what, route] of Object.entries(uncommitted)) {
+  t.test(`what is lost for ${what} is reported as never committed`, async t => {
+    const log = new Log()
+    const app = await serve(t, route, {}, { logger: log })
+    await visitor(app).get('/')
+    t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_UNSAVED', keys: ['user'], msg: /never committed: the reply was hijacked or ended by reply.raw, or an onSend hook failed: 'user'/ }])
+  })
+}
+
 t.test('several changes in one go are one report', async t => {
   const [log, gate] = [new Log(), new Gate()]
-  const { app } = await lateChange(t, gate, () => { session({ a: 1 }); session().push('b', 2) }, log)
+  const { app } = await lateChange(t, gate, session => { session.put({ a: 1 }); session.push('b', 2) }, log)
   const ada = visitor(app)
   await ada.get('/late')
   gate.open()
@@ -447,10 +515,10 @@ t.test('several changes in one go are one report', async t => {
 
 t.test('a change that is saved is not reported', async t => {
   const [log, gate] = [new Log(), new Gate()]
-  const { app } = await lateChange(t, gate, async () => {
-    session({ saved: true })
-    await session().save()
-    session({ forgotten: true })
+  const { app } = await lateChange(t, gate, async session => {
+    session.put({ saved: true })
+    await session.save()
+    session.put({ forgotten: true })
   }, log)
   const ada = visitor(app)
   await ada.post('/put/a')
@@ -499,7 +567,7 @@ t.test('of replies that were hijacked each is looked at when it is over, also wh
 
 t.test('a new id that nobody saves is reported', async t => {
   const [log, gate] = [new Log(), new Gate()]
-  const { app } = await lateChange(t, gate, () => { session().migrate() }, log)
+  const { app } = await lateChange(t, gate, session => { session.migrate() }, log)
   const ada = visitor(app)
   await ada.post('/put/a')
   await ada.get('/late')
@@ -509,7 +577,7 @@ t.test('a new id that nobody saves is reported', async t => {
 
 t.test('where the application does not log, the process is warned', async t => {
   const gate = new Gate()
-  const { app } = await lateChange(t, gate, () => { session({ late: LATE_VALUE }) })
+  const { app } = await lateChange(t, gate, session => { session.put({ late: LATE_VALUE }) })
   const ada = visitor(app)
   await ada.post('/put/a')
   await ada.get('/late')

@@ -1,11 +1,15 @@
 /** Visitors that share connections, servers and moments, and are never mistaken for one another. */
-import { Agent, request } from 'node:http'
+import { once } from 'node:events'
+import { Agent, get, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { IncomingMessage } from 'node:http'
-import t from 'tap'
+import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { session } from '../../src/index.ts'
+import t from 'tap'
+import ambientSession, { session } from '../../src/index.ts'
 import { Connection, originOf, visitor } from '../helpers/client.ts'
 import type { Visitor } from '../helpers/client.ts'
 import { deferred, Gate, serve } from './support.ts'
@@ -133,4 +137,36 @@ t.test('two applications of one process keep their sessions apart', async t => {
   for (const [name, value] of ada.cookies) stranger.cookies.set(name, value)
   t.equal((await stranger.get('/name')).text, 'nobody')
   t.equal((await ada.get('/name')).text, 'ada')
+})
+
+t.test('over a Unix socket, which has no address, a user signs in', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(ambientSession, { driver: 'memory', sweep: false })
+  app.get('/', async () => { session().setUser('ada') })
+  // Paths of sockets are short.
+  const socketPath = join(tmpdir(), `ambient-session-${process.pid}.sock`)
+  await app.listen({ path: socketPath })
+  const [response] = await once(get({ socketPath, path: '/' }), 'response') as [IncomingMessage]
+  response.resume()
+  t.equal(response.statusCode, 200)
+  t.match(await app.sessions.for('ada'), [{ ipAddress: undefined }])
+})
+
+t.test('the sign-in of a user who leaves before the answer is stored', async t => {
+  const reached = deferred()
+  const app = await serve(t, app => {
+    app.get('/', async (_req, reply) => {
+      reached.resolve()
+      await once(reply.raw, 'close')
+      session().setUser('ada')
+      return 'x'
+    })
+  })
+  const connection = await Connection.open(app)
+  connection.request('GET /')
+  await reached.promise
+  connection.hangUp()
+  while (await app.sessions.count() === 0) await turn()
+  t.match(await app.sessions.for('ada'), [{ ipAddress: undefined }])
 })

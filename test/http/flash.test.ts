@@ -90,3 +90,18 @@ t.test('two requests that see the same flash at once both see it, and it is gone
   t.equal((await slow).text, 'saved')
   t.equal((await ada.get('/status')).text, 'none')
 })
+
+t.test('of errors that were flashed one by one nothing is left behind', async t => {
+  const app = await serve(t, app => {
+    app.post('/form', async (_req, reply) => {
+      session().flash('errors.email', 'missing')
+      session().flash('errors.name', 'too long')
+      return await reply.redirect('/form')
+    })
+    app.get('/form', async () => session().has('errors') ? session('errors') : 'no errors')
+  })
+  const ada = visitor(app)
+  await ada.post('/form')
+  t.same((await ada.get('/form')).json, { email: 'missing', name: 'too long' })
+  t.equal((await ada.get('/form')).text, 'no errors')
+})

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import type { Visitor } from '../helpers/client.ts'
-import { Clock, COOKIE, Gate, Log, serve } from './support.ts'
+import { Clock, COOKIE, Gate, Log, nextMillisecond, serve } from './support.ts'
 import type { Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
@@ -112,7 +112,7 @@ t.test('what is flashed after logging out begins a new session', async t => {
 
 // Requests that come too late -----------------------------------------------------------------------------------------
 
-for (const how of ['logout', 'login', 'migrate']) {
+for (const how of ['login', 'migrate']) {
   t.test(`a request that comes with the old cookie after a ${how} stores nothing and gets no cookie`, async t => {
     const { app, log, store } = await shop(t)
     const ada = await returning(app)
@@ -137,23 +137,103 @@ t.test('a late request is told nothing of what was in the session', async t => {
   t.same((await late.get('/all')).json, {})
 })
 
-t.test('a late request that logs in or out itself gets no cookie over the new one', async t => {
-  const { app } = await shop(t)
+for (const { driver, isSynchronous } of [{ driver: 'synchronous', isSynchronous: true }, { driver: 'asynchronous', isSynchronous: false }]) {
+  t.test(`after a logout the old cookie is that of a new visitor, who may begin a session at once: ${driver} store`, async t => {
+    const { app } = await shop(t, { driver: new SpyStore(isSynchronous) })
+    const ada = await returning(app)
+    const old = ada.copy()
+    await ada.post('/logout')
+    const { setCookies } = await old.post('/login')
+    t.equal(setCookies.length, 1)
+    t.not(setCookies[0]?.value, ada.cookies.get(COOKIE))
+    t.same((await old.get('/all')).json, { user: 'ada' })
+  })
+
+  t.test(`after a logout a request that begins no session clears the dead cookie: ${driver} store`, async t => {
+    const { app, log } = await shop(t, { driver: new SpyStore(isSynchronous) })
+    const ada = await returning(app)
+    const old = ada.copy()
+    await ada.post('/logout')
+    const { json, setCookies } = await old.get('/all')
+    t.same(json, {})
+    t.match(setCookies, [{ name: COOKIE, attributes: { 'max-age': '0' } }])
+    t.same(log.entries, [])
+  })
+
+  t.test(`a session revoked by another device leaves its browser free to sign in again: ${driver} store`, async t => {
+    const driver = new SpyStore(isSynchronous)
+    const app = await serve(t, app => {
+      app.post('/login', async () => { session().regenerate(); session().setUser('ada') })
+      app.post('/revoke-all', async () => { await app.sessions.destroyFor('ada') })
+      app.get('/user', async () => session().userId ?? 'nobody')
+    }, { driver })
+    const [phone, laptop] = [visitor(app), visitor(app)]
+    await phone.post('/login')
+    await laptop.post('/login')
+    await visitor(app).post('/revoke-all')
+    t.equal((await phone.copy().get('/user')).text, 'nobody')
+    await phone.post('/login')
+    t.equal((await phone.get('/user')).text, 'ada')
+  })
+
+  t.test(`a sign-in whose answer was lost is tried again with the old cookie: ${driver} store`, async t => {
+    const { app } = await shop(t, { driver: new SpyStore(isSynchronous) })
+    const ada = await returning(app)
+    const retry = ada.copy()
+    await ada.post('/login')
+    const { setCookies } = await retry.post('/login')
+    t.equal(setCookies.length, 1)
+    t.same((await retry.get('/all')).json, { user: 'ada' })
+    t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
+  })
+}
+
+t.test('a request in flight that signs in while another one has, gets no cookie over that one\'s', async t => {
+  const { app, gate } = await shop(t)
   const ada = await returning(app)
-  const late = ada.copy()
+  const double = ada.copy().post('/slow/login')
+  await gate.reached
   await ada.post('/login')
-  t.same((await late.post('/logout')).setCookies, [])
-  t.same((await late.post('/login')).setCookies, [])
+  gate.open()
+  t.same((await double).setCookies, [])
   t.same((await ada.get('/all')).json, { visits: 1, user: 'ada' })
 })
 
-t.test('after the grace period the old cookie may begin a new session', async t => {
+t.test('a request that was in flight when its session was ended, and comes to it only afterwards, begins none', async t => {
+  const gate = new Gate()
+  const app = await serve(t, app => {
+    app.post('/visit', async () => { session().increment('visits') })
+    app.post('/slow', async () => { await gate.pass(); session().increment('visits') })
+    app.post('/logout', async () => { session().invalidate() })
+  })
+  const ada = await returning(app)
+  const inFlight = ada.copy().post('/slow')
+  await gate.reached
+  await nextMillisecond()
+  await ada.post('/logout')
+  gate.open()
+  t.same((await inFlight).setCookies, [])
+})
+
+t.test('after the grace period the cookie from before a login may begin a new session', async t => {
   const clock = new Clock(t)
   const { app } = await shop(t, { grace: 30 })
   const ada = await returning(app)
   const late = ada.copy()
-  await ada.post('/logout')
+  await ada.post('/login')
   clock.advance(29)
+  t.same((await late.post('/visit')).setCookies, [])
+  clock.advance(2)
+  t.equal((await late.post('/visit')).setCookies.length, 1)
+})
+
+t.test('the grace period is ten seconds', async t => {
+  const clock = new Clock(t)
+  const { app } = await shop(t)
+  const ada = await returning(app)
+  const late = ada.copy()
+  await ada.post('/login')
+  clock.advance(9)
   t.same((await late.post('/visit')).setCookies, [])
   clock.advance(2)
   t.equal((await late.post('/visit')).setCookies.length, 1)
@@ -163,7 +243,7 @@ t.test('without a grace period the old cookie may do so at once', async t => {
   const { app } = await shop(t, { grace: 0 })
   const ada = await returning(app)
   const late = ada.copy()
-  await ada.post('/logout')
+  await ada.post('/login')
   t.equal((await late.post('/visit')).setCookies.length, 1)
 })
 
@@ -261,7 +341,7 @@ t.test('no warning about a late request holds its id', async t => {
   const ada = await returning(app)
   const id = ada.cookies.get(COOKIE)
   const late = ada.copy()
-  await ada.post('/logout')
+  await ada.post('/login')
   await late.post('/visit')
   await log.warnings(1)
   t.notMatch(log.lines.join(''), id)

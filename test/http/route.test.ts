@@ -14,6 +14,7 @@ import { SpyStore } from './stores.ts'
 
 function routes (app: FastifyInstance): void {
   app.post('/login', async () => { session({ user: { name: 'ada', roles: ['admin'] } }) })
+  app.post('/logout', async () => { session().invalidate() })
   app.get('/all', async () => session().all())
 }
 
@@ -352,17 +353,17 @@ t.test('a driver that says when to come back is passed on', async t => {
 // Mistakes ------------------------------------------------------------------------------------------------------------
 
 const mistakes: Record<string, [unknown, RegExp]> = {
-  'an unknown name': [{ readOnly: true }, /readOnly/],
-  'a value of the wrong type': [{ readonly: 'yes' }, /readonly: .*boolean/],
+  'an unknown name': [{ readOnly: true }, /readOnly: .*readonly/],
+  'a value of the wrong type': [{ readonly: 'yes' }, /readonly: expected true or false/],
   'a lock of no length': [{ block: { lock: 0 } }, /block.*/],
-  'true, which could mean anything,': [true, /session: .*object/]
+  'true, which could mean anything,': [true, /expected false or an object/]
 }
 
 for (const [what, [wishes, message]] of Object.entries(mistakes)) {
   t.test(`a route whose config.session has ${what} is refused when it is declared, with an error that names it`, async t => {
     await serve(t, app => {
       const error = t.throws(() => app.get('/', { config: { session: wishes as RouteSessionOptions } }, async () => 'never'))
-      t.match(error, { code: 'ERR_SESSION_CONFIG', message: /^a route's config\.session: / })
+      t.match(error, { code: 'ERR_SESSION_CONFIG', message: /^config\.session of the route GET \/: / })
       t.match(error, { message })
     })
   })
@@ -389,4 +390,19 @@ t.test('the cookie of a route without session is left alone', async t => {
   t.same((await ada.get('/health')).setCookies, [])
   t.equal(ada.cookies.get(COOKIE), before)
   t.match((await ada.get('/all')).json, { user: { name: 'ada' } })
+})
+
+t.test('the lock of a session that is not there is let go before the handler', async t => {
+  let locks = 0
+  const driver = Object.assign(new SpyStore(), {
+    lock: async (): Promise<Unlock> => { locks++; return async () => { locks-- } }
+  })
+  const app = await serve(t, app => {
+    routes(app)
+    app.get('/held', { config: { session: { block: true } } }, async () => ({ locks, user: session('user', null) }))
+  }, { driver })
+  const ada = await loggedIn(app)
+  t.same((await ada.get('/held')).json, { locks: 1, user: { name: 'ada', roles: ['admin'] } })
+  await ada.copy().post('/logout')
+  t.same((await ada.get('/held')).json, { locks: 0, user: null })
 })

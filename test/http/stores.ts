@@ -1,5 +1,5 @@
 import { MemoryStore } from '../../src/index.ts'
-import type { MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../../src/index.ts'
+import type { EndReason, ListFilter, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Version } from '../../src/index.ts'
 
 type Method = 'read' | 'compareAndSet' | 'touch' | 'destroy'
 
@@ -12,7 +12,7 @@ export class SpyStore implements SessionStore {
 
   constructor (readonly readsSynchronously = true) {}
 
-  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined> {
+  read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | undefined> {
     if (!this.readsSynchronously) return this.#later('read', () => this.#memory.read(key))
     this.calls.push('read')
     this.before?.('read')
@@ -27,8 +27,12 @@ export class SpyStore implements SessionStore {
     return this.#later('touch', () => this.#memory.touch(key, expiresAt))
   }
 
-  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version): Promise<'destroyed' | 'conflict' | 'gone'> {
-    return this.#later('destroy', () => this.#memory.destroy(key, tombstoneUntil, expected))
+  destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason?: EndReason): Promise<'destroyed' | 'conflict' | 'gone'> {
+    return this.#later('destroy', () => this.#memory.destroy(key, tombstoneUntil, expected, reason))
+  }
+
+  list (filter: ListFilter, page: Page): RecordPage {
+    return this.#memory.list(filter, page)
   }
 
   /** @returns the calls since this was last asked */

@@ -1,5 +1,6 @@
 /** What whole-request tests are made with: a server, gates to hold a request at a point, and a log that can be read. */
 import { EventEmitter, once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import ambientSession from '../../src/index.ts'
@@ -39,6 +40,12 @@ export function deferred<T = void> (): Deferred<T> {
   let resolve: (value: T) => void = () => {}
   const promise = new Promise<T>(_resolve => { resolve = _resolve })
   return { promise, resolve }
+}
+
+/** Resolves when the clock shows another millisecond: within one it is not known what came first. */
+export async function nextMillisecond (): Promise<void> {
+  const now = Date.now()
+  while (Date.now() === now) await turn()
 }
 
 /** A point at which a handler waits until the test lets it pass. */

@@ -1,0 +1,67 @@
+import type { SessionConfig } from '../config/schema.ts'
+import type { Report } from '../report.ts'
+import type { SessionManager } from '../session/manager.ts'
+import { plainPayload, sealedPayload } from '../session/payload.ts'
+import { createStore } from '../stores/create.ts'
+import { KeyedLock } from '../stores/keyed-lock.ts'
+import type { LockOptions, StoreKey, Unlock } from '../stores/store.ts'
+import type { LeavingHeaders } from './carried-store.ts'
+import { CarryingCookie } from './carrying-cookie.ts'
+import type { CookieRequest, RequestCookie } from './cookie.ts'
+import { SessionCookie } from './cookie.ts'
+import { CookieWarnings } from './cookie-warnings.ts'
+import { CsrfCookie } from './csrf-cookie.ts'
+import { SealedCookie } from './sealed-cookie.ts'
+import { SessionEnds } from './session-ends.ts'
+
+/** What all requests of a plugin share. */
+export interface PluginContext {
+  readonly config: SessionConfig
+  readonly manager: SessionManager
+  readonly cookie: RequestCookie
+  /** The cookie with the CSRF token, where the options ask for one. */
+  readonly csrfCookie: CsrfCookie | undefined
+  readonly cookieWarnings: CookieWarnings
+  /** Who is to be told when which session ends. */
+  readonly ends: SessionEnds
+  /** Takes a session's exclusive lock, as {@link SessionStore.lock} does. */
+  readonly lock: (key: StoreKey, options: LockOptions) => Promise<Unlock>
+  /** What a request has of it: the same, but where each brings its whole session along. */
+  readonly forRequest: (request: CookieRequest, headers: LeavingHeaders) => PluginContext
+}
+
+const MINUTE = 60_000
+
+export function createContext (config: SessionConfig, report: Report): PluginContext {
+  const store = createStore(config, report)
+  const { driver, lifetime, absoluteLifetime, grace, maxBytes, encrypt, secret, csrf } = config
+  // A store that cannot lock still gets routes that are serial within this process.
+  const locks = new KeyedLock()
+  const sealed = driver === 'cookie' ? new SealedCookie(config) : undefined
+  const manager: SessionManager = {
+    store,
+    report,
+    maxBytes,
+    format: encrypt ? sealedPayload(secret) : plainPayload,
+    lifetime: { idle: lifetime * MINUTE, absolute: absoluteLifetime === undefined ? undefined : absoluteLifetime * MINUTE },
+    grace: grace * 1000
+  }
+  const context: PluginContext = {
+    config,
+    manager,
+    // What only the browser keeps cannot be looked at.
+    ends: new SessionEnds(sealed === undefined ? manager : undefined),
+    cookie: new SessionCookie(config),
+    csrfCookie: csrf === false || csrf.cookie === false ? undefined : new CsrfCookie(csrf.cookie, config),
+    cookieWarnings: new CookieWarnings(config, report),
+    lock: (key, options) => store.lock?.(key, options) ?? locks.acquire(key, options),
+    forRequest: (request, headers) => sealed === undefined ? context : carrying(context, sealed, request, headers)
+  }
+  return context
+}
+
+function carrying (context: PluginContext, sealed: SealedCookie, request: CookieRequest, headers: LeavingHeaders): PluginContext {
+  const cookie = new CarryingCookie(sealed, request, headers)
+  // What is sealed as a whole need not be encrypted once more.
+  return { ...context, cookie, manager: { ...context.manager, store: cookie.store, format: plainPayload } }
+}
