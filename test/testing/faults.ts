@@ -29,7 +29,7 @@ const lostUpdates: readonly Fault[] = [
     'writes under way while a session is ended do not bring it back'
   ], class extends ReferenceStore {
     override async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined) {
-      const current = await this.read(key)
+      const current = this.look(key)
       await pause()
       if (current === 'gone' || (current === undefined && expected !== undefined)) return 'gone'
       if (current?.version !== expected) return 'conflict'
@@ -80,7 +80,7 @@ const lostUpdates: readonly Fault[] = [
     }
   }),
   planted('keeps what it has read in its own process', [
-    'what one has written, another reads at once', 'fifty compare-and-set loops at the same time lose nothing'
+    'a record that one store has written is read at once by another', 'fifty compare-and-set loops at the same time lose nothing'
   ], class extends ReferenceStore {
     readonly #seen = new Map<StoreKey, StoredRecord>()
 
@@ -194,7 +194,7 @@ const wrongExpiries: readonly Fault[] = [
       return entry === undefined ? undefined : entry.record ?? 'gone'
     }
   }),
-  planted('keeps whole seconds', ['what was created is read as it was', 'a write sets the expiry it says, be it later or earlier'], class extends ReferenceStore {
+  planted('keeps whole seconds', ['a record is read as it was created', 'a write sets the expiry it says, be it later or earlier'], class extends ReferenceStore {
     override write (key: StoreKey, record: NewRecord, version: Version) {
       return super.write(key, { ...record, expiresAt: new Date(Math.ceil(record.expiresAt.getTime() / 1000) * 1000) }, version)
     }
@@ -257,14 +257,10 @@ const damagedRecords: readonly Fault[] = [
       return this.look(key) ?? 'gone'
     }
   }),
-  planted('trusts the place that it has given', ['where a record was found before makes no difference to what is true now'], class extends ReferenceStore {
-    override read (key: StoreKey, place?: object) {
-      return (place as { found: StoredRecord } | undefined)?.found ?? this.look(key)
-    }
-
-    protected override look (key: StoreKey) {
-      const found = super.look(key)
-      return typeof found === 'object' ? { ...found, place: { found } } : found
+  planted('says of every ended session that it was regenerated', ['a tombstone says why the session is over, and since when'], class extends ReferenceStore {
+    override read (key: StoreKey) {
+      const found = this.look(key)
+      return found === 'gone' ? { reason: 'regenerated' as const, since: new Date() } : found
     }
   }),
   planted('cuts payloads off at 64 KiB', ['a payload of the largest size is read as it was, in ASCII and beyond'], class extends ReferenceStore {
@@ -293,13 +289,13 @@ const damagedRecords: readonly Fault[] = [
 const wrongSweeps: readonly Fault[] = [
   planted('says that it has swept and removes nothing', [
     'sweep removes expired records and tombstones, says how many, and leaves the living',
-    'sweep removes no more than it is told to'
+    'sweep removes at most as many as its limit'
   ], class extends ReferenceStore {
     override sweep () {
       return 1
     }
   }),
-  planted('sweeps without a limit', ['sweep removes no more than it is told to'], class extends ReferenceStore {
+  planted('sweeps without a limit', ['sweep removes at most as many as its limit'], class extends ReferenceStore {
     override sweep (now: Date) {
       return super.sweep(now, Infinity)
     }
@@ -355,7 +351,7 @@ const wrongLists: readonly Fault[] = [
       return { records: records.filter(({ userId }) => filter.userId === undefined || userId?.startsWith(filter.userId)), next }
     }
   }),
-  planted('lists everybody to everybody', ['the list of a user has all living sessions of that user and of nobody else'], class extends ReferenceStore {
+  planted('lists all sessions for every user', ['the list of a user has all living sessions of that user, and no others'], class extends ReferenceStore {
     override list (_filter: ListFilter, page: Page) {
       return super.list({}, page)
     }
@@ -399,7 +395,7 @@ const wrongLists: readonly Fault[] = [
   }),
   planted('keeps nothing about the user but the id', [
     'user, address, user agent and last activity are read as they were written, and gone when they are written no more',
-    'touch moves the last activity it is told, and leaves the user as it is'
+    'touch moves the last activity that it is given, and leaves the user as it is'
   ], class extends ReferenceStore {
     override write (key: StoreKey, { ipAddress, userAgent, lastActivity, ...record }: NewRecord, version: Version) {
       return super.write(key, record, version)
@@ -436,9 +432,9 @@ const wrongLists: readonly Fault[] = [
 ]
 
 const wrongLocks: readonly Fault[] = [
-  planted('gives a lock to everybody', [
-    'a lock is held by one at a time, and everybody who waits gets it',
-    'who waits in vain gets a SessionLockTimeoutError, and the lock later'
+  planted('gives a lock to every request', [
+    'a lock is held by one request at a time, and every waiting one gets it',
+    'a request that waits in vain gets a SessionLockTimeoutError, and the lock later'
   ], class extends ReferenceStore {
     override isLocked () {
       return false
@@ -450,25 +446,25 @@ const wrongLocks: readonly Fault[] = [
     }
   }),
   planted('does not wait for a lock', [
-    'a lock is held by one at a time, and everybody who waits gets it',
-    'who has given up waiting does not get the lock'
+    'a lock is held by one request at a time, and every waiting one gets it',
+    'a request that has given up waiting does not get the lock'
   ], class extends ReferenceStore {
     override lock (key: StoreKey, { lease }: LockOptions) {
       return super.lock(key, { lease, wait: 0 })
     }
   }),
-  planted('holds locks for ever', ['a lock lets go by itself when its lease has run out'], class extends ReferenceStore {
+  planted('holds locks for ever', ['a lock is released when its lease has run out'], class extends ReferenceStore {
     override lock (key: StoreKey, { wait }: LockOptions) {
       return super.lock(key, { lease: Infinity, wait })
     }
   }),
-  planted('lets go of whoever\'s lock it is', ['letting go twice, or after the lease has run out, does not take the lock from its next holder'], class extends ReferenceStore {
+  planted('releases a lock that another request holds', ['unlocking twice, or after the lease has run out, does not release the lock of its next holder'], class extends ReferenceStore {
     override async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
       await super.lock(key, options)
       return () => { this.storage.locks.delete(key) }
     }
   }),
-  planted('keeps others from writing while somebody holds the lock', ['a lock does not keep anybody from reading and writing'], class extends ReferenceStore {
+  planted('prevents writes while a lock is held', ['a lock does not prevent reading and writing'], class extends ReferenceStore {
     override compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined) {
       return this.isLocked(key) ? 'gone' : super.compareAndSet(key, record, expected)
     }

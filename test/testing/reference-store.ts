@@ -1,6 +1,6 @@
 /** A store that does everything the contract asks for, as plainly as can be, for faults to be planted into. */
 import { SessionLockTimeoutError } from '../../src/index.ts'
-import type { LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Unlock, Version } from '../../src/index.ts'
+import type { LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version } from '../../src/index.ts'
 import type { ListFilter, Page, RecordPage } from '../../src/stores/store.ts'
 
 export interface Entry {
@@ -20,7 +20,7 @@ export function newStorage (): Storage {
   return { entries: new Map(), locks: new Map() }
 }
 
-/** Lets whoever else is under way go on. */
+/** Lets other operations go on. */
 export async function pause (): Promise<void> {
   await new Promise(resolve => { setImmediate(resolve) })
 }
@@ -28,7 +28,7 @@ export async function pause (): Promise<void> {
 export class ReferenceStore implements SessionStore {
   constructor (readonly storage = newStorage()) {}
 
-  read (key: StoreKey): MaybePromise<StoredRecord | 'gone' | undefined> {
+  read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | 'gone' | undefined> {
     return this.look(key)
   }
 
