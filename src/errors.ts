@@ -3,13 +3,17 @@
  * it, and, where a request can meet it, the `statusCode` Fastify answers with. No message contains a session id, a
  * secret or a stored value.
  */
+import { quote } from './session/names.ts'
+
+/** Characters of a path that a message shows. */
+const LONGEST_PATH = 100
 
 interface Coded {
   readonly code: string
   readonly statusCode: number
 }
 
-/** What all errors but {@link SessionValueError} (which has to be a TypeError) inherit from. */
+/** What all errors inherit from, but for {@link SessionValueError} and {@link SessionUsageError}, which are TypeErrors. */
 export abstract class SessionError extends Error implements Coded {
   abstract readonly code: string
   readonly statusCode: number = 500
@@ -48,9 +52,23 @@ export class SessionValueError extends TypeError implements Coded {
   readonly path: string
 
   constructor (path: string, problem: string) {
-    super(`session value '${path}' ${problem}`)
+    super(`session value ${quote(path, LONGEST_PATH)} ${problem}`)
     this.name = new.target.name
     this.path = path
+  }
+}
+
+/**
+ * The Session was used in a way that JavaScript allows and that cannot work: a method was taken off it and called without it,
+ * or a property was assigned to it.
+ */
+export class SessionUsageError extends TypeError implements Coded {
+  readonly code = 'ERR_SESSION_USAGE'
+  readonly statusCode = 500
+
+  constructor (message: string) {
+    super(message)
+    this.name = new.target.name
   }
 }
 
@@ -78,10 +96,23 @@ export class SessionHeadersSentError extends SessionError {
   readonly code = 'ERR_SESSION_HEADERS_SENT'
 }
 
+/** `save()` of a session that was ended (signed out, revoked, expired) or regenerated while it was used: nothing was stored. */
+export class SessionEndedError extends SessionError {
+  readonly code = 'ERR_SESSION_ENDED'
+  override readonly statusCode = 409
+}
+
 /** `runWithSession({ app, id })` named a session that does not exist or has ended. */
 export class SessionNotFoundError extends SessionError {
   readonly code = 'ERR_SESSION_NOT_FOUND'
   override readonly statusCode = 404
+}
+
+/** The request may be forged: it comes from a page of another origin, or does not bring the session's CSRF token. */
+export class SessionCsrfError extends SessionError {
+  readonly code = 'ERR_SESSION_CSRF'
+  /** Laravel's: the page has expired. */
+  override readonly statusCode = 419
 }
 
 /** The application's store cannot list sessions, so that those of a user cannot be found. */

@@ -3,13 +3,14 @@ import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/schema.ts'
 import { currentSessionIfAny } from './context.ts'
 import { SessionListError } from './errors.ts'
+import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import type { Session } from './session/session.ts'
 import { userIdOf } from './session/user-id.ts'
 import { createStore } from './stores/create.ts'
 import type { ListedRecord, ListFilter, RecordPage, SessionStore, StoreKey } from './stores/store.ts'
 
-/** A session as others see it: without what is in it. */
+/** A session in a list: without its data. */
 export interface ListedSession {
   /** SHA-256 of the session's id: names the session, and opens nothing. */
   readonly key: StoreKey
@@ -41,7 +42,7 @@ export interface SessionPage {
 }
 
 const LIMIT = 100
-/** Records that are fetched at once where all of them are wanted. */
+/** Records on a page where all records are read. */
 const MANY = 1000
 /**
  * Rounds of listing and ending a user's sessions. Each but the last two has found sessions that began, or got a new id,
@@ -55,14 +56,14 @@ export interface Sessions {
   for (userId: string | number): Promise<ListedSession[]>
 
   /**
-   * Ends a session. It is dead for requests in flight, too: nothing that they do is stored any more.
+   * Ends a session, for requests in flight as well: they store nothing any more.
    *
    * @returns whether there was a living one
    */
   destroy (key: StoreKey | string): Promise<boolean>
 
   /**
-   * Ends all sessions of a user, those included that begin while it is at it.
+   * Ends all sessions of a user, including those that begin meanwhile.
    *
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
    * @returns how many have been ended
@@ -88,20 +89,25 @@ export interface Sessions {
   all (options?: SessionPageOptions): Promise<SessionPage>
 }
 
-/** Sessions opened by {@link openSessions}, to be closed by whoever has opened them. */
+/** Sessions opened by {@link openSessions}, to be closed by its caller. */
 export interface OpenSessions extends Sessions {
-  /** Lets go of the store. */
+  /** Closes the store. */
   close (): Promise<void>
 }
 
 export class SessionsInStore implements Sessions {
   readonly #store: SessionStore
   readonly #grace: number
+  readonly #ends: SessionEnds | undefined
 
-  /** @param grace milliseconds for which it is remembered that a session was ended */
-  constructor (store: SessionStore, grace: number) {
+  /**
+   * @param grace milliseconds for which tombstones of ended sessions stand
+   * @param ends told of each session that is ended
+   */
+  constructor (store: SessionStore, grace: number, ends?: SessionEnds) {
     this.#store = store
     this.#grace = grace
+    this.#ends = ends
   }
 
   async for (userId: string | number): Promise<ListedSession[]> {
@@ -113,7 +119,9 @@ export class SessionsInStore implements Sessions {
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
     const tombstone = this.#grace === 0 ? undefined : new Date(Date.now() + this.#grace)
-    return await this.#store.destroy(key as StoreKey, tombstone) === 'destroyed'
+    const isDestroyed = await this.#store.destroy(key as StoreKey, tombstone, undefined, 'ended') === 'destroyed'
+    if (isDestroyed) this.#ends?.leave({ key: key as StoreKey, to: undefined })
+    return isDestroyed
   }
 
   async destroyFor (userId: string | number, { except }: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
@@ -211,7 +219,7 @@ function withCurrent (current: Session | undefined): (record: ListedRecord) => L
   return ({ key, userId, createdAt, lastActivity, expiresAt, ipAddress, userAgent }) => ({
     key,
     userId,
-    // A store's own dates are not to be changed by anybody.
+    // Copies: the caller must not change the store's own dates.
     createdAt: new Date(createdAt),
     lastActivity: lastActivity && new Date(lastActivity),
     expiresAt: new Date(expiresAt),

@@ -1,0 +1,59 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+import { SessionConfigError, SessionUsageError } from './errors.ts'
+import type { RequestSession } from './http/request-session.ts'
+import { CURRENT } from './symbols.ts'
+
+export interface SessionEndOptions {
+  /** Seconds after which the store is asked again whether another process has ended the session. Default: 5. */
+  readonly every?: number
+}
+
+const EVERY = 5
+const LONGEST = 86_400
+
+/**
+ * Calls a function when the session of a request has ended: signed out, revoked or expired. To close a WebSocket or a stream
+ * that outlives its request.
+ *
+ * What this process does is noticed at once: a sign-out, `app.sessions.destroy()` and `destroyFor()`. What another process does,
+ * and that the session expires, is noticed when the store is asked the next time. A session that this process gives a new id
+ * is followed; of one that another process has given a new id, the function is called at the second look.
+ *
+ * It stops by itself when the connection closes, or the response where the connection was not upgraded.
+ *
+ * @param fn called at most once, in the flow of the request
+ * @returns how to stop
+ * @throws SessionContextError on a route that has no session, SessionUsageError when `every` makes no sense
+ * @example
+ * ```ts
+ * app.get('/chat', { websocket: true }, (socket, req) => {
+ *   onSessionEnd(req, () => socket.close(4401, 'signed out'))
+ * })
+ * ```
+ */
+export function onSessionEnd (request: FastifyRequest, fn: () => void, { every = EVERY }: SessionEndOptions = {}): () => void {
+  const current = request[CURRENT]
+  if (current == null) throw new SessionConfigError(['the request has no session: its app has not registered ambient-session'], 'onSessionEnd(request, fn)')
+  if (!(typeof every === 'number' && every > 0 && every <= LONGEST)) {
+    throw new SessionUsageError(`onSessionEnd(request, fn, { every }) takes a number of seconds, greater than 0 and at most ${LONGEST}`)
+  }
+  const connection = connectionOf(request, current)
+  if (current.isClosed || connection.destroyed) return () => {}
+  const stopWatching = current.context.ends.watch(current.session, every * 1000, AsyncResource.bind(fn))
+  const stop = (): void => {
+    connection.off('close', stop)
+    stopWatching()
+  }
+  connection.once('close', stop)
+  return stop
+}
+
+/** What closes: the response, or the socket where it was upgraded, to a WebSocket for example. */
+function connectionOf ({ raw }: FastifyRequest, { response }: RequestSession): EventEmitter & { readonly destroyed: boolean } {
+  // The requests of @fastify/websocket's injectWS() have no socket.
+  const { upgrade, socket } = raw as { upgrade?: boolean, socket?: Socket }
+  return upgrade === true && socket !== undefined ? socket : response
+}
