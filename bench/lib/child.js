@@ -1,4 +1,4 @@
-/** The processes that are measured, and the one that measures them. */
+/** A process that is measured, and what it is asked; `wire.js` is its other side. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -8,40 +8,38 @@ const directory = join(import.meta.dirname, '..')
 
 export class Child {
   #process
-  #file
   #waiting = new Map()
   #asked = 0
 
   /**
-   * Starts a program of the benchmark; resolves when it is ready for questions.
-   *
    * @param {string} file below bench/
    * @param {string[]} args
-   * @param {number | undefined} core on which it is to stay
-   * @returns {Promise<Child>}
+   * @param {string | undefined} cores on which it stays
+   * @returns {Promise<Child>} once it can be asked
    */
-  static async start (file, args, core) {
-    const child = new Child(file, args, core)
-    await child.#ready()
+  static async start (file, args, cores) {
+    const child = new Child(file, args, cores)
+    await new Promise((resolve, reject) => { child.#waiting.set('ready', { resolve, reject }) })
     return child
   }
 
-  constructor (file, args, core) {
+  constructor (file, args, cores) {
     const command = [process.execPath, join(directory, file), ...args]
-    const [program, ...rest] = core === undefined ? command : ['taskset', '-c', String(core), ...command]
-    this.#file = file
-    this.#process = spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: { ...process.env, NODE_ENV: 'production' } })
-    this.#process.on('message', message => { this.#receive(message) })
+    const [program, ...rest] = cores === undefined ? command : ['taskset', '-c', cores, ...command]
+    // The log goes to the null device.
+    this.#process = spawn(program, rest, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: { ...process.env, NODE_ENV: 'production' } })
+    this.#process.on('message', ({ id, answer, error }) => {
+      const { resolve, reject } = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error === undefined) resolve(answer)
+      else reject(new Error(`${file}: ${error}`))
+    })
     this.#process.once('error', error => { this.#giveUp(error) })
     this.#process.once('exit', (code, signal) => { this.#giveUp(new Error(`${file} ended (${signal ?? code})`)) })
     onExit(() => { this.#process.kill('SIGKILL') })
   }
 
-  /**
-   * @param {string} question
-   * @param {object} [details]
-   * @returns {Promise<any>} what the program answers
-   */
+  /** @returns {Promise<any>} what the program answers */
   ask (question, details) {
     const id = ++this.#asked
     return new Promise((resolve, reject) => {
@@ -50,23 +48,15 @@ export class Child {
     })
   }
 
+  signal (signal) {
+    this.#process.kill(signal)
+  }
+
   async end () {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     const exit = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exit
-  }
-
-  #ready () {
-    return new Promise((resolve, reject) => { this.#waiting.set('ready', { resolve, reject }) })
-  }
-
-  #receive (message) {
-    const { id, answer, error } = message === 'ready' ? { id: message } : message
-    const { resolve, reject } = this.#waiting.get(id)
-    this.#waiting.delete(id)
-    if (error === undefined) resolve(answer)
-    else reject(new Error(`${this.#file}: ${error}`))
   }
 
   #giveUp (error) {

@@ -1,4 +1,4 @@
-/** Nothing is left behind, however the benchmark ends: by itself, by an error or by Ctrl-C. */
+/** Nothing is left behind when the benchmark ends: by itself, by an error or by a signal. */
 
 const jobs = []
 
@@ -7,12 +7,8 @@ export function onExit (job) {
   jobs.push(job)
 }
 
-process.once('exit', () => {
-  for (const job of jobs.reverse()) job()
-})
+process.once('exit', () => { for (const job of jobs.reverse()) job() })
 
-const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }
-
-for (const [signal, number] of Object.entries(signals)) {
+for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
   process.once(signal, () => process.exit(128 + number))
 }

@@ -1,39 +1,28 @@
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, release, type } from 'node:os'
+import { cpus, release, type } from 'node:os'
 import { join } from 'node:path'
 import { fileSystemOf } from './workspace.js'
 
-const root = join(import.meta.dirname, '../..')
+const bench = join(import.meta.dirname, '..')
+/** The packages whose versions matter, by where they are installed. */
+const PACKAGES = [
+  [join(bench, '..'), ['fastify', 'ioredis']],
+  [bench, ['@fastify/session', '@fastify/secure-session', 'connect-redis', 'redis', 'express-session', 'session-file-store', 'autocannon']]
+]
 
-/**
- * @param {string} workspace where the files of the measured servers are
- * @returns what a reader has to know to judge the figures
- */
-export function describeMachine (workspace) {
-  return {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown CPU',
-    cores: availableParallelism(),
-    system: `${type()} ${release()}`,
-    fileSystem: fileSystemOf(workspace),
-    node: process.version,
-    date: new Date().toISOString().slice(0, 10)
-  }
+/** @returns what a reader has to know to judge the figures */
+export function describeRun ({ rounds, seconds, cores, workspace, redis }) {
+  const date = new Date().toISOString().slice(0, 10)
+  const versions = PACKAGES.flatMap(([directory, names]) => names.map(name => `${name} ${versionIn(directory, name)}`))
+  return [
+    `Taken on ${date}: ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${cpus().length} cores, ${type()} ${release()}, ` +
+      `Node.js ${process.version}, session files on ${fileSystemOf(workspace)}${redis === undefined ? '' : `, Redis ${redis.version}`}.`,
+    `${cores.server === undefined ? 'Processes were not pinned to cores' : 'Servers on one core, the load and Redis on another'}; ` +
+      `${rounds} rounds of ${seconds} s: the median, and in brackets the lowest and the highest.`,
+    `Versions: ${versions.join(', ')}.`
+  ].join('\n')
 }
 
-/**
- * @param {readonly string[]} own names of packages that the project itself has installed
- * @param {readonly string[]} peers names of those that the benchmark has
- * @returns {Record<string, string>} the versions
- */
-export function versionsOf (own, peers) {
-  const versionIn = directory => name => {
-    const manifest = readFileSync(join(directory, 'node_modules', name, 'package.json'), 'utf8')
-    return [name, JSON.parse(manifest).version]
-  }
-  return Object.fromEntries([...own.map(versionIn(root)), ...peers.map(versionIn(join(root, 'bench')))])
-}
-
-/** One sentence. */
-export function sentenceOf ({ cpu, cores, system, fileSystem, node, date }) {
-  return `Taken on ${date}: ${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${system}, Node.js ${node}, session files on ${fileSystem}.`
+function versionIn (directory, name) {
+  return JSON.parse(readFileSync(join(directory, 'node_modules', name, 'package.json'), 'utf8')).version
 }

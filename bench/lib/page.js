@@ -1,19 +1,16 @@
-/** The parts of docs/performance.md that are written by the benchmark, each between two comments. */
+/** The part of docs/performance.md that the benchmark writes, between two comments. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-export const docs = join(import.meta.dirname, '../../docs')
+const BEGIN = '<!-- figures: written by npm run bench -- --write -->'
+const END = '<!-- figures: end -->'
+const page = join(import.meta.dirname, '../../docs/performance.md')
 
-const page = join(docs, 'performance.md')
-
-/**
- * @param {string} name of the part
- * @param {string} text that takes the place of what stands there
- */
-export function writePart (name, text) {
-  const [begin, end] = [`<!-- ${name}: written by the benchmark -->`, `<!-- ${name}: end -->`]
-  const content = readFileSync(page, 'utf8')
-  const [from, to] = [content.indexOf(begin), content.indexOf(end)]
-  if (from === -1 || to < from) throw new Error(`docs/performance.md has no place for ${name}`)
-  writeFileSync(page, `${content.slice(0, from + begin.length)}\n${text}\n${content.slice(to)}`)
+/** @param {string} figures take the place of what stands there */
+export function writeFigures (figures) {
+  const text = readFileSync(page, 'utf8')
+  const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)]
+  if (from === -1 || to < from) throw new Error(`docs/performance.md needs the lines ${BEGIN} and ${END}`)
+  writeFileSync(page, `${text.slice(0, from + BEGIN.length)}\n${figures}\n${text.slice(to)}`)
+  console.error('Written: docs/performance.md')
 }

@@ -12,5 +12,5 @@ export function answer (answers) {
     }
   })
   process.once('disconnect', () => process.exit())
-  process.send('ready')
+  process.send({ id: 'ready' })
 }

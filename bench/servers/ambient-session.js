@@ -1,18 +1,20 @@
-import ambientSession, { RedisStore } from '../../dist/index.js'
-import { addresses } from '../lib/addresses.js'
-import { ambientStack } from './ambient-stack.js'
+import ambientSession, { session } from '../../dist/index.js'
 import { serve } from './serve.js'
+import { newVisitor, SECRET } from './visitor.js'
 
-const [kind, place] = process.argv.slice(2)
-const { redis, postgres, mariadb } = addresses
+const [kind, directory, redis] = process.argv.slice(2)
 
 const optionsOf = {
-  memory: () => ({ driver: 'memory' }),
-  file: () => ({ driver: 'file', files: place }),
-  // What the driver 'redis' is, with keys of its own.
-  redis: () => ({ driver: new RedisStore({ connection: redis, prefix: place, client: 'ioredis' }) }),
-  postgres: () => ({ driver: 'database', connection: postgres, table: place, createTable: true }),
-  mariadb: () => ({ driver: 'database', connection: mariadb, table: place, createTable: true })
+  memory: { driver: 'memory' },
+  file: { driver: 'file', files: directory },
+  cookie: { driver: 'cookie', secret: SECRET },
+  redis: { driver: 'redis', connection: redis }
 }
 
-await serve(ambientStack(app => app.register(ambientSession, optionsOf[kind]())))
+await serve({
+  register: app => app.register(ambientSession, optionsOf[kind]),
+  begin () { session(newVisitor()) },
+  name: () => session('name'),
+  countVisit () { session().increment('visits') },
+  visits: () => session('visits')
+})

@@ -1,10 +1,9 @@
 import expressSession from 'express-session'
 import fileStore from 'session-file-store'
 import { serve } from './serve.js'
-import { LIFETIME, SECRET } from './settings.js'
-import { newVisitor } from './visitor.js'
+import { LIFETIME, newVisitor, SECRET } from './visitor.js'
 
-const [path] = process.argv.slice(2)
+const [, path] = process.argv.slice(2)
 
 await serve({
   register (app) {

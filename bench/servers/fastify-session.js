@@ -3,20 +3,20 @@ import fastifySession from '@fastify/session'
 import { RedisStore } from 'connect-redis'
 import { createClient } from 'redis'
 import fileStore from 'session-file-store'
-import { addresses } from '../lib/addresses.js'
 import { serve } from './serve.js'
-import { LIFETIME, SECRET } from './settings.js'
-import { newVisitor } from './visitor.js'
+import { LIFETIME, newVisitor, SECRET } from './visitor.js'
 
-const [kind, place] = process.argv.slice(2)
+const [kind, directory, redis] = process.argv.slice(2)
 
 const storeOf = {
-  file: () => new (fileStore(fastifySession))({ path: place, ttl: LIFETIME }),
-  redis: async () => new RedisStore({ client: await createClient({ url: addresses.redis }).connect(), prefix: place })
+  memory: () => undefined,
+  file: () => new (fileStore(fastifySession))({ path: directory, ttl: LIFETIME }),
+  redis: async () => new RedisStore({ client: await createClient({ url: redis }).connect(), prefix: 'fastify_session:' })
 }
 
 await serve({
   async register (app) {
+    const store = await storeOf[kind]()
     await app.register(cookie)
     await app.register(fastifySession, {
       secret: SECRET,
@@ -24,7 +24,7 @@ await serve({
       // As little writing as it can do: nothing for visitors who have no session, nothing where a session is only read.
       saveUninitialized: false,
       rolling: false,
-      ...kind !== 'memory' && { store: await storeOf[kind]() }
+      ...store !== undefined && { store }
     })
   },
   begin ({ session }) { Object.assign(session, newVisitor()) },

@@ -1,7 +1,6 @@
 import secureSession from '@fastify/secure-session'
 import { serve } from './serve.js'
-import { LIFETIME } from './settings.js'
-import { newVisitor } from './visitor.js'
+import { LIFETIME, newVisitor } from './visitor.js'
 
 const KEY_BYTES = 32
 

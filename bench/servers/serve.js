@@ -13,12 +13,18 @@ import { NAME } from './visitor.js'
  */
 
 /**
+ * As deployed: with the logger, and with a hook of the application's.
+ *
  * @param {Stack} stack
- * @param {Record<string, Function>} more answers to further questions
  */
-export async function serve (stack, more = {}) {
-  const app = Fastify()
+export async function serve (stack) {
+  const app = Fastify({ logger: { level: 'info' } })
   await stack.register(app)
+  let responses = 0
+  app.addHook('onResponse', (request, reply, done) => {
+    responses++
+    done()
+  })
 
   app.get('/untouched', () => ({ hello: NAME }))
   app.get('/read', request => ({ hello: stack.name(request) }))
@@ -40,6 +46,6 @@ export async function serve (stack, more = {}) {
       const { user, system } = process.cpuUsage()
       return user + system
     },
-    ...more
+    responses: () => responses
   })
 }

@@ -1,5 +1,9 @@
-/** Whose session it is: the same in every stack. */
+/** Whose session it is, and how long it lasts: the same in every stack. */
 export const NAME = 'Ada Lovelace'
+/** Seconds. */
+export const LIFETIME = 120 * 60
+/** For stacks that sign or encrypt. It protects nothing. */
+export const SECRET = 'a secret that is good enough for a benchmark'
 
 /** @returns a new session's data: some 500 bytes as JSON, of the kinds that sessions usually hold */
 export function newVisitor () {
