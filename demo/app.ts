@@ -3,7 +3,6 @@ import formBody from '@fastify/formbody'
 import ambientSession from 'ambient-session'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { requireToken } from './routes/guards.ts'
 import { accountRoutes } from './routes/account.ts'
 import { assetRoutes } from './routes/assets.ts'
 import { cartRoutes } from './routes/cart.ts'
@@ -21,12 +20,12 @@ export async function buildApp (): Promise<FastifyInstance> {
   await app.register(ambientSession, {
     files: sessionFiles,
     cookie: 'shop_session',
-    lifetime: 120
+    lifetime: 120,
+    csrf: true
   })
   await app.register(formBody)
 
   app.addHook('onRequest', pageHeaders)
-  app.addHook('preHandler', requireToken)
 
   addErrorPages(app)
   await app.register(assetRoutes)

@@ -10,6 +10,6 @@ declare module 'ambient-session' {
     /** Flashed: said on the next page, once. */
     message: Message
     /** Flashed: what was wrong with the form just sent, by the field's name. */
-    errors: Record<string, string>
+    errors: Record<string, string[]>
   }
 }

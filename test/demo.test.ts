@@ -64,7 +64,7 @@ interface Page {
   readonly html: string
 }
 
-/** Somebody with a browser: keeps cookies, follows redirects, and sends forms with the token that is in them. */
+/** A browser: keeps cookies, follows redirects, and sends forms with the token that is in them. */
 class Visitor {
   readonly #shop: Shop
   cookie = ''
@@ -90,7 +90,7 @@ class Visitor {
 
   async request (path: string, init: RequestInit = {}): Promise<Response> {
     const response = await fetch(new URL(path, this.#shop.origin), { ...init, headers: { cookie: this.cookie, 'user-agent': this.userAgent }, redirect: 'manual' })
-    for (const cookie of response.headers.getSetCookie()) [this.cookie = ''] = cookie.split(';')
+    for (const cookie of response.headers.getSetCookie()) if (cookie.startsWith('shop_session=')) [this.cookie = ''] = cookie.split(';')
     return response
   }
 
@@ -222,6 +222,22 @@ t.test('the shop', async t => {
     t.notMatch((await visitor.open('/session')).html, 'guess')
   })
 
+  t.test('keeps a visitor signed in for thirty days who asks for it, and any other for two hours', async t => {
+    for (const [remember, seconds] of [['on', 2_592_000], ['', 7200]] as const) {
+      const visitor = new Visitor(shop)
+      await visitor.open('/sign-in')
+      const answer = await visitor.post('/sign-in', { name: 'ada', password: 'difference engine', ...remember !== '' && { remember } })
+      t.match(answer.headers.get('set-cookie'), new RegExp(`; Max-Age=${seconds};`))
+    }
+  })
+
+  t.test('gives back the box that was ticked with a wrong password', async t => {
+    const visitor = new Visitor(shop)
+    await visitor.open('/sign-in')
+    t.match((await visitor.send('/sign-in', { name: 'ada', password: 'guess', remember: 'on' })).html, /name="remember"[^>]* checked>/)
+    t.notMatch((await visitor.open('/sign-in')).html, /name="remember"[^>]* checked>/)
+  })
+
   t.test('signs out for good: the old cookie is worth nothing', async t => {
     const visitor = new Visitor(shop)
     await visitor.signIn()
@@ -293,13 +309,13 @@ t.test('the shop', async t => {
   t.test('refuses a form with a forged token, with none, and with one from before signing in', async t => {
     const visitor = new Visitor(shop)
     await visitor.open('/')
-    t.equal((await visitor.post('/cart/mug/add', { _token: 'x'.repeat(40) })).status, 403)
-    t.equal((await visitor.request('/cart/mug/add', { method: 'POST' })).status, 403)
+    t.equal((await visitor.post('/cart/mug/add', { _token: 'x'.repeat(40) })).status, 419)
+    t.equal((await visitor.request('/cart/mug/add', { method: 'POST' })).status, 419)
     const { token } = visitor
     await visitor.signIn()
     const page = await visitor.send('/cart/mug/add', { _token: token })
-    t.equal(page.status, 403)
-    t.match(page.html, 'This form is out of date')
+    t.equal(page.status, 419)
+    t.match(page.html, 'This page has expired')
     t.equal(itemsInCartOn(page), 0)
   })
 
@@ -331,7 +347,7 @@ t.test('the shop', async t => {
     t.match(html, 'From 127.0.0.1.')
 
     const action = /<h2>Chrome on Android<[^]*?action="([^"]+)"/.exec(html)?.[1] ?? ''
-    t.equal(messageOn(await other.send(action)), 'That device was not signed in any more.', 'nobody else can')
+    t.equal(messageOn(await other.send(action)), 'That device was not signed in any more.', 'no other user can')
     t.equal(messageOn(await laptop.send(action)), 'That device is signed out.')
     t.notMatch((await phone.open('/')).html, '<span>Grace</span>')
 

@@ -14,10 +14,11 @@ const letter = z.object({
 export const contactRoutes: FastifyPluginAsync = async app => {
   app.get('/contact', { preHandler: rememberThisPage }, () => contactPage())
 
-  app.post('/contact', (request, reply) => {
-    const form = accept(letter, request.body)
+  app.post('/contact', (_request, reply) => {
+    const form = accept(letter, reply, '/contact')
+    if (form === undefined) return reply
     // Here a real shop would send the letter on its way.
-    if (form !== undefined) tell(`Thank you, ${form.name}. We will write back to ${form.email}.`)
-    return reply.redirect('/contact', 303)
+    tell(`Thank you, ${form.name}. We will write back to ${form.email}.`)
+    return reply.back('/contact')
   })
 }

@@ -1,8 +1,7 @@
 /** Pages for what goes wrong. They have a session like any other: the name in the header stays, and so does the cart. */
-import { SessionError } from 'ambient-session'
+import { SessionCsrfError, SessionError } from 'ambient-session'
 import type { FastifyError, FastifyInstance } from 'fastify'
-import { failurePage, forgedFormPage, notFoundPage, outOfOrderPage, refusedPage } from '../views/errors.ts'
-import { ForgedFormError } from './guards.ts'
+import { expiredPage, failurePage, notFoundPage, outOfOrderPage, refusedPage } from '../views/errors.ts'
 import { HTML } from './page-headers.ts'
 
 export function addErrorPages (app: FastifyInstance): void {
@@ -21,8 +20,8 @@ export function addErrorPages (app: FastifyInstance): void {
 }
 
 function pageFor (error: Error, status: number): string {
+  if (error instanceof SessionCsrfError) return expiredPage()
   // When it is the session that fails, its page must do without one.
   if (error instanceof SessionError) return outOfOrderPage()
-  if (error instanceof ForgedFormError) return forgedFormPage()
   return status >= 500 ? failurePage() : refusedPage()
 }

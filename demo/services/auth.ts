@@ -3,26 +3,33 @@ import { session } from 'ambient-session'
 import type { User } from '../data/users.ts'
 import { findUser } from '../data/users.ts'
 
+/** In minutes. */
+const THIRTY_DAYS = 30 * 24 * 60
+
 export function currentUser (): User | undefined {
   const { userId } = session()
   return userId === undefined ? undefined : findUser(userId)
 }
 
-/** For pages that only somebody who is signed in comes to. */
+/** For pages behind `requireUser`. */
 export function signedInUser (): User {
   const user = currentUser()
-  if (user === undefined) throw new Error('nobody is signed in here')
+  if (user === undefined) throw new Error('no user is signed in here')
   return user
 }
 
-/** @returns the user, or nothing when the name or the password is wrong */
-export function signIn (id: string, password: string): User | undefined {
+/**
+ * @param isRemembered whether the visitor stays signed in after two hours without a visit
+ * @returns the user, or nothing when the name or the password is wrong
+ */
+export function signIn (id: string, password: string, isRemembered: boolean): User | undefined {
   const user = findUser(id)
   if (user === undefined || user.password !== password) return undefined
-  // A new id and a new CSRF token: whoever knew the old ones knows nothing now (session fixation). The cart stays.
+  // A new id and a new CSRF token: the old ones are worth nothing from here on (session fixation). The cart stays.
   session().regenerate()
   // From here on the session is among those of the user; see devices.ts.
   session().setUser(user.id)
+  if (isRemembered) session().setLifetime(THIRTY_DAYS, { persistent: true })
   return user
 }
 

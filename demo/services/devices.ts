@@ -1,4 +1,4 @@
-/** The devices on which somebody is signed in: each of them is a session, and can be ended from the others. */
+/** The devices on which a user is signed in: each of them is a session, and can be ended from the others. */
 import { session } from 'ambient-session'
 import type { ListedSession, Sessions } from 'ambient-session'
 
@@ -17,7 +17,7 @@ export async function devicesOf (userId: string, sessions: Sessions): Promise<De
   return (await sessions.for(userId)).map(deviceOf)
 }
 
-/** @returns whether the user had such a device: nobody ends the session of somebody else */
+/** @returns whether the user had such a device: the session of another user is not ended */
 export async function signOutDevice (userId: string, key: string, sessions: Sessions): Promise<boolean> {
   const isTheirs = (await sessions.for(userId)).some(listed => listed.key === key)
   return isTheirs && await sessions.destroy(key)

@@ -1,5 +1,5 @@
 /** The visitor's session as the store has it. Only the page that shows it needs this; an application never does. */
-import { FileStore, session } from 'ambient-session'
+import { FileStore, isRecord, session } from 'ambient-session'
 import type { StoredRecord } from 'ambient-session'
 import { sessionFiles } from '../session-files.ts'
 
@@ -7,6 +7,6 @@ const store = new FileStore({ directory: sessionFiles, report: () => {} })
 
 /** @returns the record as the last request left it, or nothing when this visitor has none */
 export async function storedSession (): Promise<StoredRecord | undefined> {
-  const record = await store.read(session().key)
-  return record === 'gone' ? undefined : record
+  const found = await store.read(session().key)
+  return isRecord(found) ? found : undefined
 }

@@ -19,8 +19,8 @@ export function contactPage (): Html {
     `,
     backstage: html`
       <p>Send it with a mistake in it. The answer is a redirect, and yet the form comes back with what you entered and a word
-      on what was wrong: <code>session().flashInput(…)</code> and <code>session().old('email')</code>, with the errors flashed
-      beside them. Reload the page and they are gone.</p>
+      on what was wrong: <code>reply.withErrors(…).withInput().back()</code>, and <code>session().old('email')</code> in the form.
+      Reload the page and they are gone.</p>
     `
   })
 }

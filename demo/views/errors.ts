@@ -23,17 +23,18 @@ export function failurePage (): Html {
   })
 }
 
-export function forgedFormPage (): Html {
+/** What a visitor sees whose form was refused because its token is not that of the session. */
+export function expiredPage (): Html {
   return layout({
-    title: 'This form is out of date',
+    title: 'This page has expired',
     content: html`
-      <h1>This form is out of date</h1>
-      <p>Nothing was changed. You have signed in or out since it was shown, or it was not one of ours.
-      <a href="/">Back to the shop</a></p>
+      <h1>This page has expired</h1>
+      <p>Nothing was changed. You have signed in or out since the form was shown, or it was open for too long. Go back, load the page again
+      and send the form once more. <a href="/">Back to the shop</a></p>
     `,
     backstage: html`
-      <p>Every form carries the session’s CSRF token, and <code>session().hasToken(…)</code> did not find it in this one.
-      A page of another site cannot know the token.</p>
+      <p>With <code>csrf: true</code> a form has to carry the session’s CSRF token, which <code>csrfField()</code> puts into it, unless the
+      browser says that the form is one of the shop’s own pages. The answer has the status 419.</p>
     `
   })
 }

@@ -1,5 +1,5 @@
 /** Forms with the CSRF token in them, and fields that remember what was entered and say what was wrong with it. */
-import { session } from 'ambient-session'
+import { csrfField } from 'ambient-session'
 import { enteredBefore, errorOf } from '../services/forms.ts'
 import type { Html } from './html.ts'
 import { html } from './html.ts'
@@ -14,16 +14,21 @@ export interface Field {
 
 export function postForm (action: string, content: Html, className = 'inline'): Html {
   return html`<form method="post" action="${action}" class="${className}" novalidate>
-    <input type="hidden" name="_token" value="${session().token()}">
+    !${csrfField()}
     !${content}
   </form>`
 }
 
 export function textField ({ name, label, type = 'text', autocomplete = 'off', fallback }: Field): Html {
-  const value = type === 'password' ? '' : enteredBefore(name, fallback)
+  // flashInput() keeps no passwords, so none is ever shown here.
   return labelled(name, label, html`
-    <input id="${name}" name="${name}" type="${type}" value="${value}" autocomplete="${autocomplete}" !${errorAttributes(name)}>
+    <input id="${name}" name="${name}" type="${type}" value="${enteredBefore(name, fallback)}" autocomplete="${autocomplete}" !${errorAttributes(name)}>
   `)
+}
+
+export function checkBox ({ name, label }: Field): Html {
+  const isChecked = enteredBefore(name) === 'on'
+  return html`<p class="check"><label><input name="${name}" type="checkbox" value="on" !${isChecked ? 'checked' : ''}> ${label}</label></p>`
 }
 
 export function textArea ({ name, label }: Field): Html {

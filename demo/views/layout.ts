@@ -1,4 +1,4 @@
-/** What all pages have around them. It asks the session who is here: pages hand over nothing but what is theirs. */
+/** What all pages have around them. It reads the user, the cart and the message from the session: pages pass only their own content. */
 import type { User } from '../data/users.ts'
 import { currentUser } from '../services/auth.ts'
 import { itemsInCart } from '../services/cart.ts'
@@ -10,7 +10,7 @@ import { html } from './html.ts'
 export interface Page {
   readonly title: string
   readonly content: Html
-  /** What the page shows of sessions, for whoever reads along. */
+  /** What the page shows of sessions, for readers of the demo. */
   readonly backstage?: Html
 }
 

@@ -31,13 +31,13 @@ function recordOf ({ version, createdAt, expiresAt, payload }: StoredRecord): Ht
   return html`
     <dl class="facts">
       !${fact('Key', html`<code class="key">${session().key}</code>`, `
-        The SHA-256 of the id in your cookie. The id itself is a secret and is stored nowhere: whoever reads the store
-        cannot make a cookie of what is there.`)}
+        The SHA-256 of the id in your cookie. The id itself is a secret and is stored nowhere: no cookie can be made
+        of what is in the store.`)}
       !${fact('Version', String(version), `
         How often its data was written. A write succeeds only on the version it has read; if another request was faster, the
         changes are made once more to what is there by then. So none is lost.`)}
       !${fact('Created', moment(createdAt), 'When it was first stored.')}
-      !${fact('Expires', moment(expiresAt), 'Two hours after its last use. Use moves it on, once a minute at most.')}
+      !${fact('Expires', moment(expiresAt), 'Two hours after its last use, or thirty days if you asked to be kept signed in. Use moves it on, once a minute at most.')}
       !${fact('Size', count(Buffer.byteLength(payload), 'byte'), 'Of the payload below.')}
     </dl>
     <h2>Payload</h2>

@@ -1,6 +1,6 @@
 import type { User } from '../data/users.ts'
 import { users } from '../data/users.ts'
-import { postForm, textField } from './form.ts'
+import { checkBox, postForm, textField } from './form.ts'
 import type { Html } from './html.ts'
 import { html } from './html.ts'
 import { layout } from './layout.ts'
@@ -14,6 +14,7 @@ export function signInPage (): Html {
         !${postForm('/sign-in', html`
           !${textField({ name: 'name', label: 'Name', autocomplete: 'username' })}
           !${textField({ name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' })}
+          !${checkBox({ name: 'remember', label: 'Keep me signed in for thirty days' })}
           <button class="primary">Sign in</button>
         `, 'card')}
         <section class="hint" aria-labelledby="who">
@@ -27,8 +28,9 @@ export function signInPage (): Html {
     `,
     backstage: html`
       <p>Signing in calls <code>session().regenerate()</code>: the cookie gets a new id, forms get a new token, the cart stays,
-      and the old id is dead at once. Then you go back to the page you came from, which
-      <code>session().previousUrl()</code> knows.</p>
+      and the old id is dead at once. “Keep me signed in” calls <code>session().setLifetime(…)</code>. Then you go on to the
+      page that you wanted (<code>reply.intended(…)</code>) or came from (<code>session().previousUrl()</code>). A wrong password is never kept:
+      <code>reply.withInput()</code> leaves it out by itself.</p>
     `
   })
 }
