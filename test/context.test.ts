@@ -7,7 +7,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type * as Context from '../src/context.ts'
 import { hasSession, session, SessionContextError } from '../src/index.ts'
 import { visitor } from './helpers/client.ts'
@@ -236,24 +236,39 @@ t.test('on a route with session: false session() says that the route has none', 
   t.match(json, { code: 'ERR_SESSION_CONTEXT', message: /session: false/ })
 })
 
-t.test('work that goes on after the response keeps the session of its request', async t => {
+/** What a function finds that runs in the flow of a request after its response has closed. */
+async function afterResponse (t: { teardown (fn: () => unknown): unknown }, look: (req: FastifyRequest) => unknown): Promise<unknown> {
   const gate = new Gate()
   const seen = deferred<unknown>()
+  const closed = deferred()
   const app = await serve(t, app => {
     login(app)
-    app.get('/', async () => {
-      void gate.pass().then(() => { seen.resolve(session('name')) })
+    app.get('/', async (req, reply) => {
+      reply.raw.on('close', closed.resolve)
+      void gate.pass().then(() => look(req)).then(seen.resolve, seen.resolve)
       return 'done'
     })
   })
   const ada = visitor(app)
   await ada.post('/login/ada')
   await ada.get('/')
+  await closed.promise
   gate.open()
-  t.equal(await seen.promise, 'ada')
+  return await seen.promise
+}
+
+t.test('once the response has closed session() names the ways out', async t => {
+  t.match(await afterResponse(t, () => session('name')), {
+    name: 'SessionContextError', code: 'ERR_SESSION_CONTEXT', message: /AsyncResource\.bind\(\).*runWithSession\(request.*req\.session\(\)/
+  })
+  t.equal(await afterResponse(t, () => hasSession()), false)
 })
 
-/** A pool as drivers have them: what waits is called back in the flow of whoever gives a connection back. */
+t.test('once the response has closed req.session() goes on working', async t => {
+  t.equal(await afterResponse(t, req => req.session('name')), 'ada')
+})
+
+/** A pool as drivers have them: waiting callers are called back in the flow of the one that returns a connection. */
 class Pool {
   readonly #waiting: (() => void)[] = []
   #isFree = true
@@ -303,7 +318,7 @@ async function behindPool (t: { teardown (fn: () => unknown): unknown }, bind: (
   return (await answer).text
 }
 
-t.test('a pool that calls back in the flow of another request leads session() astray', async t => {
+t.test('a pool that calls back in the flow of another request which still runs leads session() astray', async t => {
   t.equal(await behindPool(t, callback => callback), 'eve')
 })
 

@@ -109,6 +109,21 @@ t.test('only and except', async t => {
     const visitor = await browserWith(t, { user: 1, username: 2 })
     t.same(await visitor.visit(session => [session.only('username'), session.except('username')]), [{ username: 2 }, { user: 1 }])
   })
+
+  await t.test('both take several keys as a list and as arguments alike', async t => {
+    const visitor = await browserWith(t, { a: 1, b: 2, c: 3 })
+    t.same(await visitor.visit(session => [session.only('a', 'b'), session.only(['a'], 'b')]), [{ a: 1, b: 2 }, { a: 1, b: 2 }])
+    t.same(await visitor.visit(session => [session.except('a', 'b'), session.except('a', ['b'])]), [{ c: 3 }, { c: 3 }])
+  })
+
+  await t.test('both take whole keys with a dot, and refuse a path, which is no top-level key', async t => {
+    const visitor = await browserWith(t, { 'a.b': 1, user: { name: 'Ada', secret: 'x' } })
+    await visitor.visit(session => {
+      t.same([session.only('a.b'), session.except('a.b')], [{ 'a.b': 1 }, { user: { name: 'Ada', secret: 'x' } }])
+      t.throws(() => session.only('user.name'), { code: 'ERR_SESSION_VALUE', path: 'user.name', message: /name 'user', or read the path with get\(\)/ })
+      t.throws(() => session.except('user', 'user.secret'), { code: 'ERR_SESSION_VALUE', path: 'user.secret' })
+    })
+  })
 })
 
 t.test('has, exists, missing', async t => {
@@ -142,11 +157,34 @@ t.test('has, exists, missing', async t => {
     t.equal(await ask(session => session.exists(['nothing', 'missing'])), false)
   })
 
-  await t.test('missing is true when the item is not there at all', async t => {
+  await t.test('all of them take several keys as arguments, as a list and mixed', async t => {
+    t.equal(await ask(session => session.has('theme', 'user.name')), true)
+    t.equal(await ask(session => session.has('theme', 'nothing')), false)
+    t.equal(await ask(session => session.has(['theme'], 'missing')), false)
+    t.equal(await ask(session => session.hasAny('missing', 'theme')), true)
+    t.equal(await ask(session => session.exists('nothing', 'theme')), true)
+    t.equal(await ask(session => session.exists('nothing', 'missing')), false)
+    t.equal(await ask(session => session.missing('theme', 'missing')), true)
+    t.equal(await ask(session => session.missing('theme', 'nothing')), false)
+  })
+
+  await t.test('without any key they throw, and an empty list names nothing that is not there', async t => {
+    const visitor = await browserWith(t, aUser)
+    await visitor.visit(session => {
+      for (const question of ['has', 'hasAny', 'exists', 'missing', 'only', 'except', 'forget'] as const) {
+        t.throws(() => session[question](), { code: 'ERR_SESSION_VALUE' }, question)
+        t.throws(() => session[question]('theme', undefined as unknown as string), { code: 'ERR_SESSION_VALUE' }, question)
+      }
+      t.same([session.has([]), session.hasAny([]), session.exists([]), session.missing([])], [true, false, true, false])
+    })
+  })
+
+  await t.test('missing is the opposite of exists: not all of them are there', async t => {
     t.equal(await ask(session => session.missing('missing')), true)
     t.equal(await ask(session => session.missing('nothing')), false)
     t.equal(await ask(session => session.missing(['missing', 'user.age'])), true)
-    t.equal(await ask(session => session.missing(['missing', 'theme'])), false)
+    t.equal(await ask(session => session.missing(['missing', 'theme'])), true)
+    t.equal(await ask(session => session.missing(['nothing', 'theme'])), false)
   })
 })
 
@@ -237,10 +275,31 @@ t.test('put', async t => {
   await t.test('refuses what is no object of keys and values', async t => {
     const visitor = await browser(t)
     await visitor.visit(session => {
-      for (const values of [null, ['a'], 7]) {
-        t.throws(() => { session.put(values as unknown as Record<string, unknown>) }, SessionValueError)
+      for (const values of [undefined, null, ['a'], 7, new Map([['a', 1]]), new Date(), Promise.resolve({ a: 1 }), () => ({ a: 1 })]) {
+        const given = values as unknown as Record<string, unknown>
+        t.throws(() => { session.put(given) }, { code: 'ERR_SESSION_VALUE', message: /has to be a key, or a plain object of keys and values, not / })
+        t.throws(() => { session.replace(given) }, { code: 'ERR_SESSION_VALUE' })
+        t.throws(() => { session.flash(given) }, { code: 'ERR_SESSION_VALUE' })
       }
+      t.throws(() => { session.put({ a: 1, [Symbol('s')]: 2 }) }, { code: 'ERR_SESSION_VALUE', message: /symbol among its keys/ })
+      t.same(session.all(), {})
     })
+  })
+
+  await t.test('of a promise says what was forgotten', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => {
+      t.throws(() => { session.put('user', Promise.resolve({ name: 'Ada' })) }, { code: 'ERR_SESSION_VALUE', path: 'user', message: /is a promise: await it/ })
+    })
+  })
+
+  await t.test('of several values stores none when one of them is refused', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(session => {
+      t.throws(() => { session.put({ a: 2, b: () => {} }) }, { code: 'ERR_SESSION_VALUE', path: 'b' })
+      t.throws(() => { session.flash({ a: 2, b: () => {} }) }, { code: 'ERR_SESSION_VALUE', path: 'b' })
+    })
+    t.same(await stored(visitor), { a: 1 })
   })
 })
 
@@ -314,6 +373,32 @@ t.test('push', async t => {
     t.same(await visitor.visit(session => session.get('user.roles')), ['admin', 'author', 'editor'])
   })
 
+  await t.test('appends several values in order, as concurrent pushes do', async t => {
+    const { browser } = await application(t)
+    const visitor = browser()
+    await visitor.visit(session => { session.push('list', 1, 2) })
+    await visitor.visit(async session => {
+      session.push('list', 5, 6)
+      await browser(visitor.cookie).visit(other => { other.push('list', 3, 4) })
+    })
+    t.same(await stored(visitor), { list: [1, 2, 3, 4, 5, 6] })
+  })
+
+  await t.test('appends none of several values when one is refused', async t => {
+    const visitor = await browserWith(t, { list: [1] })
+    await visitor.visit(session => { t.throws(() => { session.push('list', 2, () => {}) }, { code: 'ERR_SESSION_VALUE', path: 'list' }) })
+    t.same(await stored(visitor), { list: [1] })
+  })
+
+  await t.test('without a value changes nothing', async t => {
+    const visitor = await browserWith(t, { list: [1] })
+    await visitor.visit(session => {
+      session.push('list', ...[])
+      session.push('missing')
+    })
+    t.same(await stored(visitor), { list: [1] })
+  })
+
   await t.test('makes the list when it is missing or null', async t => {
     const visitor = await browserWith(t, { nothing: null })
     await visitor.visit(session => {
@@ -365,7 +450,11 @@ t.test('increment and decrement', async t => {
     await visitor.visit(session => {
       t.throws(() => session.increment('count', NaN), SessionValueError)
       t.throws(() => session.increment('count', '2' as unknown as number), SessionValueError)
+      t.throws(() => session.decrement('count', '2' as unknown as number), { code: 'ERR_SESSION_VALUE', path: 'count', message: /not by a string$/ })
+      t.throws(() => session.decrement('count', null as unknown as number), SessionValueError)
+      t.throws(() => session.increment('count', 1n as unknown as number), SessionValueError)
       t.throws(() => session.increment('', 1), SessionValueError)
+      t.equal(session.exists('count'), false)
     })
   })
 })
@@ -393,6 +482,13 @@ t.test('remember', async t => {
     t.same(await stored(visitor), { user: { name: 'Ada' } })
   })
 
+  await t.test('awaits what a library gives in the place of a promise', async t => {
+    const visitor = await browser(t)
+    class Query { then (resolve: (name: string) => void): void { resolve('Ada') } }
+    t.equal(await visitor.visit(async session => await session.remember('name', () => new Query() as unknown as Promise<string>)), 'Ada')
+    t.same(await stored(visitor), { name: 'Ada' })
+  })
+
   await t.test('gives what was put while the function was at work', async t => {
     const visitor = await browser(t)
     t.equal(await visitor.visit(async session => await session.remember('key', async () => {
@@ -400,6 +496,16 @@ t.test('remember', async t => {
       return 'made'
     })), 'put meanwhile')
     t.same(await stored(visitor), { key: 'put meanwhile' })
+  })
+
+  await t.test('refuses what is no function, whether or not the value is there', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(session => {
+      for (const key of ['a', 'missing']) {
+        t.throws(() => session.remember(key, 'made' as unknown as () => unknown),
+          { code: 'ERR_SESSION_VALUE', path: key, message: `remember('${key}', () => …)` })
+      }
+    })
   })
 
   await t.test('stores nothing when nothing was made, or making failed', async t => {
@@ -423,6 +529,16 @@ t.test('forget and flush', async t => {
     t.same(await stored(visitor), { c: 3, user: { name: 'Ada' } })
   })
 
+  await t.test('forget takes several keys as arguments, as a list and mixed', async t => {
+    const visitor = await browserWith(t, { a: 1, b: 2, c: 3, d: 4, e: 5 })
+    await visitor.visit(session => {
+      session.forget('a', 'b')
+      session.forget(['c'], 'd')
+      session.forget([])
+    })
+    t.same(await stored(visitor), { e: 5 })
+  })
+
   await t.test('forget takes an element out of its list', async t => {
     const visitor = await browserWith(t, { list: ['a', 'b', 'c'] })
     await visitor.visit(session => { session.forget('list.1') })
@@ -433,6 +549,17 @@ t.test('forget and flush', async t => {
     const visitor = await browserWith(t, { 'user.name': 'exact', user: { name: 'walked' } })
     await visitor.visit(session => { session.forget('user.name') })
     t.same(await stored(visitor), { user: { name: 'walked' } })
+  })
+
+  await t.test('flush, reflash and remove refuse keys that they would ignore', async t => {
+    const visitor = await browserWith(t, { a: 1, b: 2 })
+    await visitor.visit(session => {
+      const loose = session as unknown as Record<'flush' | 'reflash' | 'remove', (...keys: string[]) => void>
+      t.throws(() => { loose.flush('a') }, { code: 'ERR_SESSION_VALUE', path: 'a', message: /flush\(\), which removes all data: write forget\(…\)$/ })
+      t.throws(() => { loose.remove('a', 'b') }, { code: 'ERR_SESSION_VALUE', path: 'b', message: /write forget\(…\)$/ })
+      t.throws(() => { loose.reflash('a') }, { code: 'ERR_SESSION_VALUE', message: /write keep\(…\)$/ })
+    })
+    t.same(await stored(visitor), { a: 1, b: 2 })
   })
 
   await t.test('flush removes all data, token, old input and previous URL, and keeps the id', async t => {
@@ -472,13 +599,29 @@ t.test('flash', async t => {
     t.equal(await visitor.visit(session => session.get('saved')), true)
   })
 
+  await t.test('takes several values at once', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flash({ status: 'saved', 'errors.email': 'missing', none: undefined }) })
+    t.same(await visitor.visit(session => session.all()), { status: 'saved', errors: { email: 'missing' } })
+    t.same(await visitor.visit(session => session.all()), {})
+  })
+
+  await t.test('needs a key', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => {
+      t.throws(() => { session.flash(undefined as unknown as string) }, { code: 'ERR_SESSION_VALUE', message: /not undefined$/ })
+      t.throws(() => { session.flash('') }, { code: 'ERR_SESSION_VALUE' })
+      t.throws(() => { session.now({ a: 1 } as unknown as string, 1) }, { code: 'ERR_SESSION_VALUE', message: /a key is a text that is not empty, not an object$/ })
+    })
+  })
+
   await t.test('counts among the data', async t => {
     const visitor = await browser(t)
     await visitor.visit(session => { session.flash('status', 'saved') })
     t.same(await visitor.visit(session => [session.all(), session.has('status')]), [{ status: 'saved' }, true])
   })
 
-  await t.test('ages although nobody reads that key, as long as the session is used', async t => {
+  await t.test('ages even if that key is not read, as long as the session is used', async t => {
     const visitor = await browser(t)
     await visitor.visit(session => { session.flash('status', 'saved') })
     await visitor.visit(session => session.get('something else'))
@@ -527,6 +670,90 @@ t.test('flash', async t => {
   })
 })
 
+t.test('an object that flashing made on the way to a value', async t => {
+  const flash = (session: Session): void => { session.flash('form.errors.email', 'missing') }
+
+  await t.test('goes with it', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(flash)
+    t.equal(await visitor.visit(session => session.has('form.errors')), true)
+    t.same(await visitor.visit(session => [session.has('form'), session.all()]), [false, { a: 1 }])
+  })
+
+  await t.test('goes with the last of several values, however they come to their end', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(session => { session.flash({ 'errors.email': 'missing', 'errors.name': 'too long' }) })
+    await visitor.visit(session => { session.keep('errors.name') })
+    t.same(await stored(visitor), { a: 1, errors: { name: 'too long' } })
+    await visitor.visit(session => {
+      t.equal(session.pull('errors.name'), 'too long')
+      t.equal(session.has('errors'), false)
+    })
+    t.same(await stored(visitor), { a: 1 })
+  })
+
+  await t.test('stays when something was put below it', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(flash)
+    await visitor.visit(session => { session.put('form.name', 'contact') })
+    t.same(await stored(visitor), { a: 1, form: { name: 'contact' } })
+    await visitor.visit(session => { session.forget('form.name') })
+    t.same(await stored(visitor), { a: 1, form: {} })
+  })
+
+  await t.test('stays when another request put something below it meanwhile', async t => {
+    const { browser } = await application(t)
+    const visitor = browser()
+    await visitor.visit(flash)
+    await visitor.visit(async session => {
+      session.get('form')
+      await browser(visitor.cookie).visit(other => {
+        other.reflash()
+        other.put('form.errors.name', 'too long')
+      })
+    })
+    t.same(await stored(visitor), { form: { errors: { name: 'too long' } } })
+  })
+
+  await t.test('stays when the application had put it, even empty', async t => {
+    const visitor = await browserWith(t, { form: {} })
+    await visitor.visit(flash)
+    await visitor.visit(session => session.all())
+    t.same(await stored(visitor), { form: {} })
+  })
+
+  await t.test('stays when the application puts it afterwards, even empty', async t => {
+    const visitor = await browserWith(t, { a: 1 })
+    await visitor.visit(session => {
+      flash(session)
+      session.put('form', {})
+    })
+    await visitor.visit(session => session.all())
+    t.same(await stored(visitor), { a: 1, form: {} })
+  })
+
+  await t.test('is no other key that has dots in it', async t => {
+    const visitor = await browserWith(t, { 'form.errors': {} })
+    await visitor.visit(flash)
+    await visitor.visit(session => session.all())
+    t.same(await stored(visitor), { 'form.errors': {} })
+  })
+
+  await t.test('goes in both of two requests that saw it', async t => {
+    const { browser } = await application(t)
+    const visitor = browser()
+    await visitor.visit(session => {
+      session.put('a', 1)
+      flash(session)
+    })
+    await visitor.visit(async session => {
+      t.equal(session.get('form.errors.email'), 'missing')
+      await browser(visitor.cookie).visit(other => { t.equal(other.get('form.errors.email'), 'missing') })
+    })
+    t.same(await stored(visitor), { a: 1 })
+  })
+})
+
 t.test('reflash, keep and now', async t => {
   await t.test('reflash keeps all flash data for one more request', async t => {
     const visitor = await browser(t)
@@ -559,6 +786,35 @@ t.test('reflash, keep and now', async t => {
       session.keep(['b', 'missing'])
     })
     t.same(await visitor.visit(session => session.all()), { a: 1, b: 2 })
+    t.same(await visitor.visit(session => session.all()), {})
+  })
+
+  await t.test('keep takes several names as arguments, as a list and mixed', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flash({ a: 1, b: 2, c: 3, d: 4 }) })
+    await visitor.visit(session => {
+      session.keep('a', 'b')
+      session.keep(['c'], 'missing')
+      session.keep([])
+    })
+    t.same(await visitor.visit(session => session.all()), { a: 1, b: 2, c: 3 })
+  })
+
+  await t.test('keep of an object keeps what was flashed into it, and no other of a similar name', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flash({ 'errors.email': 'missing', 'errors.name.first': 'too long', errors2: 1 }) })
+    await visitor.visit(session => { session.keep('errors') })
+    t.same(await visitor.visit(session => session.all()), { errors: { email: 'missing', name: { first: 'too long' } } })
+    t.same(await visitor.visit(session => session.all()), {})
+  })
+
+  await t.test('keep of what is no name throws, and keeps nothing', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flash('a', 1) })
+    await visitor.visit(session => {
+      session.has('a')
+      t.throws(() => { session.keep('a', undefined as unknown as string) }, { code: 'ERR_SESSION_VALUE' })
+    })
     t.same(await visitor.visit(session => session.all()), {})
   })
 
@@ -682,15 +938,35 @@ t.test('old input', async t => {
     t.same(await visitor.visit(session => [
       session.old('name'), session.old('address.city'), session.old('empty', 'default'),
       session.old('missing'), session.old('missing', 'default'), session.old('missing', () => 'made')
-    ]), ['Ada', 'London', null, undefined, 'default', 'made'])
+    ]), ['Ada', 'London', 'default', undefined, 'default', 'made'])
   })
 
-  await t.test('hasOld tells whether a field, or anything, was flashed', async t => {
+  await t.test('gives a text where the default is one: what is no text is written out, or the default is given', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flashInput({ age: 36, member: false, empty: null, tags: ['a', 'b'], blank: '' }) })
+    await visitor.visit(session => {
+      t.same(['age', 'member', 'empty', 'tags', 'blank'].map(field => session.old(field, 'default')), ['36', 'false', 'default', 'default', ''])
+      t.same(['age', 'member', 'empty', 'tags', 'blank'].map(field => session.old(field)), [36, false, null, ['a', 'b'], ''])
+      t.same(session.old('tags', []), ['a', 'b'])
+    })
+  })
+
+  await t.test('refuses a field that is no text', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => {
+      t.throws(() => session.old(7 as unknown as string), { code: 'ERR_SESSION_VALUE', path: '7' })
+      t.throws(() => session.hasOld(Symbol('s') as unknown as string), { code: 'ERR_SESSION_VALUE', path: 'Symbol(s)' })
+    })
+  })
+
+  await t.test('hasOld returns whether a field, or anything, was flashed', async t => {
     const visitor = await browser(t)
     t.equal(await visitor.visit(session => session.hasOld()), false)
     await visitor.visit(session => { session.flashInput(input) })
     t.same(await visitor.visit(session => [session.hasOld(), session.hasOld('name'), session.hasOld('empty'), session.hasOld('missing')]),
       [true, true, false, false])
+    await visitor.visit(session => { session.flashInput(input) })
+    t.same(await visitor.visit(session => [session.hasOld('name', 'address.city'), session.hasOld(['name'], 'missing')]), [true, false])
   })
 
   await t.test('does not mix with the data', async t => {
@@ -702,7 +978,9 @@ t.test('old input', async t => {
   await t.test('has to be an object', async t => {
     const visitor = await browser(t)
     await visitor.visit(session => {
-      t.throws(() => { session.flashInput('name=Ada' as unknown as Record<string, unknown>) }, SessionValueError)
+      for (const body of ['name=Ada', ['Ada'], 7, new FormData(), new URLSearchParams('name=Ada'), new Map(), Buffer.from('name=Ada')]) {
+        t.throws(() => { session.flashInput(body) }, { code: 'ERR_SESSION_VALUE', path: 'old input', message: /has to be an object of fields, not an? / })
+      }
     })
   })
 })
@@ -782,7 +1060,7 @@ t.test('regenerate, migrate and invalidate', async t => {
     t.equal(visitor.cookie, undefined)
   })
 
-  await t.test('what is put after invalidate begins another session', async t => {
+  await t.test('a put after invalidate begins another session', async t => {
     const visitor = await browserWith(t, { user: 'Ada' })
     const before = visitor.cookie
     await visitor.visit(session => {
@@ -846,7 +1124,7 @@ t.test('token', async t => {
     t.equal(after.id, before.id)
   })
 
-  await t.test('hasToken tells the right one from all else', async t => {
+  await t.test('hasToken accepts the right token and nothing else', async t => {
     const visitor = await browser(t)
     t.equal(await visitor.visit(session => session.hasToken('anything')), false)
     const token = await visitor.visit(session => session.token())
@@ -889,7 +1167,7 @@ t.test('save and reload', async t => {
     })
   })
 
-  await t.test('what is changed after save is stored in the end', async t => {
+  await t.test('a change after save is stored with the commit', async t => {
     const visitor = await browser(t)
     await visitor.visit(async session => {
       session.increment('count')
@@ -939,9 +1217,11 @@ t.test('save and reload', async t => {
     const visitor = browser()
     await visitor.visit(session => { session.put('a', 1) })
     const late = browser(visitor.cookie)
-    await visitor.visit(session => { session.invalidate() })
     await late.visit(async session => {
+      session.get('a')
+      await visitor.visit(other => { other.invalidate() })
       await session.reload()
+      t.equal(session.isEnded, true)
       session.put('late', true)
     })
     t.same(late.setCookie, [])
@@ -1178,7 +1458,7 @@ t.test('values that cannot be stored', async t => {
           }
         }
         t.throws(() => { session.replace({ key: value }) }, { code: 'ERR_SESSION_VALUE', path: `session.${path}` })
-        t.throws(() => { session.flashInput({ key: value }) }, { code: 'ERR_SESSION_VALUE', path: `old input.${path}` })
+        if (path !== 'key.__proto__') t.throws(() => { session.flashInput({ key: value }) }, { code: 'ERR_SESSION_VALUE', path: `old input.${path}` })
       })
       t.same(await stored(visitor), { a: 1 })
     })
@@ -1244,10 +1524,46 @@ t.test('prototypes', async t => {
     })
   }
 
-  await t.test('old input has none of them either, whatever a form sends', async t => {
+  await t.test('are fields like any other in old input', async t => {
     const visitor = await browser(t)
-    await visitor.visit(session => { session.flashInput({ constructor: 'x', prototype: 'y', name: 'Ada' }) })
-    t.same(await visitor.visit(session => [...names, 'name'].map(name => session.old(name))), [undefined, undefined, undefined, 'Ada'])
+    const body = JSON.parse('{ "__proto__": { "polluted": 1 }, "constructor": "x", "prototype": ["y"], "user": { "__proto__": "z", "name": "Ada" } }') as unknown
+    await visitor.visit(session => { session.flashInput(body) })
+    await visitor.visit(session => {
+      t.equal(session.old('constructor'), 'x')
+      t.same(session.old('prototype'), ['y'])
+      t.same(session.old('__proto__.polluted'), 1)
+      t.equal(session.old('user.__proto__', ''), 'z')
+      t.equal(session.hasOld('__proto__'), true)
+      const { user } = session.old() as { user: object }
+      t.equal(Object.getPrototypeOf(user), Object.prototype)
+      t.same(Object.keys(user), ['__proto__', 'name'])
+      t.equal((session.old() as { polluted?: unknown }).polluted, undefined)
+      session.reflash()
+    })
+    await visitor.visit(async session => {
+      await session.save()
+      session.reflash()
+    })
+    t.same(await visitor.visit(session => [session.old('constructor'), session.old('user.__proto__')]), ['x', 'z'])
+  })
+
+  await t.test('are not found in old input that has none of them', async t => {
+    const visitor = await browser(t)
+    await visitor.visit(session => { session.flashInput({ name: 'Ada', list: ['a'] }) })
+    t.same(await visitor.visit(session => [...names, 'toString', 'list.length', 'list.constructor'].map(name => session.old(name))),
+      Array.from({ length: 6 }, () => undefined))
+  })
+
+  await t.test('survive in old input beside data that JSON cannot say, and a change of another request', async t => {
+    const { browser } = await application(t)
+    const visitor = browser()
+    await visitor.visit(session => { session.put('since', new Date(0)) })
+    await visitor.visit(async session => {
+      session.flashInput(JSON.parse('{ "__proto__": "x", "deep": { "__proto__": "y" } }'))
+      await browser(visitor.cookie).visit(other => { other.put('other', true) })
+    })
+    t.same(await visitor.visit(session => [session.old('__proto__'), session.old('deep.__proto__'), session.all()]),
+      ['x', 'y', { since: new Date(0), other: true }])
   })
 
   await t.test('inherited members are not seen', async t => {

@@ -200,7 +200,7 @@ t.test('a request that an earlier hook has answered needs no session', async t =
 
 // Sweeping ------------------------------------------------------------------------------------------------------------
 
-/** A store that tells when it is swept. */
+/** A store that reports each sweep. */
 class SweptStore extends SpyStore {
   readonly sweeps: [now: Date, limit: number][] = []
   /** What a sweep does; counted before. */
@@ -307,4 +307,42 @@ t.test('it can be required from CommonJS, and does not keep a process from endin
   const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
   const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd, env, timeout: 30_000 })
   t.equal(stdout.trim(), '{"visits":1,"same":true} ambient_session false')
+})
+
+t.test('at start one line of the log says which driver it is, where, and where the options came from', async t => {
+  const lines: { level: number, msg: string }[] = []
+  const stream = { write: (line: string) => { lines.push(JSON.parse(line) as { level: number, msg: string }) } }
+  const app = Fastify({ logger: { level: 'info', stream } })
+  t.teardown(() => app.close())
+  await app.register(ambientSession, { driver: 'memory' })
+  t.match(lines, [{ level: 30, msg: 'ambient-session: memory driver, in this process, options given to register()' }])
+})
+
+t.test('a cookie that browsers will not keep is warned of once', async t => {
+  const log = new Log()
+  const app = await serve(t, app => { app.get('/', async () => session().increment('visits')) }, { secure: true }, { logger: log })
+  for (let visit = 0; visit < 3; visit++) await visitor(app).get('/', { host: 'shop.example' })
+  t.match(log.entries, [{ code: 'AMBIENT_SESSION_COOKIE' }])
+  t.equal(log.entries.length, 1)
+})
+
+t.test('a route outside of the plugin that registered it is told where to register it', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(async child => { await child.register(ambientSession, { driver: 'memory' }) })
+  app.get('/', async () => session('a'))
+  t.match((await app.inject('/')).json(), { code: 'ERR_SESSION_CONTEXT', message: /an app that registered ambient-session, on the app itself or on a parent of the plugin that has the route/ })
+})
+
+t.test('an application without the plugin, reached by inject from a request, sees the session of the caller', async t => {
+  const inner = Fastify()
+  t.teardown(() => inner.close())
+  inner.get('/', async () => session('user'))
+  const app = await serve(t, app => {
+    app.get('/', async () => {
+      session({ user: 'ada' })
+      return (await inner.inject('/')).body
+    })
+  })
+  t.equal((await visitor(app).get('/')).text, 'ada')
 })

@@ -134,7 +134,7 @@ async function keepsItsPromises (t: Test, options: () => SessionOptions | Promis
     t.same(keysOf(await app.sessions.for(user)), [key])
   })
 
-  await t.test('whoever signs in while all sessions of the user are ended is listed, or logged out', async t => {
+  await t.test('a session that is signed in while all sessions of its user are ended is listed, or logged out', async t => {
     const user = newUser()
     const before = await signIn(app, user)
     const [devices] = await Promise.all([
@@ -218,9 +218,9 @@ t.test('the user of a session is a text, whatever was given, and goes with the d
     t.equal(await ada.visit(session => session.userId), undefined, change)
     t.same(await app.sessions.for('7'), [], change)
   }
-  for (const nobody of [null, undefined]) {
+  for (const none of [null, undefined]) {
     await ada.visit(session => { session.setUser('7') })
-    await ada.visit(session => { session.setUser(nobody) })
+    await ada.visit(session => { session.setUser(none) })
     t.same(await app.sessions.for('7'), [])
     t.equal(await ada.visit(session => session.userId), undefined)
   }
@@ -228,7 +228,7 @@ t.test('the user of a session is a text, whatever was given, and goes with the d
   t.same(warnings, [])
 })
 
-t.test('what is no id of a user is refused, and not shown', async t => {
+t.test('an invalid user id is refused, and not shown', async t => {
   const { browser, app } = await application(t)
   const ada = browser()
   for (const id of ['', 'x'.repeat(256), 'nul\0', '\ud800', 1.5, NaN, Infinity, 2 ** 53, {}, true]) {
@@ -269,7 +269,7 @@ t.test('a change of the user that is not stored is named', async t => {
 
 const NO_FACTS = { version: Number, userId: undefined, ipAddress: undefined, userAgent: undefined, lastActivity: undefined }
 
-t.test('the record says who, from where and when; that of a guest says nothing of it', async t => {
+t.test('the record has user, address and time; that of a guest has none of them', async t => {
   const clock = new Clock(t)
   const store = new MemoryStore()
   const { browser, app } = await application(t, { driver: store, lifetime: 10, secret: 's'.repeat(32), encrypt: true })
@@ -356,7 +356,7 @@ t.test('a session that gets a new id while it is listed is ended under that one'
     store.destroy('old' as StoreKey, new Date(Date.now() + 60_000))
   })
   t.equal(await app.sessions.destroyFor('ada'), 1)
-  t.equal(store.read('new' as StoreKey), 'gone')
+  t.match(store.read('new' as StoreKey), { reason: 'ended' })
 })
 
 t.test('a listing that found nothing is repeated before it is believed', async t => {
@@ -437,7 +437,7 @@ t.test('a job opens the sessions of an application without the application', asy
   await sessions.close()
 })
 
-t.test('a store of one\'s own is opened and closed by whoever opens the sessions', async t => {
+t.test('openSessions opens and closes a store of one\'s own', async t => {
   const calls: string[] = []
   const store: SessionStore = Object.assign(new MemoryStore(), { open: () => { calls.push('open') }, close: () => { calls.push('close') } })
   const sessions = await openSessions({ driver: store })

@@ -18,6 +18,7 @@ const declarations = `
       cart: { items: Array<{ id: number, title: string }> }
       tags: readonly string[]
       visits: number
+      seen: boolean
       nothing: null
     }
   }
@@ -107,6 +108,66 @@ const cases: Record<string, string> = {
     session().push('tags', 1)
     // @ts-expect-error an object that lacks a member
     session().push('cart.items', { id: 1 })
+    session().push('tags', 'new', 'newer', ...['newest'])
+    // @ts-expect-error a number for a text, among others
+    session().push('tags', 'new', 1)
+  `,
+  'flash takes the declared type, and a key alone where true fits': `
+    session().flash('userId', 'ada')
+    session().flash('user.name', 'Ada')
+    session().flash('seen')
+    session().flash('seen', false)
+    session().flash('anything')
+    session().flash('anything', { at: 'all' })
+    session().flash({ userId: 'ada', 'errors.email': 'missing' })
+    // @ts-expect-error a number for a text
+    session().flash('userId', 1)
+    // @ts-expect-error true for a text
+    session().flash('userId')
+    // @ts-expect-error a number for a text, along dots
+    session().flash('user.name', 1)
+    // @ts-expect-error a number for a text
+    session().flash({ userId: 1 })
+  `,
+  'now takes the declared type': `
+    session().now('userId', 'ada')
+    session().now('anything', 1)
+    // @ts-expect-error a number for a text
+    session().now('userId', 1)
+    // @ts-expect-error no value
+    session().now('userId')
+  `,
+  'old gives a text where the default is one': `
+    typeOf<string>()(session().old('email', ''), true)
+    typeOf<unknown>()(session().old('email'), true)
+    typeOf<unknown>()(session().old('tags', []), true)
+    typeOf<unknown>()(session().old('email', () => ''), true)
+    typeOf<Record<string, unknown>>()(session().old(), true)
+    typeOf<boolean>()(session().hasOld('email'), true)
+  `,
+  'flashInput takes a body as Fastify types it': `
+    app.post<{ Body: { name: string } }>('/typed', async req => { req.session().flashInput(req.body) })
+    app.post('/untyped', async req => { req.session().flashInput(req.body) })
+  `,
+  'lists of keys are arrays, several arguments, or both': `
+    const readonlyKeys: readonly string[] = ['userId', 'visits']
+    typeOf<boolean>()(session().has('userId', 'anything', 'user.name'), true)
+    typeOf<boolean>()(session().hasAny(['userId'], 'anything'), true)
+    typeOf<boolean>()(session().exists(readonlyKeys), true)
+    typeOf<boolean>()(session().missing(...readonlyKeys), true)
+    typeOf<string | undefined>()(session().only('userId', 'visits').userId, true)
+    session().except(readonlyKeys, 'tags')
+    session().forget('userId', 'visits')
+    session().keep()
+    session().keep('userId', ['visits'])
+    // @ts-expect-error a number is no key
+    session().has('userId', 1)
+    // @ts-expect-error undefined is no key
+    session().forget(undefined)
+  `,
+  'a session takes no properties': `
+    // @ts-expect-error it is put
+    session().userId = 'ada'
   `,
   'remember makes the declared type, at once or later': `
     typeOf<string>()(session().remember('userId', () => 'ada'), true)

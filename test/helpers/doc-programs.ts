@@ -41,10 +41,15 @@ const NEXT_HANDLER = '}, async (req, reply) => {'
 export function programOf (block: Block, { root, directory }: Place): Program {
   const runtime = relative(directory, join(root, RUNTIME))
   const { lines, expectations } = withExpectations([
-    { text: `import { docs, visitor, warned } from '${runtime}'`, line: block.line },
+    { text: `import { docs, ${importsVisitor(block) ? '' : 'visitor, '}warned } from '${runtime}'`, line: block.line },
     ...wrapped(block, directiveOf(block), root)
   ])
   return { block, path: join(directory, `${block.page.replaceAll('/', '-')}-${block.line}.ts`), lines, expectations }
+}
+
+/** Whether the block has a visitor of its own, as tests of applications have. */
+function importsVisitor ({ code }: Block): boolean {
+  return code.some(line => /^import .*\bvisitor\b/.test(line))
 }
 
 function directiveOf ({ comment: [first, ...rest] }: Block): Directive {
@@ -55,7 +60,7 @@ function directiveOf ({ comment: [first, ...rest] }: Block): Directive {
   const then = details.findIndex(({ text }) => text.trim() === 'then:')
   const settings = details.slice(0, then === -1 ? undefined : then).map(({ text }) => text.trim())
   const unknown = settings.find(setting => !/^(options|given): /.test(setting))
-  if (unknown !== undefined) throw new Error(`the comment in front of the block says what nobody understands: ${unknown}`)
+  if (unknown !== undefined) throw new Error(`the comment in front of the block has an unknown line: ${unknown}`)
   const setting = (name: string): string | undefined => settings.find(text => text.startsWith(`${name}: `))?.slice(name.length + 2)
   return { place, options: setting('options') ?? '{}', given: setting('given'), then: then === -1 ? [] : details.slice(then + 1) }
 }
@@ -85,7 +90,7 @@ function wrapped ({ code, line }: Block, { place, options, given, then }: Direct
     case 'members':
       return around([...publicImports(root), 'interface Documented {'], body, ['}', `export const documented = (actual: ${type}): Documented => actual`])
     default:
-      throw new Error(`the comment in front of the block says what nobody understands: ${place}`)
+      throw new Error(`the comment in front of the block has an unknown line: ${place}`)
   }
 }
 

@@ -1,4 +1,4 @@
-/** Runs the programs it is told of, one after the other, and tells the problems of each. A process of its own. */
+/** Runs the programs that it is given, one after the other, and prints the problems of each. A process of its own. */
 import { subscribe } from 'node:diagnostics_channel'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'

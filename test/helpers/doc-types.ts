@@ -4,7 +4,7 @@ import ts from 'typescript'
 import type { Fault } from './doc-blocks.ts'
 import type { Program } from './doc-programs.ts'
 
-/** Changes types for everybody, and so is to be checked by itself. */
+/** Changes global types, and so is checked by itself. */
 const AFFECTS_OTHERS = /^declare |'ambient-session\/global'/
 
 export function typeFaults (programs: readonly Program[], root: string): Fault[] {

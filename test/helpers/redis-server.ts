@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { Redis } from 'ioredis'
@@ -54,7 +55,10 @@ export async function newRedisServer (t: Test, ...options: string[]): Promise<Re
     kill,
     signal (name) { child?.kill(name) },
     async start (line = /Ready to accept connections/) {
-      const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', ...options]
+      const isSentinel = options.includes('--sentinel')
+      const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory]
+      // A file of settings comes first, and a sentinel saves nothing else.
+      const args = isSentinel ? [...options, ...common] : [...common, '--save', '', ...options]
       const started = child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
       const timer = setTimeout(() => { started.kill('SIGKILL') }, PATIENCE)
       const said: string[] = []
@@ -86,17 +90,55 @@ export async function redisServer (t: Test, ...options: string[]): Promise<Redis
 }
 
 /** The servers of a cluster, which have divided the keys among them. */
-export async function redisCluster (t: Test): Promise<RedisServer[]> {
+export async function redisCluster (t: Test, ...options: string[]): Promise<RedisServer[]> {
   const servers = await Promise.all(['a', 'b', 'c'].map(async name => {
     const bus = String(await freePort())
-    return await redisServer(t, '--cluster-enabled', 'yes', '--cluster-config-file', `${name}.conf`, '--cluster-port', bus)
+    return await redisServer(t, '--cluster-enabled', 'yes', '--cluster-config-file', `${name}.conf`, '--cluster-port', bus, ...options)
   }))
   const nodes = servers.map(({ port }) => `127.0.0.1:${port}`)
   await run('redis-cli', ['--cluster', 'create', ...nodes, '--cluster-replicas', '0', '--cluster-yes'], { timeout: PATIENCE })
+  // Each of them has to see it.
+  for (const server of servers) await says(server, /cluster_state:ok/, 'CLUSTER', 'INFO')
   return servers
 }
 
-/** A port that nobody listens on. */
+export interface SentinelServers {
+  readonly primary: RedisServer
+  readonly replica: RedisServer
+  readonly sentinel: RedisServer
+  /** What the sentinel calls the primary. */
+  readonly name: string
+}
+
+/** A server, its replica, and a sentinel that makes the replica the primary when the server does not answer for a while. */
+export async function redisSentinel (t: Test, silence = 300): Promise<SentinelServers> {
+  const name = 'sessions'
+  const primary = await redisServer(t)
+  const replica = await redisServer(t, '--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0')
+  const settings = join(t.testdir({
+    'sentinel.conf': [
+    `sentinel monitor ${name} 127.0.0.1 ${primary.port} 1`,
+    `sentinel down-after-milliseconds ${name} ${silence}`,
+    `sentinel failover-timeout ${name} 5000`
+    ].join('\n')
+  }), 'sentinel.conf')
+  const sentinel = await newRedisServer(t, settings, '--sentinel')
+  await sentinel.start(/\+monitor|Sentinel ID is/)
+  await says(primary, /state=online/, 'INFO', 'replication')
+  await says(sentinel, new RegExp(String(replica.port)), 'SENTINEL', 'REPLICAS', name)
+  return { primary, replica, sentinel, name }
+}
+
+/** Waits until a server answers a command in some way. */
+async function says (server: RedisServer, answer: RegExp, ...command: [string, ...string[]]): Promise<void> {
+  const deadline = Date.now() + PATIENCE
+  while (!answer.test(String(await server.command(...command)))) {
+    if (Date.now() > deadline) throw new Error(`${command.join(' ')} did not come to ${String(answer)}`)
+    await delay(20)
+  }
+}
+
+/** A port that is free. */
 export async function freePort (): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

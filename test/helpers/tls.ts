@@ -1,4 +1,4 @@
-/** A certificate for localhost and 127.0.0.1 that nobody trusts, and its key: for servers of tests, until 2126. */
+/** A certificate for localhost and 127.0.0.1 that no client trusts, and its key: for servers of tests, until 2126. */
 export const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg917rAskWyMJwB62U
 agS2o0oi6mhNF/T5n3xKYJSnD/ahRANCAAQtwvurDrN3LKRGrBlXDfQA36CB8Boa

@@ -20,7 +20,7 @@ async function pack (destination: string): Promise<Packed> {
 
 t.test('the package holds what users need and nothing else', async t => {
   const { files } = await pack(t.testdir())
-  const needless = files.map(({ path }) => path).filter(path => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.(md|svg)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))
+  const needless = files.map(({ path }) => path).filter(path => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|examples\/.+\.(ts|html)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))
   t.same(needless, [])
   t.ok(files.some(({ path }) => path === 'dist/index.js'))
 })
@@ -47,6 +47,6 @@ t.test('it can be required from CommonJS, with the plugin as its default', async
 t.test('its runtime dependencies are few and known', async t => {
   const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
   t.same(Object.keys(dependencies).sort(), [
-    '@fastify/cookie', 'fastest-levenshtein', 'fastify-plugin', 'jiti', 'zod'
+    '@fastify/cookie', 'fastest-levenshtein', 'fastify-plugin', 'fs-native-extensions', 'jiti', 'lru-cache', 'proper-lockfile', 'zod'
   ])
 })
