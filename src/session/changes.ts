@@ -336,7 +336,7 @@ export class SessionChanges {
     for (const key of this.#tracked) {
       if (!Object.hasOwn(data, key) || this.#transient.has(key)) continue
       const value = encode(data[key], key, MAX_DEPTH_OF_MEMBER)
-      const before = encode(baseline.data[key], key, MAX_DEPTH_OF_MEMBER)
+      const before = Object.hasOwn(baseline.data, key) ? encode(baseline.data[key], key, MAX_DEPTH_OF_MEMBER) : undefined
       if (value !== before) changes.push({ op: 'change', key, value })
     }
     replay(baseline, changes)

@@ -195,6 +195,18 @@ t.test('data', async t => {
   }
 })
 
+for (const key of ['form', 'toString']) {
+  t.test(`what was put in place into the object that flash data had made is stored when the flash data is forgotten, under '${key}'`, async t => {
+    const visitor = (await application(t)).browser()
+    await visitor.visit(session => { session.flash(`${key}.note`, 'sent') })
+    await visitor.visit(session => {
+      (session.get(key) as { own?: number }).own = 1
+      session.forget(`${key}.note`)
+    })
+    t.same(await stored(visitor), { [key]: { own: 1 } })
+  })
+}
+
 t.test('a change in place that was saved is not written again over what another request has put since', async t => {
   const [visitor, tab] = await twoTabs(t, session => { session.put('cart', { items: 1 }) })
   await visitor.visit(async session => {
