@@ -9,6 +9,7 @@ import { plainOf, recordOf } from '../stores/plain-record.ts'
 import type { NewRecord, Version } from '../stores/store.ts'
 import type { CookieRequest } from './cookie.ts'
 import { MAX_CANDIDATES } from './cookie.ts'
+import type { FindCookie } from './cookie-chunks.ts'
 import { capacityOf, chunkName, countChunks, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
 import { findCookies } from './cookie-header.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
@@ -47,9 +48,8 @@ export class SealedCookie {
     if (cookie?.includes(this.name) !== true) return []
     const carried: Carried[] = []
     const chunks = chunksIn(cookie, this.name)
-    const count = findCookies(cookie, this.name).length
-    for (let nth = 0, candidates = 0; nth < count && candidates < MAX_CANDIDATES; nth++) {
-      const sealed = join(name => nthOf(chunks.get(name), nth), this.name)
+    for (let nth = 0, candidates = 0; nth < chunks.count && candidates < MAX_CANDIDATES; nth++) {
+      const sealed = join(chunks.find(nth), this.name)
       if (sealed === undefined) continue
       candidates++
       const text = this.#sealer.open(Buffer.from(sealed, 'base64url'), this.#purpose)
@@ -61,8 +61,7 @@ export class SealedCookie {
   /** How many cookies of a session the browser has, whatever is in them. */
   countIn ({ headers: { cookie } }: CookieRequest): number {
     if (cookie?.includes(this.name) !== true) return 0
-    const chunks = chunksIn(cookie, this.name)
-    return countChunks(name => nthOf(chunks.get(name), 0), this.name)
+    return countChunks(chunksIn(cookie, this.name).find(0), this.name)
   }
 
   /** @throws SessionTooLargeError when the cookies could not hold it */
@@ -95,13 +94,22 @@ export class SealedCookie {
   }
 }
 
-/** @returns the values of each cookie that a session may be in: the header is searched once for each, however often a name is in it */
-function chunksIn (header: string, name: string): ReadonlyMap<string, readonly string[]> {
-  const names = Array.from({ length: MAX_COOKIES }, (_, index) => chunkName(name, index))
-  return new Map(names.map(name => [name, findCookies(header, name)]))
+/** The cookies that sessions may be in. A browser may have several of one name. */
+interface Chunks {
+  /** How many there are of the first one. */
+  readonly count: number
+  /** Finds of several cookies of one name that with this index; the only one, where there are no others. */
+  readonly find: (nth: number) => FindCookie
 }
 
-/** @returns of several values that with this index; the only one, where there are no others */
+/** Searches the header once for each name, however often the name is in it. */
+function chunksIn (header: string, name: string): Chunks {
+  const first = findCookies(header, name)
+  const values = new Map([[name, first]])
+  for (let index = 1; index < MAX_COOKIES; index++) values.set(chunkName(name, index), findCookies(header, chunkName(name, index)))
+  return { count: first.length, find: nth => name => nthOf(values.get(name), nth) }
+}
+
 function nthOf (values: readonly string[] = [], nth: number): string | undefined {
   return values.length === 1 ? values[0] : values[nth]
 }
