@@ -1,5 +1,5 @@
 /** The Fastify plugin: the way of a request, from top to bottom. */
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { resolveConfigWithSource } from './config/resolve.ts'
 import type { RouteSessionOptions } from './config/route.ts'
@@ -10,6 +10,7 @@ import { checkForgery } from './http/csrf.ts'
 import { flashValidationOf } from './http/flash-validation.ts'
 import type { Done, SendDone } from './http/flow.ts'
 import { commitAndSend, goOn, goOnAfter, HooksScope } from './http/flow.ts'
+import { keepLast, withLast } from './http/last-hooks.ts'
 import type { PluginContext } from './http/plugin-context.ts'
 import { createContext } from './http/plugin-context.ts'
 import { addRedirects } from './http/redirect.ts'
@@ -81,14 +82,14 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     }
   })
 
-  addRedirects(app, request => request[CURRENT])
+  addRedirects(app)
 
   app.addHook('onRoute', route => {
-    if (rules.check(route).flashValidation) flashValidationOf(route, request => request[CURRENT]?.hasSession === true)
-    route.config = { ...route.config, [COMMITS_LAST]: true }
-    putOwnHooksLast(route)
-    // Once more behind what onRoute hooks of other plugins add to the route. Fastify reads the list when the application is ready.
-    process.nextTick(putOwnHooksLast, route)
+    if (rules.check(route).flashValidation) flashValidationOf(route)
+  })
+  keepLast(app, COMMITS_LAST, route => {
+    route.onSend = withLast(route.onSend, commitLast)
+    route.onResponse = withLast(route.onResponse, closeHooksScope)
   })
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -100,9 +101,9 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     if (preparation === undefined) runInScope(current, done)
     else goOnAfter(preparation, current, done)
   })
-  addViewLocals(app, request => request[CURRENT])
+  addViewLocals(app)
 
-  if (config.csrf !== false) checkForgery(app, config.csrf, request => request[CURRENT])
+  if (config.csrf !== false) checkForgery(app, config.csrf)
 
   // A reply that is sent in the flow of another request comes back to its own.
   app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone) => {
@@ -144,16 +145,6 @@ function commitLast (request: FastifyRequest, reply: FastifyReply, payload: unkn
 function closeHooksScope (request: FastifyRequest, _reply: FastifyReply, done: Done): void {
   request[CURRENT]?.hooksScope?.close()
   done()
-}
-
-function putOwnHooksLast (route: RouteOptions): void {
-  route.onSend = [...hooksWithout(route.onSend, commitLast), commitLast]
-  route.onResponse = [...hooksWithout(route.onResponse, closeHooksScope), closeHooksScope]
-}
-
-function hooksWithout<Hook> (hooks: Hook | Hook[] | undefined, own: unknown): Hook[] {
-  const list = hooks === undefined ? [] : Array.isArray(hooks) ? hooks : [hooks]
-  return list.filter(hook => hook !== own)
 }
 
 function isSwept (store: SessionStore): store is SweptStore {

@@ -4,15 +4,15 @@ import { runInScope } from './context.ts'
 import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError } from './errors.ts'
 import { tokenFieldOf } from './http/csrf-token.ts'
 import type { PluginContext } from './http/plugin-context.ts'
-import { findPresented } from './http/presented-session.ts'
+import { findById, findPresented } from './http/presented-session.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { SessionChanges } from './session/changes.ts'
-import { CommitQueue } from './session/commit-queue.ts'
-import { isSessionId, keyOf } from './session/id.ts'
+import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
+import { isSessionId } from './session/id.ts'
 import type { SessionValues } from './session/keys.ts'
 import type { LoadResult, SessionManager } from './session/manager.ts'
-import { load, loadAgain, NOTHING, OVER } from './session/manager.ts'
+import { loadAgain, NOTHING, OVER } from './session/manager.ts'
 import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
 import { plainPayload } from './session/payload.ts'
@@ -42,7 +42,7 @@ interface Opened {
   /** The name of the cookie. */
   readonly name: string
   readonly dontFlash: readonly string[]
-  readonly tokenField?: string
+  readonly tokenField?: string | undefined
   readonly request?: FastifyRequest
   /** Told of a session that the function ends. */
   readonly ends?: SessionEnds
@@ -103,29 +103,31 @@ async function runStored (opening: Promise<Opened>, fn: () => unknown): Promise<
 }
 
 async function openById ({ app, id }: StoredSession): Promise<Opened> {
-  const { manager, cookie, config, ends } = await contextOf(app)
-  const key = isSessionId(id) ? keyOf(id) : undefined
-  const found = isSessionId(id) && key !== undefined ? load(manager, id, key, await manager.store.read(key), Date.now()) : NOTHING
+  const context = await contextOf(app)
+  const found = isSessionId(id) ? await findById(context.manager, id) : NOTHING
   if (found.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
-  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
+  return opened(context, found)
 }
 
 async function openByCookie ({ app, cookie: header }: PresentedSession): Promise<Opened> {
   const request = { headers: { cookie: header }, protocol: 'http' } as const
   const context = (await contextOf(app)).forRequest(request, { canLeave: false })
-  const { manager, cookie, config, ends } = context
-  const found = await findPresented(context, request)
-  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
+  return opened(context, await findPresented(context, request))
 }
 
 async function reopen (request: FastifyRequest): Promise<Opened> {
   const current = request[CURRENT]
-  if (current == null) throw new SessionConfigError(['the request has no session: its app has not registered ambient-session'], 'runWithSession(request)')
-  const { session, context: { manager, cookie, config, ends } } = current
+  if (current == null) throw new SessionConfigError(['the request has no session yet: it begins in the onRequest hook of ambient-session'], 'runWithSession(request)')
+  const { session, context } = current
+  const { manager } = context
   const found = session.isEnded ? OVER : session.isNew ? NOTHING : loadAgain(manager, session, await manager.store.read(session.key))
-  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), request, ends }
+  return { ...opened(context, found), request }
+}
+
+function opened ({ manager, cookie, config, ends }: PluginContext, found: LoadResult): Opened {
+  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
 }
 
 async function contextOf (app: FastifyInstance): Promise<PluginContext> {
@@ -152,14 +154,7 @@ function scopeOf ({ found, manager, name, dontFlash, tokenField, request, ends }
     }
     const { outcome, dropped, left } = await queue.commit()
     ends?.leave(left)
-    if (dropped.length > 0) {
-      manager.report({
-        code: 'AMBIENT_SESSION_DROPPED',
-        message: `a job's changes to a session were dropped, because the session had been ended meanwhile (signed out, regenerated or expired): ${quoted(dropped)}`,
-        key: changes.key,
-        keys: dropped
-      })
-    }
+    if (dropped.length > 0) manager.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
     return outcome
   }
   const save = async (): Promise<void> => {

@@ -4,8 +4,6 @@ import { session } from '../context.ts'
 import type { Session } from '../session/session.ts'
 import { masked } from '../session/token.ts'
 
-const DEFAULT_FIELD = '_token'
-
 /**
  * The CSRF token of the current session for a page: in a `<meta>` element, or for a script that sends it in the header
  * `X-CSRF-TOKEN`. It is masked, so that it differs each time, and `hasToken()` accepts it as it does `session().token()`.
@@ -33,9 +31,9 @@ export function csrfField (of: Session = session()): string {
   return `<input type="hidden" name="${escaped(of.tokenField)}" value="${maskedToken(of)}">`
 }
 
-/** @returns the name of the form field in which the token is looked for */
-export function tokenFieldOf ({ csrf }: SessionConfig): string {
-  return csrf === false ? DEFAULT_FIELD : csrf.field
+/** @returns the name of the form field in which the token is looked for; undefined where nothing looks for it */
+export function tokenFieldOf ({ csrf }: SessionConfig): string | undefined {
+  return csrf === false ? undefined : csrf.field
 }
 
 function escaped (name: string): string {

@@ -2,19 +2,14 @@
  * The check against cross-site request forgery. What the browser says of a request's origin decides; where it says nothing, the
  * request has to bring the session's token.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CsrfConfig } from '../config/options.ts'
 import { SessionCsrfError } from '../errors.ts'
 import { isField } from '../session/form-input.ts'
 import type { Session } from '../session/session.ts'
+import { CURRENT } from '../symbols.ts'
 import type { Done } from './flow.ts'
-
-/** What the check needs to know of a request's session. */
-export interface CheckedSession {
-  readonly session: Session
-  /** Whether there is a session, and the route does not turn the check off. */
-  readonly checksCsrf: boolean
-}
+import { keepLast, withLast } from './last-hooks.ts'
 
 /** RFC 9110, section 9.2.1. */
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
@@ -37,22 +32,14 @@ const CHECKS_LAST = Symbol('ambient-session.checks-last')
  * Has every request checked: before the application's hooks for validation, and a form with uploads behind them, because
  * @fastify/multipart reads its fields in such a hook.
  */
-export function checkForgery (app: FastifyInstance, config: CsrfConfig, currentOf: (request: FastifyRequest) => CheckedSession | null | undefined): void {
+export function checkForgery (app: FastifyInstance, config: CsrfConfig): void {
   const check = new CsrfCheck(config)
   const assert = (request: FastifyRequest, isDue: boolean, done: Done): void => {
-    if (isDue) check.assert(request, currentOf(request))
+    if (isDue) check.assert(request)
     done()
   }
   const checkLast = (request: FastifyRequest, _reply: FastifyReply, done: Done): void => { assert(request, isMultipart(request), done) }
-  const putLast = (route: RouteOptions): void => {
-    route.preValidation = [...[route.preValidation ?? []].flat().filter(hook => hook !== checkLast), checkLast]
-  }
-  app.addHook('onRoute', route => {
-    route.config = { ...route.config, [CHECKS_LAST]: true }
-    putLast(route)
-    // Once more behind what onRoute hooks of other plugins add to the route, or put in its place.
-    process.nextTick(putLast, route)
-  })
+  keepLast(app, CHECKS_LAST, route => { route.preValidation = withLast(route.preValidation, checkLast) })
   app.addHook('preValidation', (request, _reply, done) => {
     assert(request, !(isMultipart(request) && request.routeOptions.config[CHECKS_LAST] === true), done)
   })
@@ -69,7 +56,8 @@ class CsrfCheck {
   }
 
   /** @throws SessionCsrfError when the request may be forged */
-  assert (request: FastifyRequest, current: CheckedSession | null | undefined): void {
+  assert (request: FastifyRequest): void {
+    const current = request[CURRENT]
     if (current?.checksCsrf !== true) return
     const isSocket = isUpgrade(request)
     if ((!isSocket && SAFE_METHODS.includes(request.method)) || this.#isExcepted(request.url)) return

@@ -1,4 +1,5 @@
 /** The errors of a form, as a page shows them. */
+import { isObject } from '../session/plain.ts'
 import { messagesOf } from './form-errors.ts'
 
 interface ErrorMethods {
@@ -57,8 +58,4 @@ function messagesIn (flashed: unknown): Messages {
     if (messages !== undefined) byField[field] = messages
   }
   return byField
-}
-
-function isObject (value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

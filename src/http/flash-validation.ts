@@ -1,5 +1,6 @@
 /** A form that fails its route's schema goes back to its page, with the errors and the input (the option `flashValidation`). */
 import type { FastifyError, FastifyRequest, RouteOptions } from 'fastify'
+import { CURRENT } from '../symbols.ts'
 
 type ErrorHandler = NonNullable<RouteOptions['errorHandler']>
 
@@ -7,13 +8,11 @@ const FORM = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data)\s*(;
 
 /**
  * Gives a route a handler of errors, which takes those of forms and leaves all others to the route's own or the application's.
- *
- * @param hasSession whether a request has a session, in which errors can be flashed
  */
-export function flashValidationOf (route: RouteOptions, hasSession: (request: FastifyRequest) => boolean): void {
+export function flashValidationOf (route: RouteOptions): void {
   const next = route.errorHandler ?? leaveToApplication
   route.errorHandler = function (error, request, reply): void {
-    if (!isForm(request) || !isOfBody(error) || !hasSession(request)) return next.call(this, error, request, reply)
+    if (!isForm(request) || !isOfBody(error) || request[CURRENT]?.hasSession !== true) return next.call(this, error, request, reply)
     void reply.withErrors(error).withInput().back()
   }
 }

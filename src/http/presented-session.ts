@@ -1,5 +1,6 @@
+import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
-import type { LoadResult } from '../session/manager.ts'
+import type { LoadResult, SessionManager } from '../session/manager.ts'
 import { load, NOTHING } from '../session/manager.ts'
 import type { CookieRequest } from './cookie.ts'
 import type { PluginContext } from './plugin-context.ts'
@@ -11,11 +12,17 @@ import type { PluginContext } from './plugin-context.ts'
  * @returns the first living session, or else the last that is known to be over
  */
 export async function findPresented ({ cookie, manager }: PluginContext, request: CookieRequest): Promise<LoadResult> {
-  let found = NOTHING
+  let over = NOTHING
   for (const { id } of cookie.read(request)) {
-    const key = keyOf(id)
-    const next = load(manager, id, key, await manager.store.read(key), Date.now())
-    if (found.origin.kind !== 'stored' && next !== NOTHING) found = next
+    const found = await findById(manager, id)
+    if (found.origin.kind === 'stored') return found
+    if (found !== NOTHING) over = found
   }
-  return found
+  return over
+}
+
+/** @returns the session with this id as it is stored now */
+export async function findById (manager: SessionManager, id: SessionId): Promise<LoadResult> {
+  const key = keyOf(id)
+  return load(manager, id, key, await manager.store.read(key), Date.now())
 }

@@ -5,6 +5,7 @@ import type { Report } from '../report.ts'
 import type { SessionValues } from '../session/keys.ts'
 import type { Tree } from '../session/paths.ts'
 import type { Session } from '../session/session.ts'
+import { CURRENT } from '../symbols.ts'
 import type { FormErrorsInput } from './form-errors.ts'
 import { fieldErrorsOf } from './form-errors.ts'
 import { ownPath } from './own-url.ts'
@@ -53,10 +54,9 @@ const REDIRECT = Symbol('ambient-session.redirect')
 /** The key of a session under which the page is that a guest wanted. */
 const INTENDED = 'intendedUrl'
 
-/** @param currentOf finds a request's session, if it has begun */
-export function addRedirects (app: FastifyInstance, currentOf: (request: FastifyRequest) => RequestSession | null | undefined): void {
+export function addRedirects (app: FastifyInstance): void {
   const redirectOf = (reply: FastifyReply): Redirect => {
-    reply[REDIRECT] ??= new Redirect(reply, currentOf(reply.request))
+    reply[REDIRECT] ??= new Redirect(reply, reply.request[CURRENT])
     return reply[REDIRECT]
   }
   const add = <Args extends unknown[]> (name: string, method: (redirect: Redirect, ...args: Args) => void): void => {

@@ -107,10 +107,11 @@ class Handler implements ProxyHandler<typeof target> {
     if (typeof name === 'symbol') return undefined
     if (isVocabulary(name)) return VOCABULARY[name](this.#current)
     const { session } = this.#current
-    if (session.exists(name)) return session.get(name)
+    const value = session.get(name)
+    if (value !== undefined) return value
     if (name === 'toJSON') return () => session.all()
     const member: unknown = Object.hasOwn(Session.prototype, name) ? Reflect.get(session, name) : undefined
-    return typeof member === 'function' && name !== 'constructor' ? (member as () => unknown).bind(session) : session.get(name)
+    return typeof member === 'function' && name !== 'constructor' ? (member as () => unknown).bind(session) : undefined
   }
 
   set (_target: unknown, name: string | symbol, value: unknown): boolean {
@@ -132,9 +133,8 @@ class Handler implements ProxyHandler<typeof target> {
   }
 
   getOwnPropertyDescriptor (_target: unknown, name: string | symbol): PropertyDescriptor | undefined {
-    const { session } = this.#current
-    if (typeof name === 'symbol' || !session.exists(name)) return undefined
-    return { value: session.get(name), writable: true, enumerable: true, configurable: true }
+    const value = typeof name === 'symbol' ? undefined : this.#current.session.get(name)
+    return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true }
   }
 
   defineProperty (_target: unknown, name: string | symbol, descriptor: PropertyDescriptor): boolean {

@@ -4,7 +4,7 @@ import { SessionContextError, SessionEndedError, SessionHeadersSentError, Sessio
 import type { ClientInfo } from '../session/changes.ts'
 import { SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
-import { CommitQueue } from '../session/commit-queue.ts'
+import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
 import { keyOf } from '../session/id.ts'
 import type { Found, LoadResult } from '../session/manager.ts'
 import { load, NOTHING } from '../session/manager.ts'
@@ -96,7 +96,7 @@ export class RequestSession implements Scope, Lifecycle {
     return this.#rules.enabled
   }
 
-  get tokenField (): string {
+  get tokenField (): string | undefined {
     return tokenFieldOf(this.context.config)
   }
 
@@ -154,7 +154,7 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   /**
-   * Commits what was changed by an onSend hook that ran after the commit, as hooks can where a request is not found. What the
+   * Commits what was changed by an onSend hook that ran after the commit, as hooks can in an answer of 404. What the
    * browser would have to be told of is reported instead, and what was answered with an error is not stored after all.
    */
   commitLate (): void {
@@ -180,7 +180,10 @@ export class RequestSession implements Scope, Lifecycle {
     await this.#queue?.reload()
   }
 
-  /** Where the answer is the error of a failed save(), what it was to store is not stored after all by the commit that follows. */
+  /**
+   * To be called when the request is answered with an error. If that is the error of a failed save(), the commit before the
+   * response stores nothing of what that save() was to store.
+   */
   markFailed (answeredError: Error): void {
     if (answeredError === this.#saveError) this.#hasFailed = true
   }
@@ -256,20 +259,20 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   #load (): LoadResult {
-    const { manager, cookie } = this.context
     if (this.#prepared !== undefined && 'error' in this.#prepared) throw this.#prepared.error
     // A store that does not answer synchronously has been asked in prepare(), if the browser presented anything.
-    const loaded = this.#prepared ?? this.#firstOf(cookie.read(this.request), key => manager.store.read(key) as Found)
+    const loaded = this.#prepared ?? this.#findNow()
     this.#presented = loaded?.presented
     return loaded?.result ?? NOTHING
   }
 
   /** @returns the first living session, or else the first that is known to be over */
-  #firstOf (candidates: readonly PresentedCookie[], read: (key: StoreKey) => Found): Loaded | undefined {
+  #findNow (): Loaded | undefined {
+    const { manager: { store }, cookie } = this.context
     let first: Loaded | undefined
-    for (const presented of candidates) {
+    for (const presented of cookie.read(this.request)) {
       const key = keyOf(presented.id)
-      const loaded = this.#loaded(presented, key, read(key))
+      const loaded = this.#loaded(presented, key, store.read(key) as Found)
       if (loaded?.result.origin.kind === 'stored') return loaded
       first ??= loaded
     }
@@ -386,12 +389,8 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   #reportDropped (keys: readonly string[]): void {
-    this.context.manager.report({
-      code: 'AMBIENT_SESSION_DROPPED',
-      message: `a request's changes to its session were dropped, because the session had been ended meanwhile (signed out, regenerated or expired): ${quoted(keys)}`,
-      ...this.#changes !== undefined && { key: this.#changes.key },
-      keys
-    })
+    const { key } = this.#changes as SessionChanges
+    this.context.manager.report(droppedWarning('a request\'s changes to its session', key, keys))
   }
 }
 

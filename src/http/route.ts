@@ -23,7 +23,10 @@ interface RouteConfig {
 
 const NO_SESSION = 'this route has no session: it says `session: false` in its config. Take that off to use one here'
 
-/** Reads `config.session` of routes, checking each once. */
+/**
+ * Reads `config.session` of routes: when they are declared, and once more at the first request, with the config that Fastify has
+ * made of it.
+ */
 export class RouteRulesReader {
   readonly #defaults: RouteRules
   readonly #known = new WeakMap<object, RouteRules>()
@@ -53,9 +56,11 @@ export class RouteRulesReader {
 
   #of (config: RouteConfig | undefined, route: () => string): RouteRules {
     if (config?.session === undefined) return this.#defaults
-    const known = this.#known.get(config) ?? this.#read(config.session, route)
-    this.#known.set(config, known)
-    return known
+    const known = this.#known.get(config)
+    if (known !== undefined) return known
+    const rules = this.#read(config.session, route)
+    this.#known.set(config, rules)
+    return rules
   }
 
   #read (wishes: unknown, route: () => string): RouteRules {

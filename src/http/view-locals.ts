@@ -4,11 +4,11 @@
  * first touched, and use the session when a template uses them.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { CURRENT } from '../symbols.ts'
 import { csrfField, maskedToken } from './csrf-token.ts'
 import type { ErrorBag } from './error-bag.ts'
 import { errorBag } from './error-bag.ts'
 import type { RequestFacade } from './request-facade.ts'
-import type { RequestSession } from './request-session.ts'
 
 /** A text that is made when a template prints it; it may also be called. */
 export interface LazyText {
@@ -25,7 +25,7 @@ export interface ViewLocals {
   old: (key?: string, fallback?: unknown) => unknown
   /** What `reply.withErrors()` has flashed. */
   errors: ErrorBag
-  /** The session's CSRF token, to be sent back as `_token`. */
+  /** The session's CSRF token, to be sent back in the field that the option `csrf.field` names. */
   csrfToken: LazyText
   /** A hidden field with the token, as HTML that is not to be escaped. */
   csrfField: LazyText
@@ -38,14 +38,11 @@ interface WithLocals {
   [LOCALS]?: object | null
 }
 
-type CurrentOf = (request: FastifyRequest) => RequestSession | null | undefined
-
-/** @param currentOf finds a request's session, if it has begun */
-export function addViewLocals (app: FastifyInstance, currentOf: CurrentOf): void {
+export function addViewLocals (app: FastifyInstance): void {
   if (app.hasReplyDecorator('locals')) {
     // @fastify/view came first, and makes an object for each request itself.
     app.addHook('onRequest', (request, reply: FastifyReply & WithLocals, done) => {
-      reply.locals = new Proxy(reply.locals ?? {}, new LateLocals(() => localsOf(request, currentOf)))
+      reply.locals = new Proxy(reply.locals ?? {}, new LateLocals(() => localsOf(request)))
       done()
     })
     return
@@ -53,11 +50,11 @@ export function addViewLocals (app: FastifyInstance, currentOf: CurrentOf): void
   app.decorateReply(LOCALS, null)
   app.decorateReply('locals', {
     getter (this: FastifyReply & WithLocals) {
-      this[LOCALS] ??= localsOf(this.request, currentOf)
+      this[LOCALS] ??= localsOf(this.request)
       return this[LOCALS]
     },
     setter (this: FastifyReply & WithLocals, locals: unknown) {
-      this[LOCALS] = locals == null ? null : Object.assign(localsOf(this.request, currentOf), locals)
+      this[LOCALS] = locals == null ? null : Object.assign(localsOf(this.request), locals)
     }
   })
 }
@@ -95,11 +92,11 @@ class LateLocals implements ProxyHandler<object> {
   }
 }
 
-function localsOf (request: FastifyRequest, currentOf: CurrentOf): ViewLocals {
-  const hasSession = (): boolean => currentOf(request)?.hasSession === true
+function localsOf (request: FastifyRequest): ViewLocals {
+  const hasSession = (): boolean => request[CURRENT]?.hasSession === true
   return {
     get session () {
-      return currentOf(request) == null ? undefined : request.session
+      return request[CURRENT] == null ? undefined : request.session
     },
     set session (value) {
       Object.defineProperty(this, 'session', { value, writable: true, enumerable: true, configurable: true })

@@ -1,10 +1,12 @@
-import type { MaybePromise } from '../stores/store.ts'
+import type { SessionWarning } from '../report.ts'
+import type { MaybePromise, StoreKey } from '../stores/store.ts'
 import type { SessionChanges } from './changes.ts'
 import type { CommitResult } from './commit.ts'
 import { commit } from './commit.ts'
 import type { SessionManager } from './manager.ts'
 import { loadAgain } from './manager.ts'
 import { isPromise } from './maybe-promise.ts'
+import { quoted } from './names.ts'
 
 /** The commits and reloads of one request's session, one after the other. */
 export class CommitQueue {
@@ -43,5 +45,20 @@ export class CommitQueue {
     })
     this.#last = settled
     return result
+  }
+}
+
+/**
+ * What to report of a commit that was dropped.
+ *
+ * @param what was dropped, for people
+ * @param keys the names of the changes
+ */
+export function droppedWarning (what: string, key: StoreKey, keys: readonly string[]): SessionWarning {
+  return {
+    code: 'AMBIENT_SESSION_DROPPED',
+    message: `${what} were dropped, because the session had been ended meanwhile (signed out, regenerated or expired): ${quoted(keys)}`,
+    key,
+    keys
   }
 }

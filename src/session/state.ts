@@ -1,4 +1,5 @@
 import type { Tree } from './paths.ts'
+import { isObject } from './plain.ts'
 import type { Stamp } from './stamp.ts'
 import { decode, encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
@@ -77,8 +78,4 @@ function written ({ data, flashes, flashContainers, input, token, previousUrl, u
 
 export function hasFlashes (flashes: Flashes): boolean {
   return flashes !== NO_FLASHES && Object.keys(flashes).length > 0
-}
-
-function isObject (value: unknown): value is Tree {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
