@@ -91,7 +91,7 @@ export class SessionTooLargeError extends SessionError {
   }
 }
 
-/** `save()` of a session the browser has no cookie for, when the response's headers have already left. */
+/** A session began or got a new id when no browser could be told: in `save()` after the headers have left, or in `runWithSession()`. */
 export class SessionHeadersSentError extends SessionError {
   readonly code = 'ERR_SESSION_HEADERS_SENT'
 }
@@ -132,7 +132,7 @@ export class SessionLockTimeoutError extends SessionError {
   }
 }
 
-/** The store could not be reached or written. The cause is the driver's own error. */
+/** The store could not be reached or written. The cause, for the log, says what was wrong. */
 export class SessionStoreError extends SessionError {
   readonly code = 'ERR_SESSION_STORE'
   override readonly statusCode = 503

@@ -5,10 +5,11 @@ import { currentSessionIfAny } from './context.ts'
 import { SessionListError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
+import { tombstoneUntil } from './session/manager.ts'
 import type { Session } from './session/session.ts'
 import { userIdOf } from './session/user-id.ts'
 import { createStore } from './stores/create.ts'
-import type { ListedRecord, ListFilter, RecordPage, SessionStore, StoreKey } from './stores/store.ts'
+import type { ListedRecord, ListFilter, RecordPage, SessionStore, StoreKey, StoreWith } from './stores/store.ts'
 
 /** A session in a list: without its data. */
 export interface ListedSession {
@@ -118,7 +119,7 @@ export class SessionsInStore implements Sessions {
 
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
-    const tombstone = this.#grace === 0 ? undefined : new Date(Date.now() + this.#grace)
+    const tombstone = tombstoneUntil({ grace: this.#grace })
     const isDestroyed = await this.#store.destroy(key as StoreKey, tombstone, undefined, 'ended') === 'destroyed'
     if (isDestroyed) this.#ends?.leave({ key: key as StoreKey, to: undefined })
     return isDestroyed
@@ -205,7 +206,7 @@ class OpenedSessions extends SessionsInStore implements OpenSessions {
   }
 }
 
-type ListingStore = SessionStore & Required<Pick<SessionStore, 'list'>>
+type ListingStore = StoreWith<'list'>
 
 function canList (store: SessionStore): store is ListingStore {
   return store.list !== undefined

@@ -1,8 +1,8 @@
 import type { Report } from './report.ts'
-import type { SessionStore } from './stores/store.ts'
+import type { StoreWith } from './stores/store.ts'
 
 /** A store that has to be swept. */
-export type SweptStore = SessionStore & Required<Pick<SessionStore, 'sweep'>>
+export type SweptStore = StoreWith<'sweep'>
 
 /** Expired sessions removed in one sweep. Where there are more, the next one follows at once. */
 const LIMIT = 10_000

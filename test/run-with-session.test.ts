@@ -68,6 +68,14 @@ t.test('a data object that holds what a session cannot keep is refused', t => {
   t.end()
 })
 
+t.test('a data object may have keys that every object has, whose values are changed in place', async t => {
+  await runWithSession({ valueOf: { a: 1 } }, async () => {
+    Object.assign(session().get('valueOf') as object, { a: 2 })
+    await session().save()
+    t.same(session().all(), { valueOf: { a: 2 } })
+  })
+})
+
 t.test('a data object may have keys called id and app', t => {
   t.equal(runWithSession({ id: 'a', app: { name: 'shop' } }, () => session('app.name')), 'shop')
   t.equal(runWithSession({ id: 'a' }, () => session('id')), 'a')

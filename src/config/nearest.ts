@@ -11,6 +11,7 @@ export function notAnOption (name: string, known: readonly string[]): string {
   return `is not an option${suggestion === undefined ? '' : `; did you mean ${suggestion}?`}`
 }
 
-function plain (name: string): string {
+/** A name as names are compared: in lower case and without `_`. */
+export function plain (name: string): string {
   return name.replaceAll('_', '').toLowerCase()
 }

@@ -1,5 +1,6 @@
 /** The names of options in other session packages and in Laravel, and what to write here instead. */
 import { types } from 'node:util'
+import { plain } from './nearest.ts'
 
 /** @returns what to write instead of `name: value` */
 type Advice = (value: unknown, options: object) => string
@@ -89,7 +90,7 @@ const ADVICE = new Map<string, Advice>(Object.entries({
   blockWaitSeconds: value => `is not an option; write block: { ${code('wait', value)} } instead`,
   // This package: where it is not one of register()
   configFile: () => 'belongs into register(): a config file cannot name another one'
-} satisfies Record<string, Advice>).map(([name, advice]) => [name.toLowerCase(), advice]))
+} satisfies Record<string, Advice>).map(([name, advice]) => [plain(name), advice]))
 
 /** Names of Laravel's own file that may stand there with nothing in them. */
 const MAY_BE_NULL = ['lottery', 'store', 'block_store']
@@ -100,7 +101,7 @@ export function mayBeNull (label: string): boolean {
 
 /** @returns what to write instead of an option of another package; undefined when no package has one of this name */
 export function adviceFor (label: string, value: unknown, options: object): string | undefined {
-  return ADVICE.get(label.replaceAll('_', '').toLowerCase())?.(value, options)
+  return ADVICE.get(plain(label))?.(value, options)
 }
 
 /** Attributes of a cookie that are options of the same name here. */

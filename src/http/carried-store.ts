@@ -1,5 +1,6 @@
 /** The store of one request whose browser keeps the whole session: what the request brought, and what it made of it. */
 import { SessionHeadersSentError } from '../errors.ts'
+import { refusalToSet, unexpired, versionAfter } from '../stores/record.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
 import type { CookieRequest } from './cookie.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
@@ -31,8 +32,7 @@ export class CarriedStore implements SessionStore {
   }
 
   read (key: StoreKey): StoredRecord | undefined {
-    const record = this.#records.get(key)
-    return record === undefined || record.expiresAt.getTime() <= Date.now() ? undefined : record
+    return unexpired(this.#records.get(key))
   }
 
   /**
@@ -44,10 +44,9 @@ export class CarriedStore implements SessionStore {
     const record = { payload, createdAt, expiresAt }
     this.#assertCanBeSent()
     this.#cookie.assertFits(this.#request, record)
-    const current = this.read(key)
-    if (current === undefined && expected !== undefined) return 'gone'
-    if (current?.version !== expected) return 'conflict'
-    const version = ((expected ?? 0) + 1) as Version
+    const refusal = refusalToSet(this.read(key), expected)
+    if (refusal !== undefined) return refusal
+    const version = versionAfter(expected)
     this.#records.set(key, { ...record, version })
     this.isUnsent = true
     return version

@@ -10,7 +10,7 @@ import { dueExpiry, expiryFrom } from './expiry.ts'
 import type { StoreKey } from './id.ts'
 import { keyOf } from './id.ts'
 import type { SessionManager, StoredSession } from './manager.ts'
-import { lifetimeOf, openRecord } from './manager.ts'
+import { lifetimeOf, openRecord, tombstoneUntil } from './manager.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
 import type { Mutation } from './mutations.ts'
 import { replay, subjectOf } from './mutations.ts'
@@ -237,10 +237,6 @@ function toRecord (
 
 function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: Version, { text }: Written): StoredSession {
   return { kind: 'stored', id, key, record: { ...record, version }, text }
-}
-
-function tombstoneUntil ({ grace }: SessionManager): Date | undefined {
-  return grace === 0 ? undefined : new Date(Date.now() + grace)
 }
 
 async function readLiving ({ store }: SessionManager, key: StoreKey): Promise<StoredRecord | undefined> {

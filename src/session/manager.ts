@@ -73,6 +73,11 @@ function loadTombstone (found: Tombstone | 'gone', startedAt: number): LoadResul
   return found.reason === 'ended' ? ENDED : REGENERATED
 }
 
+/** @returns until when the tombstone of a session that ends now stands; undefined where it gets none */
+export function tombstoneUntil ({ grace }: Pick<SessionManager, 'grace'>): Date | undefined {
+  return grace === 0 ? undefined : new Date(Date.now() + grace)
+}
+
 /** Loads a session that was found before. Where it is not stored any more it is over, whether or not a tombstone says so. */
 export function loadAgain (manager: SessionManager, { id, key }: Pick<StoredSession, 'id' | 'key'>, found: Found): LoadResult {
   const result = load(manager, id, key, found, -Infinity)

@@ -7,24 +7,17 @@ import { isPlainPrototype } from './plain.ts'
 
 export type Tree = Record<string, unknown>
 
-const UNWALKABLE = new Set(['__proto__', 'constructor', 'prototype'])
+const UNWALKABLE: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
+const NONE: ReadonlySet<string> = new Set()
 
 /** @returns what stands at the path, or `undefined`; a whole key that contains the dot comes before walking. */
 export function valueAt (tree: Tree, path: string): unknown {
-  if (Object.hasOwn(tree, path)) return UNWALKABLE.has(path) ? undefined : tree[path]
-  return path.includes('.') ? walk(tree, path.split('.')) : undefined
+  return find(tree, path, UNWALKABLE)
 }
 
 /** As {@link valueAt}, for what a form has sent: its fields may have any name, and only own members are seen. */
 export function fieldAt (input: Tree, path: string): unknown {
-  if (Object.hasOwn(input, path)) return input[path]
-  if (!path.includes('.')) return undefined
-  let value: unknown = input
-  for (const segment of path.split('.')) {
-    if (!isWalkable(value) || !hasMember(value, segment)) return undefined
-    value = (value as Tree)[segment]
-  }
-  return value
+  return find(input, path, NONE)
 }
 
 /** Sets an own member of any name: `__proto__` does not change the prototype. */
@@ -119,10 +112,15 @@ export function removeIfEmpty (tree: Tree, path: string): void {
   if (isWalkable(value) && !Array.isArray(value) && Object.keys(value).length === 0) delete container[last]
 }
 
-function walk (tree: Tree, segments: readonly string[]): unknown {
+function find (tree: Tree, path: string, unwalkable: ReadonlySet<string>): unknown {
+  if (Object.hasOwn(tree, path)) return unwalkable.has(path) ? undefined : tree[path]
+  return path.includes('.') ? walk(tree, path.split('.'), unwalkable) : undefined
+}
+
+function walk (tree: Tree, segments: readonly string[], unwalkable = UNWALKABLE): unknown {
   let value: unknown = tree
   for (const segment of segments) {
-    if (!isWalkable(value) || UNWALKABLE.has(segment) || !hasMember(value, segment)) return undefined
+    if (!isWalkable(value) || unwalkable.has(segment) || !hasMember(value, segment)) return undefined
     value = (value as Tree)[segment]
   }
   return value

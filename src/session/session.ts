@@ -7,7 +7,7 @@ import type { DeclaredDefault, ElementAt, FlashedAt, SessionKey, SessionValues, 
 import type { Mutation } from './mutations.ts'
 import { quote } from './names.ts'
 import type { Tree } from './paths.ts'
-import { checkKey, fieldAt, valueAt } from './paths.ts'
+import { checkKey, fieldAt, rootOf, valueAt } from './paths.ts'
 import { isPlainPrototype, isThenable } from './plain.ts'
 import { newStamp } from './stamp.ts'
 import { isTokenOf, newToken } from './token.ts'
@@ -64,24 +64,24 @@ export class Session {
   get (key: string, fallback?: unknown): unknown {
     const value = this.#changes.handOut(checked(key))
     if (value !== undefined) return value
-    return typeof fallback === 'function' ? (fallback as () => unknown)() : fallback
+    return defaultOf(fallback)
   }
 
   /** @returns everything the application has put, flash data included, in an object of its own */
   all (): SessionValues {
-    return Object.fromEntries(Object.keys(this.#changes.state.data).map(key => [key, this.#changes.handOut(key)]))
+    return this.#handedOut(() => true)
   }
 
   /** @returns the named top-level keys, as far as they are there */
   only (...keys: SessionKeys): SessionValues {
     const names = this.#topLevelKeys(keys)
-    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => names.includes(key)))
+    return this.#handedOut(key => names.includes(key))
   }
 
   /** @returns everything but the named top-level keys */
   except (...keys: SessionKeys): SessionValues {
     const names = this.#topLevelKeys(keys)
-    return Object.fromEntries(Object.entries(this.all()).filter(([key]) => !names.includes(key)))
+    return this.#handedOut(key => !names.includes(key))
   }
 
   /** @returns whether every one of the keys is present and not null */
@@ -101,7 +101,7 @@ export class Session {
 
   /** @returns whether at least one of the keys is not present: the opposite of {@link exists}, as in Laravel */
   missing (...keys: SessionKeys): boolean {
-    return !listOf(keys).every(key => this.#value(key) !== undefined)
+    return !this.exists(...keys)
   }
 
   /** Reads a value and removes it. */
@@ -258,7 +258,7 @@ export class Session {
     const value = fieldAt(input, checked(key))
     if (typeof fallback === 'string') return textOf(value) ?? fallback
     if (value !== undefined) return value
-    return typeof fallback === 'function' ? (fallback as () => unknown)() : fallback
+    return defaultOf(fallback)
   }
 
   /** @returns whether the previous request flashed every one of the fields, not as null; without names, any input at all */
@@ -437,11 +437,17 @@ export class Session {
     return this.#value(key) as number
   }
 
+  /** @returns the wanted top-level keys, whose values may be changed in place from then on */
+  #handedOut (isWanted: (key: string) => boolean): SessionValues {
+    const keys = Object.keys(this.#changes.state.data).filter(isWanted)
+    return Object.fromEntries(keys.map(key => [key, this.#changes.handOut(key)]))
+  }
+
   #topLevelKeys (keys: SessionKeys): readonly string[] {
     const names = listOf(keys)
     const path = names.find(name => name.includes('.') && !Object.hasOwn(this.#changes.state.data, name))
     if (path === undefined) return names
-    throw new SessionValueError(path, `is a path, and only() and except() take top-level keys: name ${quote(path.split('.', 1).join())}, or read the path with get()`)
+    throw new SessionValueError(path, `is a path, and only() and except() take top-level keys: name ${quote(rootOf(this.#changes.state.data, path))}, or read the path with get()`)
   }
 
   #rememberOne (key: string, value: unknown): unknown {
@@ -460,6 +466,11 @@ export class Session {
 }
 
 /** A copy: the record's dates are shared by all requests. */
+/** @returns the default, made if it is a function */
+function defaultOf (fallback: unknown): unknown {
+  return typeof fallback === 'function' ? (fallback as () => unknown)() : fallback
+}
+
 function copyOf (date: Date | undefined): Date | undefined {
   return date && new Date(date)
 }

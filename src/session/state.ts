@@ -62,7 +62,7 @@ export function decodeState (text: string): SessionState {
   }
 }
 
-/** The state as it is written: JSON leaves out what is undefined. */
+/** The state as it is written, without what is undefined: encode() would write that, too. */
 function written ({ data, flashes, flashContainers, input, token, previousUrl, userId, idle, isPersistent }: SessionState): Partial<SessionState> {
   const written: Partial<SessionState> = { data }
   if (hasFlashes(flashes)) written.flashes = flashes

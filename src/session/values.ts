@@ -127,7 +127,7 @@ export function decode (encoded: string): unknown {
 }
 
 /** Whether a text that {@link encode} has made is JSON and nothing beyond. Wrongly false of a text with that in a string. */
-export function isPlainText (encoded: string): boolean {
+function isPlainText (encoded: string): boolean {
   return !encoded.includes('{"$')
 }
 
@@ -139,32 +139,6 @@ export function copyOf (value: unknown): unknown {
   const copy: Tagged = {}
   for (const name of Object.keys(value)) setMember(copy, name, copyOf((value as Tagged)[name]))
   return copy
-}
-
-/**
- * Whether a value is still what it was: the same members in the same order, all the way down.
- *
- * @param value anything
- * @param known a value that can be stored
- */
-export function isUnchanged (value: unknown, known: unknown): boolean {
-  if (typeof known !== 'object' || known === null || typeof value !== 'object' || value === null) return Object.is(value, known)
-  const prototype: unknown = Object.getPrototypeOf(known)
-  if (Object.getPrototypeOf(value) !== prototype) return false
-  if (prototype !== Array.prototype && !isPlainPrototype(prototype)) return hasSameText(value, known)
-  const names = Object.keys(known)
-  const present = Object.keys(value)
-  return present.length === names.length && Object.getOwnPropertySymbols(value).length === 0 &&
-    names.every((name, index) => name === present[index] && isUnchanged((value as Tagged)[name], (known as Tagged)[name]))
-}
-
-function hasSameText (value: object, known: object): boolean {
-  try {
-    return encode(value, '', MAX_DEPTH_OF_WHOLE) === encode(known, '', MAX_DEPTH_OF_WHOLE)
-  } catch {
-    // What cannot be stored is a change, to be refused where all changes are looked at.
-    return false
-  }
 }
 
 /** The value itself where JSON can express it, and otherwise a copy in which everything else is tagged. */

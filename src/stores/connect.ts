@@ -5,7 +5,7 @@
 import { reasonOf, storeError } from './faults.ts'
 import type { PlainRecord } from './plain-record.ts'
 import { plainOf, recordOf } from './plain-record.ts'
-import { refusalToSet, touched } from './record.ts'
+import { refusalToSet, touched, versionAfter } from './record.ts'
 import type { EndReason, NewRecord, SessionStore, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
 import { isRecord } from './store.ts'
 import { Turns } from './turns.ts'
@@ -77,7 +77,7 @@ class AdaptedStore implements SessionStore {
     return this.#change(key, async (current, change) => {
       const refusal = refusalToSet(current, expected)
       if (refusal !== undefined) return refusal
-      const version = ((expected ?? 0) + 1) as Version
+      const version = versionAfter(expected)
       await change(() => this.#set(key, plainOf({ ...record, version })))
       return version
     })

@@ -4,9 +4,10 @@ import type { StoreKey } from './store.ts'
 const PREFIX = 3
 
 /** Gives keys in their order, and sorts no more of them than are asked for: a page needs few of what may be very many. */
-export function * inOrder (keys: Iterable<StoreKey>): Generator<StoreKey, undefined> {
+export function * inOrder (keys: Iterable<StoreKey>, after: string): Generator<StoreKey, undefined> {
   const groups = new Map<string, StoreKey[]>()
   for (const key of keys) {
+    if (key <= after) continue
     const prefix = key.slice(0, PREFIX)
     const group = groups.get(prefix)
     if (group === undefined) groups.set(prefix, [key])

@@ -1,6 +1,6 @@
 import { inOrder } from './in-order.ts'
 import { KeyedLock } from './keyed-lock.ts'
-import { listedAs, refusalToSet, touched, unexpired } from './record.ts'
+import { listedAs, refusalToSet, touched, unexpired, versionAfter } from './record.ts'
 import type {
   EndReason, ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from './store.ts'
@@ -28,7 +28,7 @@ export class MemoryStore implements SessionStore {
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Version | 'conflict' | 'gone' {
     const refusal = refusalToSet(this.read(key), expected)
     if (refusal !== undefined) return refusal
-    const version = ((expected ?? 0) + 1) as Version
+    const version = versionAfter(expected)
     this.#set(key, { ...record, version })
     return version
   }
@@ -63,7 +63,7 @@ export class MemoryStore implements SessionStore {
   list ({ userId }: ListFilter, { limit, after = '' }: Page): RecordPage {
     const keys = userId === undefined ? this.#entries.keys() : this.#users.get(userId) ?? []
     const records: ListedRecord[] = []
-    for (const key of inOrder([...keys].filter(key => key > after))) {
+    for (const key of inOrder(keys, after)) {
       const record = this.read(key)
       if (!isRecord(record)) continue
       // One more than the limit: there is a next page.

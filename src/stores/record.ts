@@ -1,4 +1,4 @@
-/** What stores that compare versions in this process have in common. */
+/** What stores have in common. */
 import type { ListedRecord, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
 import { isRecord } from './store.ts'
 
@@ -15,6 +15,11 @@ export function refusalToSet (current: StoredRecord | Tombstone | undefined, exp
   if (current === undefined) return expected === undefined ? undefined : 'gone'
   if (!isRecord(current)) return 'gone'
   return current.version === expected ? undefined : 'conflict'
+}
+
+/** @returns the version of what is written in the place of a version; of a new record, where none is expected */
+export function versionAfter (expected: Version | undefined): Version {
+  return ((expected ?? 0) + 1) as Version
 }
 
 /** @returns the record with another expiry and, if it is given, another last activity */

@@ -186,3 +186,9 @@ export interface SessionStore {
   /** Called when the application closes. */
   close? (): MaybePromise<void>
 }
+
+/** The methods of a store that it may do without. */
+export type OptionalMethod = 'sweep' | 'list' | 'lock'
+
+/** A store that has an optional method. */
+export type StoreWith<Method extends OptionalMethod> = SessionStore & Required<Pick<SessionStore, Method>>

@@ -1,10 +1,4 @@
-import type { SessionStore } from '../stores/store.ts'
-
-/** The methods of a store that it may do without. */
-export type OptionalMethod = 'sweep' | 'list' | 'lock'
-
-/** A store that has an optional method. */
-export type StoreWith<Method extends OptionalMethod> = SessionStore & Required<Pick<SessionStore, Method>>
+import type { OptionalMethod, SessionStore, StoreWith } from '../stores/store.ts'
 
 /** What a case works with. */
 export interface Subject {

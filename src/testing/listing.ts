@@ -1,7 +1,6 @@
 /** Who a session belongs to, and the lists of a user's sessions. For stores that can list. */
 import assert from 'node:assert/strict'
-import type { ListedRecord, ListFilter, NewRecord, StoreKey } from '../stores/store.ts'
-import type { StoreWith } from './case.ts'
+import type { ListedRecord, ListFilter, NewRecord, StoreKey, StoreWith } from '../stores/store.ts'
 import { caseOf } from './case.ts'
 import { atOnce, create, createRecord, inFuture, MINUTE, newKey, newUserId, readLiving, recordOf, until, versionIn } from './records.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { StoreWith } from '../stores/store.ts'
 import { caseOf } from './case.ts'
-import type { StoreWith } from './case.ts'
 import { assertGone, create, inFuture, MINUTE, readLiving } from './records.ts'
 
 /** Sweeps after which there should be nothing left. */

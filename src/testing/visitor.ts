@@ -231,7 +231,6 @@ export class Visitor {
 }
 
 /** Loaded when it is needed: tests of stores, which this entry is for as well, do without. */
-
 const stored = async () => await import('./visitor-session.ts')
 
 type ExtraHeaders = NonNullable<VisitorRequest['headers']>

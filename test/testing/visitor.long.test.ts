@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
 import t from 'tap'
-import ambientSession, { MemoryStore, session, SessionConfigError, SessionEndedError, SessionUsageError } from '../../src/index.ts'
+import ambientSession, { csrfField, MemoryStore, session, SessionConfigError, SessionEndedError, SessionUsageError } from '../../src/index.ts'
 import type { SessionOptions } from '../../src/index.ts'
 import { visitor } from '../../src/testing.ts'
 import type { Visitor, VisitorOptions } from '../../src/testing.ts'
@@ -220,6 +220,13 @@ t.test('a change given as a function can be saved and given up as in a request',
   })
   t.same((await ada.session()).data, {})
   await reloaded
+})
+
+t.test('a change given as a function has the name of the field in which the application looks for the token', async t => {
+  let field = ''
+  const app = await shop(t, { csrf: { field: 'shop_csrf' } })
+  await visitor(app).withSession(session => { field = csrfField(session) }).session()
+  t.match(field, /name="shop_csrf"/)
 })
 
 t.test('nothing can be put into a session that ends at that moment', async t => {

@@ -87,15 +87,11 @@ export function problemsOf (rows: readonly Row[], dialect: Dialect, table: strin
     if (column === undefined || isRight(name, column, dialect)) return []
     return [`table ${table}, column ${name}: is ${describe(column)}, and should be ${definitions[dialect][name]}`]
   })
-  const strange = found.filter(({ name, isOptional }) => !byOurs(name) && !isOptional)
+  const strange = found.filter(({ name, isOptional }) => !names.some(ours => ours === name) && !isOptional)
     .map(({ name }) => `table ${table}, column ${name}: the store does not know it, so that it should have a default or allow null`)
   const engine = String(rows[0]?.engine)
   const forgetful = FORGETFUL.test(engine) ? [`table ${table}: its engine is ${engine}, which loses sessions in a crash, and should be InnoDB`] : []
   return [...forgetful, ...wrong, ...strange]
-}
-
-function byOurs (name: string): boolean {
-  return name === 'id' || columns.some(column => column === name)
 }
 
 function isRight (name: Name, column: Found, dialect: Dialect): boolean {

@@ -3,6 +3,7 @@ import { SessionConfigError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { reportToProcess } from '../../report.ts'
 import { bare, reasonOf, storeError } from '../faults.ts'
+import { refusalToSet, versionAfter } from '../record.ts'
 import type {
   EndReason, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from '../store.ts'
@@ -115,15 +116,13 @@ export class DatabaseStore implements SessionStore {
 
   async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
     return await this.#call(async run => {
-      const version = ((expected ?? 0) + 1) as Version
+      const version = versionAfter(expected)
       const isWritten = expected === undefined
         ? await this.#create(run, { id: key, ...rowOf(record, version) })
         : await changes(run, 'replace', { id: key, expected, ...rowOf(record, version) })
       if (isWritten) return version
-      const current = await read(run, key)
-      if (isTombstone(current)) return 'gone'
-      // A record to create did exist, even if it has gone by now.
-      return current === undefined && expected !== undefined ? 'gone' : 'conflict'
+      // Whatever refused it was there, even if it has gone by now.
+      return refusalToSet(await read(run, key), expected) ?? 'conflict'
     })
   }
 
@@ -261,10 +260,6 @@ async function runIn (database: Database, statement: Statement, values: Values, 
 async function read (run: Run, key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
   const { rows: [row] } = await run('read', { id: key })
   return row === undefined ? undefined : recordIn(row)
-}
-
-function isTombstone (found: StoredRecord | Tombstone | undefined): found is Tombstone {
-  return found !== undefined && !isRecord(found)
 }
 
 /** @returns whether the statement has changed its row */

@@ -5,8 +5,8 @@ import { SessionFile } from './session-file.ts'
 
 /** @returns a function that unlocks, once, and removes the file; undefined when the lock is held by another request */
 export function tryBlock (path: string, locks: FileLocks): (() => void) | undefined {
-  const file = new SessionFile(path, openFile(path, CREATE))
-  if (!file.tryLock(locks)) {
+  const file = new SessionFile(path, openFile(path, CREATE), locks)
+  if (!file.tryLock()) {
     file.close()
     return undefined
   }
@@ -17,10 +17,10 @@ export function tryBlock (path: string, locks: FileLocks): (() => void) | undefi
     // The directory may have been replaced meanwhile, and the file be that of another lock.
     if (file.isAtItsPath()) file.removeIfBlank()
     file.close()
-    file.unlock(locks)
+    file.unlock()
   }
   if (isHeld) return unlock
   file.close()
-  file.unlock(locks)
+  file.unlock()
   return undefined
 }

@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SessionStoreError } from '../../errors.ts'
 import type { MaybePromise, StoreKey } from '../store.ts'
 import { Turns } from '../turns.ts'
-import type { FileLocks } from './locks.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { SessionFile } from './session-file.ts'
 
@@ -17,18 +16,16 @@ const PAUSE = { first: 0.5, longest: 10 }
 /** How often in a row a file may be found removed or replaced. */
 const MOST_REPLACED = 100
 
-export const BUSY = Symbol('another holds the lock')
+const BUSY = Symbol('another holds the lock')
 
 export class Commits {
   readonly #files: OpenFiles
-  readonly #locks: FileLocks
   readonly #isDurable: boolean
   /** The commits that wait for a lock, in the order of their calls. */
   readonly #waiting = new Turns<StoreKey>()
 
-  constructor (files: OpenFiles, locks: FileLocks, isDurable: boolean) {
+  constructor (files: OpenFiles, isDurable: boolean) {
     this.#files = files
-    this.#locks = locks
     this.#isDurable = isDurable
   }
 
@@ -71,7 +68,7 @@ export class Commits {
     for (let attempt = 1; attempt <= MOST_REPLACED; attempt++) {
       const file = this.#files.toWrite(key, mayCreate)
       if (file === undefined) return undefined
-      const isHeld = file.tryLock(this.#locks)
+      const isHeld = file.tryLock()
       let isReady = false
       try {
         // It may have been removed or replaced before it was locked, and its directory as well.
@@ -80,7 +77,7 @@ export class Commits {
         if (isCurrent) file.refresh()
         isReady = isCurrent
       } finally {
-        if (!isReady && isHeld) file.unlock(this.#locks)
+        if (!isReady && isHeld) file.unlock()
       }
       if (isReady) {
         this.#files.reportDamage(key, file)
@@ -115,7 +112,7 @@ export class Commits {
       return finish()
     } finally {
       file.removeIfBlank()
-      file.unlock(this.#locks)
+      file.unlock()
       if (file.isRemoved) this.#files.close(key)
     }
   }

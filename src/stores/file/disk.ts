@@ -7,6 +7,7 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = constants
 const CAREFUL = constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 const FILE_MODE = 0o600
+export const DIRECTORY_MODE = 0o700
 export const READ = O_RDONLY | CAREFUL
 export const WRITE = O_RDWR | CAREFUL
 export const CREATE = WRITE | O_CREAT

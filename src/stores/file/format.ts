@@ -45,6 +45,8 @@ export interface Content {
 }
 
 export const HEAD = 64
+/** How often a file is read of which neither slot is whole: another process may have been halfway through its second write meanwhile. */
+export const READ_ATTEMPTS = 3
 const ECHO = 16
 /** Checksum and generation, as a head begins and an echo repeats them. */
 const STAMP = 16
@@ -123,15 +125,15 @@ export function decodeFile (file: Buffer): Content | undefined {
   const [{ entry, generation }, other] = [slots[index], slots[index === 0 ? 1 : 0]]
   if (entry === undefined) return slots.every(({ isBlank }) => isBlank) ? undefined : NOTHING_WHOLE
   const isUncertain = other.entry === undefined && other.claim > generation
-  return { entry, generation, index, isUncertain, isDamaged: isUncertain && !other.isTorn }
+  return { entry: entry(), generation, index, isUncertain, isDamaged: isUncertain && !other.isTorn }
 }
 
 /** What a file says of which neither slot is whole. */
 const NOTHING_WHOLE: Content = { entry: undefined, generation: 0, index: 1, isUncertain: true, isDamaged: true }
 
 interface Slot {
-  /** Undefined when the slot is not whole. */
-  readonly entry: Entry | undefined
+  /** Decodes the entry; undefined when the slot is not whole. */
+  readonly entry: (() => Entry) | undefined
   readonly generation: number
   /** The latest generation that it may have been. */
   readonly claim: number
@@ -153,15 +155,17 @@ function decodeSlot (slot: Buffer, index: 0 | 1): Slot {
   }
 }
 
-function decodeEntry (slot: Buffer, head: number, bodyAt: number): Entry | undefined {
+function decodeEntry (slot: Buffer, head: number, bodyAt: number): (() => Entry) | undefined {
   const [payloadBytes, factsBytes] = [slot.readUInt32LE(head + PAYLOAD_BYTES), slot.readUInt32LE(head + FACTS_BYTES)]
   const end = bodyAt + payloadBytes + factsBytes
   const kind = KINDS[slot[head + KIND] as number]
   if (slot[head + CHECKED] !== FORMAT || kind === undefined || payloadBytes + factsBytes + HEAD + ECHO > slot.length) return undefined
   if (checksumOf(slot, head, bodyAt, end) !== slot.readUInt32LE(head)) return undefined
   // From here on the checksum vouches for what is read.
-  const facts = factsBytes === 0 ? {} : JSON.parse(slot.toString('utf8', bodyAt + payloadBytes, end)) as Facts
-  return entryOf(kind, slot.subarray(head, head + HEAD), slot.toString('utf8', bodyAt, bodyAt + payloadBytes), facts)
+  return () => {
+    const facts = factsBytes === 0 ? {} : JSON.parse(slot.toString('utf8', bodyAt + payloadBytes, end)) as Facts
+    return entryOf(kind, slot.subarray(head, head + HEAD), slot.toString('utf8', bodyAt, bodyAt + payloadBytes), facts)
+  }
 }
 
 function entryOf (kind: 'record' | EndReason, head: Buffer, payload: string, facts: Facts): Entry {

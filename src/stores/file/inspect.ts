@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import type { StoreKey } from '../store.ts'
 import { codeOf, NotAFileError, READ } from './disk.ts'
 import type { Content } from './format.ts'
-import { decodeFile } from './format.ts'
+import { decodeFile, READ_ATTEMPTS } from './format.ts'
 
 /** What is in a file; the content is undefined when it is blank. */
 export interface Inspected {
@@ -12,8 +12,6 @@ export interface Inspected {
   readonly changedAt: number
 }
 
-/** Another process may be halfway through its second write while this one reads: then neither slot is whole. */
-const READ_ATTEMPTS = 3
 const SESSION_NAME = /^[0-9a-f]{64}$/
 
 export function isSessionName (name: string): name is StoreKey {

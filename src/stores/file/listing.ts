@@ -1,5 +1,4 @@
 /** Lists of sessions, in the order of their keys. */
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inOrder } from '../in-order.ts'
 import { listedAs, unexpired } from '../record.ts'
@@ -10,7 +9,7 @@ import type { Entry } from './format.ts'
 import type { Inspected } from './inspect.ts'
 import { inspectFile, isSessionName } from './inspect.ts'
 import type { UserIndex, UserName } from './user-index.ts'
-import { nameOf } from './user-index.ts'
+import { nameOf, namesIn } from './user-index.ts'
 
 const NO_FILE = Symbol('something else than a file')
 /** What opening a link, a directory or a socket says. */
@@ -28,11 +27,7 @@ export interface Listing {
 }
 
 export async function listAll ({ directory, settle }: Listing, page: Page): Promise<RecordPage> {
-  const names = await readdir(directory).catch((error: unknown): string[] => {
-    if (codeOf(error) !== 'ENOENT') throw error
-    return []
-  })
-  return await pageOf(names.filter(isSessionName), page, async key => {
+  return await pageOf((await namesIn(directory)).filter(isSessionName), page, async key => {
     const found = await inspectSession(directory, key)
     if (found === NO_FILE) return undefined
     return listed(key, isUnclear(found) ? await settle(key) : found?.content?.entry)
@@ -90,10 +85,12 @@ function listed (key: StoreKey, entry: Entry | undefined): ListedRecord | undefi
 
 async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<ListedRecord | undefined>): Promise<RecordPage> {
   const records: ListedRecord[] = []
-  for (const key of inOrder(keys.filter(key => key > after))) {
+  for (const key of inOrder(keys, after)) {
     const record = await look(key)
+    if (record === undefined) continue
     // One more than the limit: there is a next page.
-    if (record !== undefined && records.push(record) > limit) return { records: records.slice(0, limit), next: records.at(-2)?.key }
+    if (records.length === limit) return { records, next: records.at(-1)?.key }
+    records.push(record)
   }
   return { records, next: undefined }
 }

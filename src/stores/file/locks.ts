@@ -32,7 +32,7 @@ function kernelLocks (native: NativeLocks): FileLocks {
 }
 
 /** Milliseconds after which a lock that its process has not renewed is taken over. */
-export const STALE = 5_000
+const STALE = 5_000
 
 interface Lockfile {
   readonly lockSync: typeof lockSync

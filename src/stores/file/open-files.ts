@@ -109,7 +109,7 @@ export class OpenFiles {
   #open (key: StoreKey, flags: number): SessionFile | undefined {
     const path = this.pathOf(key)
     try {
-      const file = new SessionFile(path, openFile(path, flags), flags !== READ)
+      const file = new SessionFile(path, openFile(path, flags), this.#locks, flags !== READ)
       this.#files.set(key, file)
       return file
     } catch (error) {
@@ -127,7 +127,7 @@ export class OpenFiles {
    * @returns whether what was read is what there is
    */
   #counts (key: StoreKey, file: SessionFile): boolean {
-    const isHeld = file.isWritable && file.tryLock(this.#locks)
+    const isHeld = file.isWritable && file.tryLock()
     try {
       if (!file.isAtItsPath()) return false
       if (!isHeld && file.isWritable) return file.content?.entry !== undefined
@@ -135,7 +135,7 @@ export class OpenFiles {
       this.reportDamage(key, file)
       return true
     } finally {
-      if (isHeld) file.unlock(this.#locks)
+      if (isHeld) file.unlock()
     }
   }
 }

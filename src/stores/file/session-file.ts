@@ -11,11 +11,9 @@ import { isRecord } from '../store.ts'
 import type { OpenedFile } from './disk.ts'
 import { CREATE_NEW, flush, flushDirectory, openFile, writeAll } from './disk.ts'
 import type { Content, Entry } from './format.ts'
-import { bodyOf, capacityFor, decodeFile, encodeSlot, fits, HEAD } from './format.ts'
+import { bodyOf, capacityFor, decodeFile, encodeSlot, fits, HEAD, READ_ATTEMPTS } from './format.ts'
 import type { FileLocks } from './locks.ts'
 
-/** Another process may be halfway through its second write while this one reads: then neither slot is whole. */
-const READ_ATTEMPTS = 3
 /** By how much a version may be advanced where the next one in the row may have been given out. */
 const LEAP = 2 ** 32
 
@@ -30,6 +28,7 @@ function memoryOf (size: number): Buffer {
 export class SessionFile {
   readonly path: string
   readonly isWritable: boolean
+  readonly #locks: FileLocks
   #descriptor: number
   #ino: number
   #dev: number
@@ -54,9 +53,10 @@ export class SessionFile {
   /** Whether its damage has been reported. */
   isReported = false
 
-  constructor (path: string, { descriptor, ino, dev }: OpenedFile, isWritable = true) {
+  constructor (path: string, { descriptor, ino, dev }: OpenedFile, locks: FileLocks, isWritable = true) {
     this.path = path
     this.isWritable = isWritable
+    this.#locks = locks
     this.#descriptor = descriptor
     this.#ino = ino
     this.#dev = dev
@@ -84,16 +84,16 @@ export class SessionFile {
   }
 
   /** @returns whether the lock was free; false as well while this store itself holds it */
-  tryLock (locks: FileLocks): boolean {
+  tryLock (): boolean {
     if (this.#isLocked) return false
-    this.#isLocked = locks.tryLock(this.#descriptor, this.path)
+    this.#isLocked = this.#locks.tryLock(this.#descriptor, this.path)
     return this.#isLocked
   }
 
-  unlock (locks: FileLocks): void {
+  unlock (): void {
     this.#isLocked = false
     try {
-      locks.unlock(this.#descriptor, this.path)
+      this.#locks.unlock(this.#descriptor, this.path)
     } finally {
       if (this.#isClosed) closeSync(this.#descriptor)
     }
@@ -115,13 +115,13 @@ export class SessionFile {
   }
 
   /** Writes an entry in the place of the older generation where it fits, and otherwise into a larger file. To be called under the lock. */
-  write (entry: Entry, locks: FileLocks, isDurable: boolean): void {
+  write (entry: Entry, isDurable: boolean): void {
     const before = this.#content
     this.#isKnown = false
     if (before?.entry === undefined) return this.#begin(entry)
     const [body, capacity, { generation }] = [bodyOf(entry), this.#capacity, before]
     const index = before.index === 0 ? 1 : 0
-    if (!fits(body, capacity)) return this.#replace(entry, before, locks, isDurable)
+    if (!fits(body, capacity)) return this.#replace(entry, before, isDurable)
     // What is overwritten now may be all that a loss of power would leave.
     if (isDurable && this.#flushed !== generation) fdatasyncSync(this.#descriptor)
     const memory = memoryOf(capacity)
@@ -205,14 +205,14 @@ export class SessionFile {
    * Puts a larger file in the place of this one. It is locked before it has its name, so that nothing is committed to it before
    * the old one is retired.
    */
-  #replace (entry: Entry, { entry: before, generation, index }: Content, locks: FileLocks, isDurable: boolean): void {
+  #replace (entry: Entry, { entry: before, generation, index }: Content, isDurable: boolean): void {
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(8).toString('hex')}.tmp`)
     const { descriptor, ino, dev } = openFile(temporary, CREATE_NEW)
     let capacity: number
     try {
       capacity = writeFile(descriptor, generation + 1, entry, before)
       if (isDurable) fdatasyncSync(descriptor)
-      if (locks.kind === 'kernel') locks.tryLock(descriptor, temporary)
+      if (this.#locks.kind === 'kernel') this.#locks.tryLock(descriptor, temporary)
       renameSync(temporary, this.path)
     } catch (error) {
       closeSync(descriptor)

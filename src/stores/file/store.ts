@@ -18,7 +18,7 @@ import { TwoLevelLock } from '../two-level-lock.ts'
 import { tryBlock } from './block.ts'
 import type { Work } from './commits.ts'
 import { Commits } from './commits.ts'
-import { codeOf } from './disk.ts'
+import { codeOf, DIRECTORY_MODE } from './disk.ts'
 import type { Entry } from './format.ts'
 import { inspectFile } from './inspect.ts'
 import type { Listing } from './listing.ts'
@@ -41,7 +41,6 @@ export interface FileStoreOptions {
   readonly report: Report
 }
 
-const DIRECTORY_MODE = 0o700
 const WRITABLE_BY_ALL = 0o002
 /** Milliseconds between two sweeps of the index of users: crashes rarely leave anything there. */
 const USERS_SWEPT_EVERY = 60 * 60 * 1000
@@ -67,7 +66,7 @@ export class FileStore implements SessionStore {
     this.#report = report
     this.#locks = locks
     this.#files = new OpenFiles(directory, locks, (key, file) => { this.#reportDamage(key, file) })
-    this.#commits = new Commits(this.#files, locks, durable)
+    this.#commits = new Commits(this.#files, durable)
     this.#users = new UserIndex(directory, durable)
   }
 
@@ -96,7 +95,7 @@ export class FileStore implements SessionStore {
   }
 
   read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | undefined> {
-    if (!this.readsSynchronously) return this.#readLater(key).catch(async (error: unknown) => await this.#tryAgain(error, () => this.#readLater(key)))
+    if (!this.readsSynchronously) return this.#attempt(() => this.#readLater(key))
     try {
       return unexpired(this.#files.look(key)?.content?.entry)
     } catch (error) {
@@ -177,8 +176,7 @@ export class FileStore implements SessionStore {
         unlock()
       }
     }
-    const acquire = (): Promise<Unlock> => this.#blocks.acquire(key, options, attempt)
-    return await acquire().catch(async (error: unknown) => await this.#tryAgain(error, acquire))
+    return await this.#attempt(() => this.#blocks.acquire(key, options, attempt))
   }
 
   close (): void {
@@ -192,12 +190,16 @@ export class FileStore implements SessionStore {
   }
 
   #commit<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
-    const run = (): MaybePromise<T> => this.#commits.run(key, mayCreate, work)
+    return this.#attempt(() => this.#commits.run(key, mayCreate, work))
+  }
+
+  /** Tries once more after a fault that can be mended. Every other becomes a SessionStoreError. */
+  #attempt<T> (act: () => MaybePromise<T>): MaybePromise<T> {
     try {
-      const result = run()
-      return result instanceof Promise ? result.catch(async (error: unknown) => await this.#tryAgain(error, run)) : result
+      const result = act()
+      return result instanceof Promise ? result.catch(async (error: unknown) => await this.#tryAgain(error, act)) : result
     } catch (error) {
-      return this.#tryAgain(error, run)
+      return this.#tryAgain(error, act)
     }
   }
 
@@ -214,7 +216,7 @@ export class FileStore implements SessionStore {
   }
 
   #write (file: SessionFile, entry: Entry): void {
-    file.write(entry, this.#locks, this.#isDurable)
+    file.write(entry, this.#isDurable)
   }
 
   #makeDirectory (): void {

@@ -10,13 +10,12 @@ import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { StoreKey } from '../store.ts'
-import { codeOf, CREATE, flushDirectory, openFile } from './disk.ts'
+import { codeOf, CREATE, DIRECTORY_MODE, flushDirectory, openFile } from './disk.ts'
 import { isSessionName } from './inspect.ts'
 
 /** What stands for a user's id here. */
 export type UserName = string & { readonly brand: 'UserName' }
 
-const DIRECTORY_MODE = 0o700
 /** Another process may remove a user's directory again and again, each time before anything is in it. */
 const ATTEMPTS = 100
 
@@ -88,7 +87,7 @@ function makeFile (path: string, isLastAttempt: boolean): boolean {
   }
 }
 
-async function namesIn (directory: string): Promise<string[]> {
+export async function namesIn (directory: string): Promise<string[]> {
   return await readdir(directory).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error
     return []

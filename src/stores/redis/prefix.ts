@@ -22,7 +22,7 @@ export async function prefixUse (link: Link, prefix: string): Promise<'own' | 's
   const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`
   const [, found] = await link.send('SCAN', ['0', 'MATCH', pattern, 'COUNT', String(SAMPLE)], prefix) as [unknown, (string | Buffer)[]]
   const names = found.map(String)
-  const own = names.flatMap(name => typeOf(name.slice(prefix.length)) === undefined ? [] : [name])
+  const own = names.filter(name => typeOf(name.slice(prefix.length)) !== undefined)
   const isOfItsType = async (name: string): Promise<boolean> => {
     const type = String(await link.send('TYPE', [name], name))
     // It may have gone meanwhile.

@@ -11,6 +11,7 @@ import { SessionConfigError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { reportToProcess } from '../../report.ts'
 import { bare, reasonOf, storeError } from '../faults.ts'
+import { versionAfter } from '../record.ts'
 import type {
   EndReason, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from '../store.ts'
@@ -39,7 +40,7 @@ export interface RedisStoreOptions {
   readonly timeout?: number | undefined
   /** The package that opens the URL. Default: the first of ioredis, iovalkey and redis that is installed */
   readonly client?: ClientPackage | undefined
-  /** Called once per outage, for connections opened by the store. Default: a warning of the process */
+  /** Called once per outage of a connection that the store has opened, and at the start when other keys begin with the prefix. Default: a warning of the process */
   readonly report?: Report | undefined
 }
 
@@ -112,17 +113,16 @@ export class RedisStore implements SessionStore {
   async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
     const deadline = this.#link.deadline()
     const { userId, expiresAt } = record
-    const version = ((expected ?? 0) + 1) as Version
+    const version = versionAfter(expected)
     const [stamp, user, rest] = [this.#stamps(), userLine(userId), restOf(record)]
     const write = async (listed: string): Promise<string> => String(await this.#link.run(COMPARE_AND_SET, this.#names(key), [
       expected === undefined ? FIRST : versionText(expected), versionText(version),
       timeText(expiresAt.getTime()), keyEnd(expiresAt), listed, stamp, user, rest
     ], deadline))
-    const enlistAndWrite = async (userId: string): Promise<string> => await write(await this.#enlist(userId, key, expiresAt, deadline))
 
     // A session that exists is on its user's list already, as a rule.
-    const first = expected === undefined && userId !== undefined ? 'unlisted' : await write(userId === undefined ? '' : NEVER)
-    const answer = first === 'unlisted' && userId !== undefined ? await enlistAndWrite(userId) : first
+    let answer = expected === undefined && userId !== undefined ? 'unlisted' : await write(userId === undefined ? '' : NEVER)
+    if (answer === 'unlisted' && userId !== undefined) answer = await write(await this.#enlist(userId, key, expiresAt, deadline))
     return answer === 'conflict' || answer === 'gone' ? answer : version
   }
 
