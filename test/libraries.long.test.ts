@@ -15,7 +15,7 @@ import type { Test } from 'tap'
 import { Pool, stream } from 'undici'
 import { hasSession, session } from '../src/index.ts'
 import { visitor } from './helpers/client.ts'
-import { listening, serve } from './http/support.ts'
+import { deferred, listening, serve } from './http/support.ts'
 import { mariadb, MYSQL, postgres, POSTGRES } from './stores/database-support.ts'
 
 /** What a callback finds: its own session, or none. */
@@ -106,15 +106,18 @@ const libraries: Record<string, Library> = {
     expected: 'refused',
     open () {
       const queue = new PQueue({ concurrency: 1 })
+      const another = deferred()
       let isFirst = true
       return async look => {
         if (isFirst) {
           isFirst = false
-          // The task goes on when the request that added it is over.
-          void queue.add(async () => { await new Promise(resolve => { setTimeout(resolve, 100) }) })
+          // The task goes on when the request that added it is over, and another one waits.
+          void queue.add(() => another.promise)
           return
         }
-        await queue.add(() => { look() })
+        const looked = queue.add(() => { look() })
+        another.resolve()
+        await looked
       }
     }
   },

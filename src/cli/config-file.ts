@@ -78,7 +78,7 @@ export default defineConfig({
   // Form fields that flashInput() leaves out, besides files, _token and password fields.
   // dontFlash: [],
 
-  // Refuse requests that another site has a browser send: true, or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'],
+  // Refuse requests that another site makes the browser send: true, or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'],
   // field: '_token', cookie: 'XSRF-TOKEN' }.
   // csrf: false,
 

@@ -102,7 +102,7 @@ export interface CamelCaseOptions {
    */
   dontFlash?: Optional<readonly string[]>
   /**
-   * Refuses requests that another site has a browser send, with 419: all but GET, HEAD, OPTIONS and TRACE, and the handshakes
+   * Refuses requests that another site makes the browser send, with 419: all but GET, HEAD, OPTIONS and TRACE, and the handshakes
    * of WebSockets. `true` means the defaults. Default: `false`.
    */
   csrf?: Optional<boolean | CsrfOptions>
