@@ -44,6 +44,16 @@ const project = {
       await app.close()
     })
 
+    test('a visitor', async () => {
+      const { visitor } = require('ambient-session/testing')
+      const app = await application()
+      const ada = visitor(app).actingAs('ada')
+      await ada.get('/in/ada')
+      await ada.assertSessionHas('name', 'ada')
+      expect((await ada.session()).userId).toBe('ada')
+      await app.close()
+    })
+
     test('a function that calls session()', () => {
       expect(runWithSession({ name: 'ada' }, () => session('name'))).toBe('ada')
     })
@@ -69,7 +79,7 @@ t.test('an application and a function are tested with require()', async t => {
   const config = `module.exports = { ${fromPage('transform:')} }`
   const { code, output } = await run(install(t.testdir({ ...project, 'jest.config.js': config })))
   t.equal(code, 0, output)
-  t.match(output, 'Tests:       2 passed, 2 total')
+  t.match(output, 'Tests:       3 passed, 3 total')
 })
 
 t.test('without the transform Jest refuses the package, as it does every ES module', async t => {
