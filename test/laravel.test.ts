@@ -1278,6 +1278,27 @@ t.test('changes in place', async t => {
       },
       { cart: { items: 2 } }
     ],
+    'of an object that was put and then counted in': [
+      { cart: { items: 7 } },
+      session => {
+        const cart = { items: 1, first: { sku: 'a' } }
+        session.put('cart', cart)
+        session.increment('cart.items')
+        cart.first.sku = 'b'
+      },
+      { cart: { items: 2, first: { sku: 'b' } } }
+    ],
+    'of an object that was put, forgotten and put again': [
+      {},
+      session => {
+        const cart = { items: 1 }
+        session.put('cart', { items: 5 })
+        session.forget('cart')
+        session.put('cart', cart)
+        cart.items = 2
+      },
+      { cart: { items: 2 } }
+    ],
     'of an object below a path that was put before': [
       { shop: { open: true } },
       session => {

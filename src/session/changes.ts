@@ -15,9 +15,12 @@ import type { Stamp } from './stamp.ts'
 import { newStamp } from './stamp.ts'
 import type { Flashes, SessionState } from './state.ts'
 import { decodeState, emptyState, hasFlashes, NO_FLASHES } from './state.ts'
+import type { Encoded } from './values.ts'
 import { copyOf, encode, MAX_DEPTH_OF_MEMBER } from './values.ts'
 
 const NONE = Object.freeze({})
+
+type Change = Extract<Mutation, { op: 'change' }>
 
 /** How a request leaves the session it came with: for a new id with its data, or for good. */
 export type IdChange = 'none' | 'regenerate' | 'invalidate'
@@ -68,8 +71,8 @@ export class SessionChanges {
   #flashes: Flashes = NO_FLASHES
   #input: Stamp | undefined
   #hasAged = false
-  /** Top-level keys whose values the application holds, and may have changed in place. */
-  readonly #tracked = new Set<string>()
+  /** Top-level keys whose values the application holds, and may have changed in place; with what they were, where that is at hand. */
+  readonly #tracked = new Map<string, Encoded | undefined>()
   /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
   #baseline: SessionState | undefined
   #unfolded: Mutation[] = []
@@ -153,7 +156,8 @@ export class SessionChanges {
     const value = valueAt(data, path)
     if (typeof value !== 'object' || value === null) return value
     if (this.#options.readonly === true) return deepFreeze(value)
-    this.#tracked.add(rootOf(data, path))
+    const root = rootOf(data, path)
+    if (!this.#tracked.has(root)) this.#tracked.set(root, undefined)
     return value
   }
 
@@ -180,7 +184,7 @@ export class SessionChanges {
       delete state.data[mutation.path]
     }
     apply(state, mutation, value)
-    if ('path' in mutation) this.#track(rootOf(state.data, mutation.path), value)
+    if ('path' in mutation) this.#track(rootOf(state.data, mutation.path), value, mutation)
     else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.data)) this.#track(key, member)
     this.#pending.push(mutation)
     this.#unfolded.push(mutation)
@@ -299,8 +303,9 @@ export class SessionChanges {
   }
 
   /** Remembers what the application has put, as far as it can change it in place. */
-  #track (key: string, value: unknown): void {
-    if (typeof value === 'object' && value !== null) this.#tracked.add(key)
+  #track (key: string, value: unknown, mutation?: Extract<Mutation, { path: string }>): void {
+    const isObject = typeof value === 'object' && value !== null
+    if (isObject || this.#tracked.has(key)) this.#tracked.set(key, mutation === undefined ? undefined : wholeValue(mutation, key))
   }
 
   #assertWritable (): void {
@@ -328,19 +333,25 @@ export class SessionChanges {
   }
 
   /** What was changed in place since it was handed out or put, found by comparison with what it would be otherwise. */
-  #changesInPlace (): Mutation[] {
-    const changes: Mutation[] = []
+  #changesInPlace (): Change[] {
+    const changes: Change[] = []
     if (this.#tracked.size === 0) return changes
     const { data } = this.#ensureOpen()
-    const baseline = this.#upToDateBaseline()
-    for (const key of this.#tracked) {
+    for (const [key, known] of this.#tracked) {
       if (!Object.hasOwn(data, key) || this.#transient.has(key)) continue
       const value = encode(data[key], key, MAX_DEPTH_OF_MEMBER)
-      const before = Object.hasOwn(baseline.data, key) ? encode(baseline.data[key], key, MAX_DEPTH_OF_MEMBER) : undefined
-      if (value !== before) changes.push({ op: 'change', key, value })
+      if (value === (known ?? this.#baselineOf(key))) continue
+      changes.push({ op: 'change', key, value })
     }
-    replay(baseline, changes)
+    for (const { key, value } of changes) this.#tracked.set(key, value)
+    this.#unfolded.push(...changes)
     return changes
+  }
+
+  /** @returns what would stand under the key had nothing been changed in place */
+  #baselineOf (key: string): Encoded | undefined {
+    const { data } = this.#upToDateBaseline()
+    return Object.hasOwn(data, key) ? encode(data[key], key, MAX_DEPTH_OF_MEMBER) : undefined
   }
 
   #upToDateBaseline (): SessionState {
@@ -356,4 +367,9 @@ export class SessionChanges {
     this.#hasAged = true
     return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
   }
+}
+
+/** @returns what the mutation puts under the key, if that is all that is there then */
+function wholeValue (mutation: Extract<Mutation, { path: string }>, key: string): Encoded | undefined {
+  return (mutation.op === 'put' || mutation.op === 'flash') && mutation.path === key ? mutation.value : undefined
 }
