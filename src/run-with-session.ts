@@ -113,7 +113,7 @@ async function openById ({ app, id }: StoredSession): Promise<Opened> {
 
 async function openByCookie ({ app, cookie: header }: PresentedSession): Promise<Opened> {
   const request = { headers: { cookie: header }, protocol: 'http' } as const
-  const context = (await contextOf(app)).forRequest(request, { canLeave: false })
+  const context = (await contextOf(app)).forRequest({ canLeave: false })
   return opened(context, await findPresented(context, request))
 }
 

@@ -2,7 +2,6 @@
 import { SessionHeadersSentError } from '../errors.ts'
 import { refusalToSet, unexpired, versionAfter } from '../stores/record.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
-import type { CookieRequest } from './cookie.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
 
 /** What a store needs to know of the response that takes the session back. */
@@ -16,13 +15,11 @@ export class CarriedStore implements SessionStore {
   /** Whether something has been stored that the browser has not been sent. */
   isUnsent = false
   readonly #cookie: SealedCookie
-  readonly #request: CookieRequest
   readonly #headers: LeavingHeaders
   readonly #records = new Map<StoreKey, StoredRecord>()
 
-  constructor (cookie: SealedCookie, request: CookieRequest, headers: LeavingHeaders) {
+  constructor (cookie: SealedCookie, headers: LeavingHeaders) {
     this.#cookie = cookie
-    this.#request = request
     this.#headers = headers
   }
 
@@ -43,7 +40,7 @@ export class CarriedStore implements SessionStore {
     // These sessions are never listed, and room is short: where they were used from is left out.
     const record = { payload, createdAt, expiresAt }
     this.#assertCanBeSent()
-    this.#cookie.assertFits(this.#request, record)
+    this.#cookie.assertFits(record)
     const refusal = refusalToSet(this.read(key), expected)
     if (refusal !== undefined) return refusal
     const version = versionAfter(expected)

@@ -5,18 +5,20 @@ import { CarriedStore } from './carried-store.ts'
 import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
 import type { SentCookies } from './response-headers.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
+import { Chunks } from './sealed-cookie.ts'
 
 export class CarryingCookie implements RequestCookie {
   readonly store: CarriedStore
   readonly #cookie: SealedCookie
   readonly #isOwn: (line: string) => boolean
+  #chunks: Chunks | undefined
   /** How many cookies of a session the browser has or is sent, once they have been counted. */
   #present: number | undefined
 
-  constructor (cookie: SealedCookie, request: CookieRequest, headers: LeavingHeaders) {
+  constructor (cookie: SealedCookie, headers: LeavingHeaders) {
     this.#cookie = cookie
     this.#isOwn = line => line.startsWith(`${cookie.name}=`) || line.startsWith(`${cookie.name}.`)
-    this.store = new CarriedStore(cookie, request, headers)
+    this.store = new CarriedStore(cookie, headers)
   }
 
   get name (): string {
@@ -28,14 +30,15 @@ export class CarryingCookie implements RequestCookie {
   }
 
   read (request: CookieRequest): PresentedCookie[] {
-    return this.#cookie.read(request).map(({ id, record }) => {
-      this.store.bring(keyOf(id), record)
-      return { id, isOutdated: false }
+    return this.#cookie.read(this.#chunksOf(request)).map(({ id, record }) => {
+      const key = keyOf(id)
+      this.store.bring(key, record)
+      return { id, key, isOutdated: false }
     })
   }
 
-  send (request: CookieRequest, headers: SentCookies, { id, isPersistent }: SentSession, isEarly: boolean): void {
-    const record = this.store.read(keyOf(id))
+  send (request: CookieRequest, headers: SentCookies, { id, key, isPersistent }: SentSession, isEarly: boolean): void {
+    const record = this.store.read(key)
     // A session that has expired since the commit is not sent any more.
     if (record === undefined) return
     const lines = this.#cookie.lines(request, { id, record }, isPersistent)
@@ -50,7 +53,12 @@ export class CarryingCookie implements RequestCookie {
   }
 
   #count (request: CookieRequest): number {
-    this.#present ??= this.#cookie.countIn(request)
+    this.#present ??= this.#cookie.countIn(this.#chunksOf(request))
     return this.#present
+  }
+
+  #chunksOf (request: CookieRequest): Chunks {
+    this.#chunks ??= new Chunks(request, this.#cookie.name)
+    return this.#chunks
   }
 }

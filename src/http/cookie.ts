@@ -1,8 +1,8 @@
 import { Signer } from '@fastify/cookie'
 import type { FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'
-import type { SessionId } from '../session/id.ts'
-import { isSessionId } from '../session/id.ts'
+import type { SessionId, StoreKey } from '../session/id.ts'
+import { isSessionId, keyOf } from '../session/id.ts'
 import { findCookies } from './cookie-header.ts'
 import type { SentCookies } from './response-headers.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
@@ -18,6 +18,7 @@ export type CookieRequest = Pick<FastifyRequest, 'protocol'> & { readonly header
 /** A cookie that was presented, after its form and signature have been found right. */
 export interface PresentedCookie {
   readonly id: SessionId
+  readonly key: StoreKey
   /** Signed with a secret that is not the first any more: to be sent again. */
   readonly isOutdated: boolean
 }
@@ -25,6 +26,7 @@ export interface PresentedCookie {
 /** Where the session that is sent stands, and until when. */
 export interface SentSession {
   readonly id: SessionId
+  readonly key: StoreKey
   readonly expiresAt: Date
   /** Whether the cookie outlives the browser. */
   readonly isPersistent: boolean
@@ -74,8 +76,8 @@ export class SessionCookie implements RequestCookie {
 
   #verified (value: string): PresentedCookie | undefined {
     if (value.length > MAX_LENGTH) return undefined
-    if (this.#signer === undefined) return isSessionId(value) ? { id: value, isOutdated: false } : undefined
+    if (this.#signer === undefined) return isSessionId(value) ? { id: value, key: keyOf(value), isOutdated: false } : undefined
     const { valid, renew, value: id } = this.#signer.unsign(value)
-    return valid && id !== null && isSessionId(id) ? { id, isOutdated: renew } : undefined
+    return valid && id !== null && isSessionId(id) ? { id, key: keyOf(id), isOutdated: renew } : undefined
   }
 }

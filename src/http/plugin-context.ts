@@ -7,7 +7,7 @@ import { KeyedLock } from '../stores/keyed-lock.ts'
 import type { LockOptions, StoreKey, Unlock } from '../stores/store.ts'
 import type { LeavingHeaders } from './carried-store.ts'
 import { CarryingCookie } from './carrying-cookie.ts'
-import type { CookieRequest, RequestCookie } from './cookie.ts'
+import type { RequestCookie } from './cookie.ts'
 import { SessionCookie } from './cookie.ts'
 import { CookieWarnings } from './cookie-warnings.ts'
 import { CsrfCookie } from './csrf-cookie.ts'
@@ -27,7 +27,7 @@ export interface PluginContext {
   /** Takes a session's exclusive lock, as {@link SessionStore.lock} does. */
   readonly lock: (key: StoreKey, options: LockOptions) => Promise<Unlock>
   /** What a request has of it: the same, but where each brings its whole session along. */
-  readonly forRequest: (request: CookieRequest, headers: LeavingHeaders) => PluginContext
+  readonly forRequest: (headers: LeavingHeaders) => PluginContext
 }
 
 const MINUTE = 60_000
@@ -55,13 +55,13 @@ export function createContext (config: SessionConfig, report: Report): PluginCon
     csrfCookie: csrf === false || csrf.cookie === false ? undefined : new CsrfCookie(csrf.cookie, config),
     cookieWarnings: new CookieWarnings(config, report),
     lock: (key, options) => store.lock?.(key, options) ?? locks.acquire(key, options),
-    forRequest: (request, headers) => sealed === undefined ? context : carrying(context, sealed, request, headers)
+    forRequest: headers => sealed === undefined ? context : carrying(context, sealed, headers)
   }
   return context
 }
 
-function carrying (context: PluginContext, sealed: SealedCookie, request: CookieRequest, headers: LeavingHeaders): PluginContext {
-  const cookie = new CarryingCookie(sealed, request, headers)
+function carrying (context: PluginContext, sealed: SealedCookie, headers: LeavingHeaders): PluginContext {
+  const cookie = new CarryingCookie(sealed, headers)
   // What is sealed as a whole need not be encrypted once more.
   return { ...context, cookie, manager: { ...context.manager, store: cookie.store, format: plainPayload } }
 }

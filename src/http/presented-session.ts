@@ -1,4 +1,4 @@
-import type { SessionId } from '../session/id.ts'
+import type { SessionId, StoreKey } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
 import type { LoadResult, SessionManager } from '../session/manager.ts'
 import { load, NOTHING } from '../session/manager.ts'
@@ -13,8 +13,8 @@ import type { PluginContext } from './plugin-context.ts'
  */
 export async function findPresented ({ cookie, manager }: PluginContext, request: CookieRequest): Promise<LoadResult> {
   let over = NOTHING
-  for (const { id } of cookie.read(request)) {
-    const found = await findById(manager, id)
+  for (const { id, key } of cookie.read(request)) {
+    const found = await find(manager, id, key)
     if (found.origin.kind === 'stored') return found
     if (found !== NOTHING) over = found
   }
@@ -23,6 +23,9 @@ export async function findPresented ({ cookie, manager }: PluginContext, request
 
 /** @returns the session with this id as it is stored now */
 export async function findById (manager: SessionManager, id: SessionId): Promise<LoadResult> {
-  const key = keyOf(id)
+  return await find(manager, id, keyOf(id))
+}
+
+async function find (manager: SessionManager, id: SessionId, key: StoreKey): Promise<LoadResult> {
   return load(manager, id, key, await manager.store.read(key), Date.now())
 }

@@ -5,7 +5,6 @@ import type { ClientInfo } from '../session/changes.ts'
 import { SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
-import { keyOf } from '../session/id.ts'
 import type { Found, LoadResult } from '../session/manager.ts'
 import { load, NOTHING } from '../session/manager.ts'
 import { isPromise } from '../session/maybe-promise.ts'
@@ -72,7 +71,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   constructor (context: PluginContext, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
     this.headers = new ResponseHeaders(reply)
-    this.context = context.forRequest(request, this.headers)
+    this.context = context.forRequest(this.headers)
     this.#rules = rules
     this.request = request
     this.#reply = reply
@@ -202,9 +201,8 @@ export class RequestSession implements Scope, Lifecycle {
     try {
       let first: Loaded | undefined
       for (const presented of candidates) {
-        const key = keyOf(presented.id)
-        const unlock = await this.#takeLock(key)
-        const loaded = this.#loaded(presented, key, await store.read(key))
+        const unlock = await this.#takeLock(presented.key)
+        const loaded = this.#loaded(presented, await store.read(presented.key))
         first ??= loaded
         if (loaded?.result.origin.kind === 'stored') {
           this.#prepared = loaded
@@ -271,8 +269,7 @@ export class RequestSession implements Scope, Lifecycle {
     const { manager: { store }, cookie } = this.context
     let first: Loaded | undefined
     for (const presented of cookie.read(this.request)) {
-      const key = keyOf(presented.id)
-      const loaded = this.#loaded(presented, key, store.read(key) as Found)
+      const loaded = this.#loaded(presented, store.read(presented.key) as Found)
       if (loaded?.result.origin.kind === 'stored') return loaded
       first ??= loaded
     }
@@ -280,8 +277,8 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   /** @returns undefined where the store does not know the session */
-  #loaded (presented: PresentedCookie, key: StoreKey, found: Found): Loaded | undefined {
-    const result = load(this.context.manager, presented.id, key, found, this.#startedAt)
+  #loaded (presented: PresentedCookie, found: Found): Loaded | undefined {
+    const result = load(this.context.manager, presented.id, presented.key, found, this.#startedAt)
     return result === NOTHING ? undefined : { result, presented }
   }
 
@@ -343,7 +340,7 @@ export class RequestSession implements Scope, Lifecycle {
       const { token } = changes.facts
       csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
       if (!isDue) return
-      cookie.send(this.request, this.headers, { id: stored.id, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
+      cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
       this.#isSent = true
       cookieWarnings.check(this.request)
     }

@@ -4,9 +4,7 @@ import { SessionTooLargeError } from '../errors.ts'
 import type { SessionId } from '../session/id.ts'
 import { newSessionId } from '../session/id.ts'
 import { Sealer } from '../session/payload.ts'
-import type { PlainRecord } from '../stores/plain-record.ts'
-import { plainOf, recordOf } from '../stores/plain-record.ts'
-import type { NewRecord, Version } from '../stores/store.ts'
+import type { NewRecord } from '../stores/store.ts'
 import type { CookieRequest } from './cookie.ts'
 import { MAX_CANDIDATES } from './cookie.ts'
 import type { FindCookie } from './cookie-chunks.ts'
@@ -20,14 +18,10 @@ export interface Carried {
   readonly record: NewRecord
 }
 
-type Facts = Omit<PlainRecord, 'payload'> & { readonly id: SessionId }
-
 /** Has as many characters as every other. */
 const ANY_ID = newSessionId()
 /** Seconds with as many digits as any lifetime has that the options allow. */
 const LONGEST_AGE = '; Max-Age=9999999999'
-/** Versions of different cookies are never compared. */
-const ONLY_VERSION = 1 as Version
 
 export class SealedCookie {
   readonly name: string
@@ -35,19 +29,22 @@ export class SealedCookie {
   readonly #sealer: Sealer
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
   readonly #purpose: string
+  /** How many characters fit into the value of each cookie. */
+  readonly #rooms: readonly number[]
+  readonly #capacity: number
 
   constructor (config: SessionConfig) {
     this.name = config.cookie
     this.#lines = new CookieLines(config)
     this.#sealer = new Sealer(config.secret)
-    this.#purpose = `cookie ${config.cookie}`
+    this.#purpose = `session cookie ${config.cookie}`
+    this.#rooms = Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.overhead(chunkName(this.name, index), LONGEST_AGE))
+    this.#capacity = capacityOf(this.#rooms)
   }
 
   /** @returns the sessions that the browser brings and that this server can have sealed, in the order of the header */
-  read ({ headers: { cookie } }: CookieRequest): Carried[] {
-    if (cookie?.includes(this.name) !== true) return []
+  read (chunks: Chunks): Carried[] {
     const carried: Carried[] = []
-    const chunks = chunksIn(cookie, this.name)
     for (let nth = 0, candidates = 0; nth < chunks.count && candidates < MAX_CANDIDATES; nth++) {
       const sealed = join(chunks.find(nth), this.name)
       if (sealed === undefined) continue
@@ -59,23 +56,21 @@ export class SealedCookie {
   }
 
   /** How many cookies of a session the browser has, whatever is in them. */
-  countIn ({ headers: { cookie } }: CookieRequest): number {
-    if (cookie?.includes(this.name) !== true) return 0
-    return countChunks(chunksIn(cookie, this.name).find(0), this.name)
+  countIn (chunks: Chunks): number {
+    return countChunks(chunks.find(0), this.name)
   }
 
   /** @throws SessionTooLargeError when the cookies could not hold it */
-  assertFits (request: CookieRequest, record: NewRecord): void {
+  assertFits (record: NewRecord): void {
     const length = Sealer.lengthOf(textOf({ id: ANY_ID, record }))
-    const capacity = capacityOf(this.#rooms(request))
-    if (length > capacity) throw new SessionTooLargeError(length, capacity, 'cookies')
+    if (length > this.#capacity) throw new SessionTooLargeError(length, this.#capacity, 'cookies')
   }
 
   /** @returns the lines that set the cookies of a session that fits, of which there are as few as possible */
   lines (request: CookieRequest, carried: Carried, isPersistent: boolean): string[] {
     const suffix = maxAge(isPersistent, carried.record.expiresAt)
     const sealed = this.#sealer.seal(textOf(carried), this.#purpose).toString('base64url')
-    return split(sealed, this.#rooms(request)).map((chunk, index) => this.#lines.line(request, chunkName(this.name, index), chunk, suffix))
+    return split(sealed, this.#rooms).map((chunk, index) => this.#lines.line(request, chunkName(this.name, index), chunk, suffix))
   }
 
   /**
@@ -87,40 +82,47 @@ export class SealedCookie {
     for (let index = from; index < present; index++) lines.push(this.#lines.line(request, chunkName(this.name, index), CLEARED))
     return lines
   }
+}
 
-  /** How many characters fit into the value of each cookie. */
-  #rooms (request: CookieRequest): number[] {
-    return Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.overhead(request, chunkName(this.name, index), LONGEST_AGE))
+/** The cookies of one request that sessions may be in. A browser may have several of one name. */
+export class Chunks {
+  readonly #header: string
+  readonly #name: string
+  /** The header is searched once for each name, however often the name is in it. */
+  readonly #found = new Map<string, readonly string[]>()
+
+  constructor ({ headers: { cookie = '' } }: CookieRequest, name: string) {
+    this.#header = cookie
+    this.#name = name
+  }
+
+  /** How many there are of the first one. */
+  get count (): number {
+    return this.#values(this.#name).length
+  }
+
+  /** Finds of several cookies of one name that with this index; the only one, where there are no others. */
+  find (nth: number): FindCookie {
+    return name => {
+      const values = this.#values(name)
+      return values.length === 1 ? values[0] : values[nth]
+    }
+  }
+
+  #values (name: string): readonly string[] {
+    const found = this.#found.get(name) ?? findCookies(this.#header, name)
+    this.#found.set(name, found)
+    return found
   }
 }
 
-/** The cookies that sessions may be in. A browser may have several of one name. */
-interface Chunks {
-  /** How many there are of the first one. */
-  readonly count: number
-  /** Finds of several cookies of one name that with this index; the only one, where there are no others. */
-  readonly find: (nth: number) => FindCookie
-}
-
-/** Searches the header once for each name, however often the name is in it. */
-function chunksIn (header: string, name: string): Chunks {
-  const first = findCookies(header, name)
-  const values = new Map([[name, first]])
-  for (let index = 1; index < MAX_COOKIES; index++) values.set(chunkName(name, index), findCookies(header, chunkName(name, index)))
-  return { count: first.length, find: nth => name => nthOf(values.get(name), nth) }
-}
-
-function nthOf (values: readonly string[] = [], nth: number): string | undefined {
-  return values.length === 1 ? values[0] : values[nth]
-}
-
-function textOf ({ id, record }: Carried): string {
-  const { payload, ...facts } = plainOf({ ...record, version: ONLY_VERSION })
-  return `${JSON.stringify({ id, ...facts } satisfies Facts)}\n${payload}`
+/** A line with the id and the times, in milliseconds since 1970, and the payload below it. */
+function textOf ({ id, record: { createdAt, expiresAt, payload } }: Carried): string {
+  return `${id} ${createdAt.getTime()} ${expiresAt.getTime()}\n${payload}`
 }
 
 function carriedIn (text: string): Carried {
   const end = text.indexOf('\n')
-  const { id, ...facts } = JSON.parse(text.slice(0, end)) as Facts
-  return { id, record: recordOf({ ...facts, payload: text.slice(end + 1) }) }
+  const [id, createdAt, expiresAt] = text.slice(0, end).split(' ')
+  return { id: id as SessionId, record: { createdAt: new Date(Number(createdAt)), expiresAt: new Date(Number(expiresAt)), payload: text.slice(end + 1) } }
 }

@@ -21,9 +21,9 @@ export class CookieLines {
     return `${name}=${value}${suffix}${this.#attributesFor(request)}`
   }
 
-  /** @returns how many characters a line has beside its value */
-  overhead (request: CookieRequest, name: string, suffix: string): number {
-    return name.length + 1 + suffix.length + this.#attributesFor(request).length
+  /** @returns how many characters a line has beside its value, on a secure connection */
+  overhead (name: string, suffix: string): number {
+    return name.length + 1 + suffix.length + this.#attributes.secure.length
   }
 
   #attributesFor (request: CookieRequest): string {

@@ -3,8 +3,10 @@
  * in as associated data, so that a payload moved under another key does not open. Encryption keys are derived from the
  * application's secrets with HKDF (RFC 5869): the first secret seals, any of them opens.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync } from 'node:crypto'
 import type { StoreKey } from './id.ts'
+import { randomBytes } from './random.ts'
 
 export interface PayloadFormat {
   seal (text: string, key: StoreKey): string
@@ -34,12 +36,13 @@ export function sealedPayload (secrets: readonly string[]): PayloadFormat {
 
 /** Encrypts texts, each for one purpose: for another one it does not open. */
 export class Sealer {
-  readonly #keys: readonly Buffer[]
-  readonly #sealingKey: Buffer
+  /** As objects of Node's: a cipher with one of these is made in 1 µs, with a Buffer on Node.js 24 in 9. */
+  readonly #keys: readonly KeyObject[]
+  readonly #sealingKey: KeyObject
 
   /** @param secrets at least one */
   constructor (secrets: readonly string[]) {
-    this.#keys = secrets.map(secret => Buffer.from(hkdfSync('sha256', secret, '', 'ambient-session payload', KEY_BYTES)))
+    this.#keys = secrets.map(secret => createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', 'ambient-session payload', KEY_BYTES))))
     const [sealingKey] = this.#keys
     if (sealingKey === undefined) throw new RangeError('sealing needs a secret')
     this.#sealingKey = sealingKey
@@ -67,12 +70,15 @@ export class Sealer {
   }
 }
 
-function unseal (sealed: Buffer, key: Buffer, purpose: string): string | undefined {
+function unseal (sealed: Buffer, key: KeyObject, purpose: string): string | undefined {
   const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES })
     .setAAD(Buffer.from(purpose))
     .setAuthTag(sealed.subarray(-TAG_BYTES))
   try {
-    return decipher.update(sealed.subarray(IV_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
+    const text = decipher.update(sealed.subarray(IV_BYTES, -TAG_BYTES))
+    // Checks the tag, and gives nothing.
+    decipher.final()
+    return text.toString()
   } catch {
     // final() throws when the tag does not fit: another key, another purpose, or damage. Which one cannot be known.
     return undefined

@@ -6,13 +6,23 @@ let drawn = pool.length
 
 /** @returns so many bytes from the system's cryptographic random source, as base64url; at most those of the pool */
 export function randomText (bytes: number): string {
+  return draw(bytes, (first, end) => pool.toString('base64url', first, end))
+}
+
+/** As {@link randomText}, as bytes. */
+export function randomBytes (bytes: number): Buffer {
+  return draw(bytes, (first, end) => Buffer.from(pool.subarray(first, end)))
+}
+
+function draw<T> (bytes: number, take: (first: number, end: number) => T): T {
   if (drawn + bytes > pool.length) {
     randomFillSync(pool)
     drawn = 0
   }
-  const text = pool.toString('base64url', drawn, drawn + bytes)
-  // Nobody is to find in memory what was given out as a secret.
-  pool.fill(0, drawn, drawn + bytes)
+  const first = drawn
   drawn += bytes
-  return text
+  const taken = take(first, drawn)
+  // What was given out as a secret is not left in memory.
+  pool.fill(0, first, drawn)
+  return taken
 }

@@ -80,7 +80,7 @@ export async function changeSession (presented: Presented, change: (session: Ses
   const { stored, facts } = changes
   if (stored !== undefined) {
     const isPersistent = facts.isPersistent ?? !config.expireOnClose
-    cookie.send(request, { setCookies: lines => { sent.push(...lines) } }, { id: stored.id, expiresAt: stored.record.expiresAt, isPersistent }, false)
+    cookie.send(request, { setCookies: lines => { sent.push(...lines) } }, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, false)
   }
   return sent
 }
@@ -89,5 +89,5 @@ async function contextFor ({ app, cookie, protocol }: Presented): Promise<{ cont
   await app.ready()
   if (!app.hasDecorator(PLUGIN)) throw new SessionConfigError(['the app has not registered ambient-session'], 'visitor(app)')
   const request = { headers: { cookie }, protocol }
-  return { context: app[PLUGIN].forRequest(request, { canLeave: true }), request }
+  return { context: app[PLUGIN].forRequest({ canLeave: true }), request }
 }
