@@ -34,7 +34,7 @@ export interface SessionHelper {
 const CONTEXT = Symbol.for('ambient-session.context')
 
 /** One per process, however often and in however many versions the package is loaded. */
-const context = ((globalThis as Record<symbol, unknown>)[CONTEXT] ??= new AsyncLocalStorage<Scope>()) as AsyncLocalStorage<Scope>
+const context = ((globalThis as Record<symbol, unknown>)[CONTEXT] ??= new AsyncLocalStorage<Scope>()) as AsyncLocalStorage<Scope | undefined>
 
 /**
  * The session of the request in whose flow this is called.
@@ -98,6 +98,11 @@ export function isInScope (scope: Scope): boolean {
 /** Runs a function in whose flow {@link session} finds this scope's session. */
 export function runInScope<T> (scope: Scope, fn: () => T): T {
   return context.run(scope, fn)
+}
+
+/** Runs a function in whose flow there is no scope. */
+export function runOutsideScopes<T> (fn: () => T): T {
+  return context.run(undefined, fn)
 }
 
 /** What `session(…)` and `req.session(…)` do with their arguments. */

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../context.ts'
+import { runOutsideScopes } from '../context.ts'
 import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionTooLargeError } from '../errors.ts'
 import type { ClientInfo } from '../session/changes.ts'
 import { SessionChanges } from '../session/changes.ts'
@@ -11,7 +12,7 @@ import { isPromise } from '../session/maybe-promise.ts'
 import { quoted } from '../session/names.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
-import type { StoreKey, Unlock } from '../stores/store.ts'
+import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
 import type { PresentedCookie } from './cookie.ts'
 import { tokenFieldOf } from './csrf-token.ts'
 import type { HooksScope } from './flow.ts'
@@ -189,7 +190,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   async #commitNow (queue: CommitQueue): Promise<CommitResult> {
     try {
-      return await queue.commit()
+      return await this.#begun(queue)
     } catch (error) {
       this.#saveError = error
       throw error
@@ -298,13 +299,22 @@ export class RequestSession implements Scope, Lifecycle {
 
   #commit (queue: CommitQueue): Promise<void> | undefined {
     try {
-      const result = queue.commit()
+      const result = this.#begun(queue)
       if (isPromise(result)) return result.then(result => { this.#finish(result) }, error => this.#commitLess(queue, error))
       this.#finish(result)
       return undefined
     } catch (error) {
       return this.#commitLess(queue, error)
     }
+  }
+
+  /**
+   * Begins a commit, of an asynchronous store outside the request's scope. The promises of its client would hold the scope, and
+   * so the whole request, until V8 collects its old generation: some are made there. With ioredis a write took 90 µs of CPU
+   * instead of 62, a new session 85 instead of 63 (Node.js 20).
+   */
+  #begun (queue: CommitQueue): MaybePromise<CommitResult> {
+    return this.context.manager.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
   }
 
   /** Commits once more without what is expendable, if there was too much, or fails. */

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { hasSession, session } from '../../src/index.ts'
 import { Connection, visitor } from '../helpers/client.ts'
+import { SpyStore } from './stores.ts'
 import { Clock, deferred, Gate, serve } from './support.ts'
 
 function login (app: FastifyInstance): void {
@@ -255,4 +256,26 @@ t.test('the flow of a hijacked reply has its session as long as its connection l
   await later.reached
   later.open()
   t.equal(await gone.promise, 'no session')
+})
+
+t.test('an asynchronous store is called outside the flow of requests, which goes on behind each call', async t => {
+  const [store, inStore, inHooks] = [new SpyStore(false), new Map<string, boolean>(), [] as string[]]
+  store.before = method => { inStore.set(method, hasSession()) }
+  const app = await serve(t, app => {
+    login(app)
+    app.get('/', async () => {
+      session().increment('visits')
+      await session().save()
+      inHooks.push(`handler ${nameHere()}`)
+      session().increment('visits')
+      return 'x'
+    })
+    app.addHook('onResponse', async () => { inHooks.push(`onResponse ${nameHere()}`) })
+  }, { driver: store })
+  const ada = visitor(app)
+  await ada.post('/login/ada')
+  t.equal((await ada.get('/')).status, 200)
+  await app.close()
+  t.same(Object.fromEntries(inStore), { read: false, compareAndSet: false })
+  t.same(inHooks, ['onResponse ada', 'handler ada', 'onResponse ada'])
 })
