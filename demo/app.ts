@@ -12,6 +12,7 @@ import { deviceRoutes } from './routes/devices.ts'
 import { addErrorPages } from './routes/errors.ts'
 import { pageHeaders } from './routes/page-headers.ts'
 import { sessionRoutes } from './routes/session.ts'
+import { watchRoutes } from './routes/watch.ts'
 import { sessionFiles } from './session-files.ts'
 
 export async function buildApp (): Promise<FastifyInstance> {
@@ -33,6 +34,7 @@ export async function buildApp (): Promise<FastifyInstance> {
   await app.register(cartRoutes)
   await app.register(accountRoutes)
   await app.register(deviceRoutes)
+  await app.register(watchRoutes)
   await app.register(contactRoutes)
   await app.register(sessionRoutes)
   return app

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 export const HTML = 'text/html; charset=utf-8'
 
 const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'", "style-src 'self'", "img-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"
+  "default-src 'none'", "style-src 'self'", "img-src 'self'", "script-src 'self'", "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"
 ].join('; ')
 
 /** Every answer is a page of one visitor's own, unless its route says otherwise. */

@@ -8,6 +8,7 @@ import { layout } from './layout.ts'
 export function devicesPage (devices: Device[]): Html {
   return layout({
     title: 'Your devices',
+    script: 'devices.js',
     content: html`
       <h1>Your devices</h1>
       <ul class="lines">!${devices.map(device)}</ul>
@@ -16,7 +17,8 @@ export function devicesPage (devices: Device[]): Html {
     backstage: html`
       <p>Signing in calls <code>session().setUser('ada')</code>, and <code>app.sessions.for('ada')</code> lists all sessions of that
       user. <code>app.sessions.destroy(key)</code> ends one and <code>destroyFor('ada', { except })</code> all the others: they are
-      dead at once, even for requests that are under way.</p>
+      dead at once, even for requests that are under way. This page listens for that (<code>onSessionEnd</code>) and leaves when you
+      sign it out from another browser.</p>
     `
   })
 }

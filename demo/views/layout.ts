@@ -10,11 +10,13 @@ import { html } from './html.ts'
 export interface Page {
   readonly title: string
   readonly content: Html
+  /** A file of public/ that the page runs. */
+  readonly script?: string
   /** What the page shows of sessions, for readers of the demo. */
   readonly backstage?: Html
 }
 
-export function layout ({ title, content, backstage }: Page): Html {
+export function layout ({ title, content, script, backstage }: Page): Html {
   const user = currentUser()
   return document(title, html`
     <a class="skip" href="#main">Skip to the content</a>
@@ -25,7 +27,7 @@ export function layout ({ title, content, backstage }: Page): Html {
           <a href="/">Shop</a>
           !${user === undefined ? '' : html`<a href="/orders">Orders</a> <a href="/devices">Devices</a>`}
           <a href="/contact">Contact</a>
-          <a href="/session">Your session</a>
+          <a href="/session">Session</a>
         </nav>
         <div class="visitor">
           !${user === undefined ? html`<a href="/sign-in">Sign in</a>` : signedIn(user)}
@@ -44,6 +46,7 @@ export function layout ({ title, content, backstage }: Page): Html {
         <p>Things that go wrong: <a href="/nowhere">no such page</a>, <a href="/broken">a page that fails</a></p>
       </div>
     </footer>
+    !${script === undefined ? '' : html`<script type="module" src="/assets/${script}"></script>`}
   `)
 }
 
