@@ -18,6 +18,11 @@ export function errorOf (field: string): string | undefined {
   return session('errors')?.[field]?.[0]
 }
 
+/** @returns whether no field before it, in the order of its form, was wrong */
+export function isFirstError (field: string): boolean {
+  return Object.keys(session('errors') ?? {})[0] === field
+}
+
 /** @returns what the visitor had entered before, or else the default */
 export function enteredBefore (field: string, fallback = ''): string {
   return session().old(field, fallback)

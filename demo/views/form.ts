@@ -1,6 +1,6 @@
 /** Forms with the CSRF token in them, and fields that remember what was entered and say what was wrong with it. */
 import { csrfField } from 'ambient-session'
-import { enteredBefore, errorOf } from '../services/forms.ts'
+import { enteredBefore, errorOf, isFirstError } from '../services/forms.ts'
 import type { Html } from './html.ts'
 import { html } from './html.ts'
 
@@ -12,8 +12,24 @@ export interface Field {
   readonly fallback?: string | undefined
 }
 
-export function postForm (action: string, content: Html, className = 'inline'): Html {
-  return html`<form method="post" action="${action}" class="${className}" novalidate>
+export interface FileField {
+  readonly name: string
+  readonly label: string
+  /** The types of file that the browser offers: `image/*`. */
+  readonly accept: string
+  readonly hint: string
+}
+
+export interface FormOptions {
+  readonly className?: string
+  /** A form with files says `multipart/form-data`. */
+  readonly encoding?: string
+}
+
+export function postForm (
+  action: string, content: Html, { className = 'inline', encoding = 'application/x-www-form-urlencoded' }: FormOptions = {}
+): Html {
+  return html`<form method="post" action="${action}" class="${className}" enctype="${encoding}" novalidate>
     !${csrfField()}
     !${content}
   </form>`
@@ -35,6 +51,13 @@ export function textArea ({ name, label }: Field): Html {
   return labelled(name, label, html`<textarea id="${name}" name="${name}" rows="5" !${errorAttributes(name)}>${enteredBefore(name)}</textarea>`)
 }
 
+export function fileField ({ name, label, accept, hint }: FileField): Html {
+  return labelled(name, label, html`
+    <input id="${name}" name="${name}" type="file" accept="${accept}" !${errorAttributes(name, `${name}-hint`)}>
+    <p class="hint-line" id="${name}-hint">${hint}</p>
+  `)
+}
+
 function labelled (name: string, label: string, control: Html): Html {
   const error = errorOf(name)
   return html`<div class="field">
@@ -44,6 +67,10 @@ function labelled (name: string, label: string, control: Html): Html {
   </div>`
 }
 
-function errorAttributes (name: string): Html {
-  return errorOf(name) === undefined ? '' : html`aria-invalid="true" aria-describedby="${name}-error"`
+/** The first field that is wrong has the focus when its page opens: it may be out of sight. */
+function errorAttributes (name: string, hint?: string): Html {
+  const isWrong = errorOf(name) !== undefined
+  const descriptions = [isWrong ? `${name}-error` : undefined, hint].filter(id => id !== undefined)
+  return html`!${isWrong ? 'aria-invalid="true"' : ''} !${isFirstError(name) ? 'autofocus' : ''}
+    !${descriptions.length === 0 ? '' : html`aria-describedby="${descriptions.join(' ')}"`}`
 }

@@ -16,7 +16,7 @@ export function signInPage (): Html {
           !${textField({ name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' })}
           !${checkBox({ name: 'remember', label: 'Keep me signed in for thirty days' })}
           <button class="primary">Sign in</button>
-        `, 'card')}
+        `, { className: 'card' })}
         <section class="hint" aria-labelledby="who">
           <h2 id="who">Who you can be</h2>
           <table>
