@@ -16,6 +16,8 @@ class Visitor {
   readonly #shop: Shop
   cookie = ''
   userAgent = ''
+  /** The URL of the page that forms are sent from, as far as the browser says it. */
+  referer: string | undefined
   token = ''
 
   constructor (shop: Shop) {
@@ -36,7 +38,8 @@ class Visitor {
   }
 
   async request (path: string, init: RequestInit = {}): Promise<Response> {
-    const response = await fetch(new URL(path, this.#shop.origin), { ...init, headers: { cookie: this.cookie, 'user-agent': this.userAgent }, redirect: 'manual' })
+    const headers = { cookie: this.cookie, 'user-agent': this.userAgent, ...this.referer !== undefined && { referer: this.referer } }
+    const response = await fetch(new URL(path, this.#shop.origin), { ...init, headers, redirect: 'manual' })
     for (const cookie of response.headers.getSetCookie()) if (cookie.startsWith('shop_session=')) [this.cookie = ''] = cookie.split(';')
     return response
   }
@@ -162,13 +165,14 @@ t.test('the shop', async t => {
     t.notMatch((await visitor.open('/session')).html, 'guess')
   })
 
-  t.test('keeps a visitor signed in for thirty days who asks for it, and any other for two hours', async t => {
-    for (const [remember, seconds] of [['on', 2_592_000], ['', 7200]] as const) {
+  t.test('keeps a visitor signed in for thirty days who asks for it, and any other until the browser is closed', async t => {
+    const cookieAfter = async (fields: Record<string, string>): Promise<string | null> => {
       const visitor = new Visitor(shop)
       await visitor.open('/sign-in')
-      const answer = await visitor.post('/sign-in', { name: 'ada', password: 'difference engine', ...remember !== '' && { remember } })
-      t.match(answer.headers.get('set-cookie'), new RegExp(`; Max-Age=${seconds};`))
+      return (await visitor.post('/sign-in', { name: 'ada', password: 'difference engine', ...fields })).headers.get('set-cookie')
     }
+    t.match(await cookieAfter({ remember: 'on' }), '; Max-Age=2592000;')
+    t.notMatch(await cookieAfter({}), 'Max-Age')
   })
 
   t.test('gives back the box that was ticked with a wrong password', async t => {
@@ -259,6 +263,25 @@ t.test('the shop', async t => {
     t.equal(itemsInCartOn(page), 0)
   })
 
+  t.test('leads back from a refused form to its page, which has what was entered', async t => {
+    const visitor = new Visitor(shop)
+    await visitor.open('/contact')
+    visitor.referer = `${shop.origin}/contact`
+    const refused = await visitor.send('/contact', { _token: 'old', name: 'Pat', email: 'pat@example.com', text: 'I like the lamp.' })
+    t.equal(refused.status, 419)
+    t.match(refused.html, `href="${shop.origin}/contact">Back to the form<`)
+    t.equal(valueOf('email', await visitor.open('/contact')), 'pat@example.com')
+  })
+
+  t.test('keeps nothing of a refused form that another site has sent', async t => {
+    const visitor = new Visitor(shop)
+    visitor.referer = 'http://evil.example/contact'
+    const refused = await visitor.send('/contact', { name: 'Eve' })
+    t.equal(refused.status, 419)
+    t.notMatch(refused.html, 'Back to the form')
+    t.equal(visitor.cookie, '', 'it begins no session either')
+  })
+
   t.test('shows the session as it is stored: by its key, and without the id', async t => {
     const visitor = new Visitor(shop)
     await visitor.signIn()
@@ -302,6 +325,10 @@ t.test('the shop', async t => {
     t.equal(messageOn(await laptop.send('/devices/sign-out-others')), 'You are signed in nowhere else.')
   })
 
+  t.test('tells a page at once that it is signed out, if it listens too late', async t => {
+    t.equal((await new Visitor(shop).open('/devices/watch')).html, 'event: signed-out\ndata:\n\n')
+  })
+
   t.test('knows the visitor on its error pages, and says there what was flashed', async t => {
     const visitor = new Visitor(shop)
     await visitor.signIn()
@@ -341,6 +368,16 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     t.equal(itemsInCartOn(await visitor.send('/cart/plant/add')), 3, 'forms from before are still good')
   })
 }
+
+t.test('a page that listens for its end does not keep the server from closing', async t => {
+  const shop = await openShop(t)
+  const visitor = new Visitor(shop)
+  await visitor.signIn()
+  const { headers, body } = await visitor.request('/devices/watch')
+  t.equal(headers.get('content-type'), 'text/event-stream')
+  t.equal(await shop.stop('SIGTERM'), 0)
+  await body?.cancel()
+})
 
 t.test('nothing that was answered is lost when the server is killed in the middle of many requests', async t => {
   const shop = await openShop(t)

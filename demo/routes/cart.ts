@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { z } from 'zod'
 import { findProduct } from '../data/products.ts'
 import { addToCart, setQuantity } from '../services/cart.ts'
-import { complain, tell } from '../services/messages.ts'
+import { complain, repeatMessage, tell } from '../services/messages.ts'
 import { placeOrder } from '../services/orders.ts'
 import { cartPage } from '../views/cart.ts'
 import { rememberThisPage, requireUser } from './guards.ts'
@@ -39,11 +39,12 @@ export const cartRoutes: FastifyPluginAsync = async app => {
     return reply.redirect('/cart', 303)
   })
 
-  // Reading the cart and emptying it belong together. With `block` a second click waits for the first, and finds it empty.
+  // Reading the cart and emptying it belong together. With `block` a second click waits for the first, finds the cart empty,
+  // and leads to the same page with the same message.
   app.post('/checkout', { preHandler: requireUser, config: { session: { block: true } } }, (_request, reply) => {
     const order = placeOrder()
-    if (order === undefined) complain('There is nothing in your cart to order.')
-    else tell(`Thank you! Your order number is ${order.number}.`)
-    return reply.redirect(order === undefined ? '/cart' : '/orders', 303)
+    if (order !== undefined) tell(`Thank you! Your order number is ${order.number}.`)
+    else if (!repeatMessage()) complain('There is nothing in your cart to order.')
+    return reply.redirect('/orders', 303)
   })
 }

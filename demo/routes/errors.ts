@@ -1,6 +1,6 @@
 /** Pages for what goes wrong. They have a session like any other: the name in the header stays, and so does the cart. */
 import { SessionCsrfError, SessionError } from 'ambient-session'
-import type { FastifyError, FastifyInstance } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { expiredPage, failurePage, notFoundPage, outOfOrderPage, refusedPage } from '../views/errors.ts'
 import { HTML } from './page-headers.ts'
 
@@ -11,7 +11,8 @@ export function addErrorPages (app: FastifyInstance): void {
     const status = error.statusCode ?? 500
     if (status >= 500) request.log.error(error)
     // Fastify takes the content type back when a handler fails.
-    return reply.code(status).type(HTML).send(pageFor(error, status))
+    reply.code(status).type(HTML)
+    return error instanceof SessionCsrfError ? sendBack(reply) : reply.send(pageFor(error, status))
   })
 
   app.get('/broken', () => {
@@ -19,8 +20,18 @@ export function addErrorPages (app: FastifyInstance): void {
   })
 }
 
+/** The page of a form that has expired leads back to it, and the form has what was entered. */
+function sendBack (reply: FastifyReply): FastifyReply {
+  const formPage = ownReferer(reply.request)
+  // Nothing is kept of what another site has sent.
+  return formPage === undefined ? reply.send(expiredPage(undefined)) : reply.withInput().send(expiredPage(formPage))
+}
+
+function ownReferer ({ headers: { referer }, host }: FastifyRequest): string | undefined {
+  return referer !== undefined && URL.canParse(referer) && new URL(referer).host === host ? referer : undefined
+}
+
 function pageFor (error: Error, status: number): string {
-  if (error instanceof SessionCsrfError) return expiredPage()
   // When it is the session that fails, its page must do without one.
   if (error instanceof SessionError) return outOfOrderPage()
   return status >= 500 ? failurePage() : refusedPage()

@@ -19,7 +19,7 @@ export function signedInUser (): User {
 }
 
 /**
- * @param isRemembered whether the visitor stays signed in after two hours without a visit
+ * @param isRemembered whether the visitor stays signed in for thirty days, and when the browser is closed
  * @returns the user, or nothing when the name or the password is wrong
  */
 export function signIn (id: string, password: string, isRemembered: boolean): User | undefined {
@@ -29,7 +29,7 @@ export function signIn (id: string, password: string, isRemembered: boolean): Us
   session().regenerate()
   // From here on the session is among those of the user; see devices.ts.
   session().setUser(user.id)
-  if (isRemembered) session().setLifetime(THIRTY_DAYS, { persistent: true })
+  session().setLifetime(isRemembered ? THIRTY_DAYS : null, { persistent: isRemembered })
   return user
 }
 

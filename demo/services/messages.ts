@@ -14,6 +14,16 @@ export function complain (text: string): void {
   session().flash('message', { kind: 'problem', text } satisfies Message)
 }
 
+/**
+ * Leaves the message of this request to the next page.
+ *
+ * @returns whether there was one
+ */
+export function repeatMessage (): boolean {
+  session().keep('message')
+  return currentMessage() !== undefined
+}
+
 export function currentMessage (): Message | undefined {
   return session('message')
 }

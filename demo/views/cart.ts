@@ -27,7 +27,9 @@ function filledCart (lines: CartLine[]): Html {
     <ul class="lines">!${lines.map(cartLine)}</ul>
     <div class="checkout">
       <p class="total">Total <strong>${price(cartTotal())}</strong></p>
-      !${postForm('/checkout', html`<button class="primary">${currentUser() === undefined ? 'Sign in and check out' : 'Check out'}</button>`)}
+      !${currentUser() === undefined
+        ? html`<a class="button primary" href="/sign-in">Sign in and check out</a>`
+        : postForm('/checkout', html`<button class="primary">Check out</button>`)}
     </div>
   `
 }
@@ -42,7 +44,7 @@ function cartLine ({ product, quantity, price: sum }: CartLine): Html {
     <div class="change">
       !${postForm(`/cart/${product.id}/quantity`, html`
         <input name="quantity" value="${quantity}" inputmode="numeric" maxlength="2" aria-label="Quantity of ${product.name}">
-        <button>Change</button>
+        <button aria-label="Change quantity of ${product.name}">Change</button>
       `)}
       !${postForm(`/cart/${product.id}/remove`, html`<button class="plain" aria-label="Remove ${product.name}">Remove</button>`)}
     </div>

@@ -30,7 +30,7 @@ function productCard (product: Product): Html {
     </div>
     <div class="buy">
       <span class="price">${price(product.price)}</span>
-      !${postForm(`/cart/${product.id}/add`, html`<button aria-label="Add ${product.name} to cart">Add to cart</button>`)}
+      !${postForm(`/cart/${product.id}/add`, html`<button aria-label="Add to cart: ${product.name}">Add to cart</button>`)}
     </div>
   </li>`
 }

@@ -23,14 +23,20 @@ export function failurePage (): Html {
   })
 }
 
-/** What a visitor sees whose form was refused because its token is not that of the session. */
-export function expiredPage (): Html {
+/**
+ * What a visitor sees whose form was refused because its token is not that of the session.
+ *
+ * @param formPage the page that the form was on, where it can be known
+ */
+export function expiredPage (formPage: string | undefined): Html {
   return layout({
     title: 'This page has expired',
     content: html`
       <h1>This page has expired</h1>
-      <p>Nothing was changed. You have signed in or out since the form was shown, or it was open for too long. Go back, load the page again
-      and send the form once more. <a href="/">Back to the shop</a></p>
+      <p>It was open for too long, or you have signed in or out since it was loaded. Nothing was changed.</p>
+      !${formPage === undefined
+        ? html`<p>Go back, load the page again and send it once more. <a href="/">Back to the shop</a></p>`
+        : html`<p>What you entered is waiting for you there, but for passwords and files.</p><p><a class="button primary" href="${formPage}">Back to the form</a></p>`}
     `,
     backstage: html`
       <p>With <code>csrf: true</code> a form has to carry the session’s CSRF token, which <code>csrfField()</code> puts into it, unless the

@@ -1,6 +1,6 @@
 import type { Order } from '../services/orders.ts'
 import { placedOrders } from '../services/orders.ts'
-import { count, moment, price } from './format.ts'
+import { moment, price } from './format.ts'
 import type { Html } from './html.ts'
 import { html } from './html.ts'
 import { layout } from './layout.ts'
@@ -29,5 +29,5 @@ function table (orders: Order[]): Html {
 }
 
 function row ({ number, placedAt, items, total }: Order): Html {
-  return html`<tr><td>${number}</td><td>${moment(placedAt)}</td><td>${count(items, 'item')}</td><td>${price(total)}</td></tr>`
+  return html`<tr><td>${number}</td><td>${moment(placedAt)}</td><td>${items}</td><td>${price(total)}</td></tr>`
 }
