@@ -45,6 +45,15 @@ export class Shop {
     throw new Error('the demo ended before it listened')
   }
 
+  /** Leaves requests waiting until {@link resume}, as a server does that has too much to do. */
+  pause (): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  resume (): void {
+    this.#process?.kill('SIGCONT')
+  }
+
   /** @returns the exit code, or null when the signal did not leave time for one */
   async stop (signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
     const server = this.#process
