@@ -85,6 +85,9 @@ export default defineConfig({
   // Answer a form that fails its route's schema with a redirect back, with errors and input for the page.
   // flashValidation: false,
 
+  // Sessions of another package go on here: { cookie: 'connect.sid', secret: 'the old one', store: oldStore }.
+  // adopt: [],
+
   // Seconds for which an ended session's key is remembered as ended.
   // grace: 10,
 

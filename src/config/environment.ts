@@ -32,6 +32,8 @@ const READERS: Record<OptionName, Reader> = {
   dontFlash: asList,
   csrf: asFlag,
   flashValidation: asFlag,
+  // Stores and functions cannot be named in the environment.
+  adopt: asText,
   grace: asNumber,
   sweep: asNumberOrFalse,
   maxBytes: asNumber

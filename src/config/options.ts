@@ -1,4 +1,5 @@
 /** What users write, and what the rest of the package gets to see of it. */
+import type { ConnectStore } from '../stores/connect.ts'
 import type { SessionStore } from '../stores/store.ts'
 
 /** `null` and `undefined` mean the same as leaving an option out. */
@@ -28,6 +29,32 @@ export interface CsrfOptions {
    * once the session has a token. Default: `'XSRF-TOKEN'`.
    */
   cookie?: string | false | undefined
+}
+
+/** Sessions of another package that go on here; see docs/moving/. */
+export interface AdoptOptions {
+  /** Name of the other package's cookie: `'connect.sid'`, `'sessionId'`, `'session'`, `'laravel_session'`. */
+  cookie: string
+  /**
+   * A store for express-session or @fastify/session in which those sessions are. It needs the `secret` that signs the cookie. An
+   * adopted session is destroyed there.
+   */
+  store?: Pick<ConnectStore, 'get' | 'destroy'> | undefined
+  /** Signs the other package's cookie. Of a list all are accepted. */
+  secret?: string | readonly string[] | undefined
+  /**
+   * Reads a session in place of a `store`: gets the cookie's value (without its signature, where there is a `secret`) and gives the
+   * session's keys and values, or undefined. What it throws is a 503, but a SyntaxError: then the visitor is a new one.
+   */
+  read?: ((value: string) => object | null | undefined | Promise<object | null | undefined>) | undefined
+  /** Ends the session where `read` has found it; gets the same value. */
+  end?: ((value: string) => unknown) | undefined
+  /** Gives the id of the user whose session it is, from its keys and values. */
+  user?: ((data: Record<string, unknown>) => string | number | null | undefined) | undefined
+  /** Path of the other package's cookie. Default: `'/'`. */
+  path?: string | undefined
+  /** Domain of the other package's cookie. Default: none. */
+  domain?: string | undefined
 }
 
 /** The options under their own names. */
@@ -111,6 +138,8 @@ export interface CamelCaseOptions {
    * that do not ask for HTML get Fastify's 400. Default: `false`.
    */
   flashValidation?: Optional<boolean>
+  /** Sessions of another package, whose visitors stay signed in when an application moves to this one. Default: none. */
+  adopt?: Optional<AdoptOptions | readonly AdoptOptions[]>
   /** Seconds for which an ended session's key is remembered as ended. Default: 10. */
   grace?: Optional<number>
   /** Seconds between two removals of expired records in the background; `false` turns them off. Default: 60. */
@@ -139,6 +168,13 @@ export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {
 
 /** The option `csrf`, checked and complete. */
 export type CsrfConfig = { readonly [Name in keyof CsrfOptions]-?: NonNullable<CsrfOptions[Name]> }
+
+/** An entry of the option `adopt`, checked and complete: it has a `store` or a `read`. */
+export interface AdoptConfig extends Omit<AdoptOptions, 'secret' | 'path'> {
+  /** Empty when none was given. */
+  readonly secret: readonly string[]
+  readonly path: string
+}
 
 /** The options checked and complete. See {@link SessionOptions} for what each one means. */
 export interface SessionConfig {
@@ -173,6 +209,8 @@ export interface SessionConfig {
   readonly dontFlash: readonly string[]
   readonly csrf: false | CsrfConfig
   readonly flashValidation: boolean
+  /** Empty when none was given. */
+  readonly adopt: readonly AdoptConfig[]
   /** Seconds. */
   readonly grace: number
   /** Seconds. */

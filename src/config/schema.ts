@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import { z } from 'zod'
 import type { SessionStore } from '../stores/store.ts'
 import { conceal, show } from './describe.ts'
-import type { CamelCaseOptions, SameSite } from './options.ts'
+import type { AdoptConfig, AdoptOptions, CamelCaseOptions, SameSite } from './options.ts'
 
 export type { SessionConfig, SessionOptions } from './options.ts'
 
@@ -72,6 +72,24 @@ const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-
 const TABLE_NAME = /^[a-z_]\w*(\.[a-z_]\w*)?$/i
 const CONNECTION_URL = /^(rediss?|postgres(ql)?|mysql|mariadb):\/\/|^sqlite:./
 
+const adoptFault = expected("{ cookie: 'connect.sid', secret, store } or { cookie: 'session', read }, or a list of such", conceal)
+const nameFault = expected('the name of a cookie')
+const oldSecretFault = expected('the secret that signs the old cookie, or a list of such', conceal)
+const oldSecret = z.string(oldSecretFault).min(1, oldSecretFault)
+type Adopt = Required<AdoptOptions>
+const adoptShape = z.strictObject({
+  cookie: z.string(nameFault).regex(TOKEN, nameFault),
+  store: z.custom<NonNullable<Adopt['store']>>(isConnectStore, expected('a store for express-session or @fastify/session, with the functions get and destroy', conceal)).optional(),
+  secret: z.union([oldSecret, asReadonly(z.array(oldSecret).min(1, oldSecretFault))], oldSecretFault).optional(),
+  read: z.custom<NonNullable<Adopt['read']>>(isFunction, expected('a function')).optional(),
+  end: z.custom<NonNullable<Adopt['end']>>(isFunction, expected('a function')).optional(),
+  user: z.custom<NonNullable<Adopt['user']>>(isFunction, expected('a function')).optional(),
+  path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon or < in it').optional(),
+  domain: matching(HOST_NAME, 'a host name such as example.com').optional()
+}, adoptFault)
+  .refine(({ store, read }) => (store === undefined) !== (read === undefined), { error: 'expected either a store or a read function' })
+  .refine(({ store, secret }) => store === undefined || secret !== undefined, { error: 'a store needs the secret that signs the old cookie' })
+
 type Driver = NonNullable<CamelCaseOptions['driver']>
 
 const DRIVERS: readonly unknown[] = ['file', 'memory', 'array', 'redis', 'database', 'cookie', 'null'] satisfies Driver[]
@@ -111,6 +129,7 @@ export const sessionSchema = z.strictObject({
   dontFlash: asReadonly(z.array(z.string(fieldsFault).min(1, fieldsFault), fieldsFault)).default([]),
   csrf: csrfSchema.default(false),
   flashValidation: flag.default(false),
+  adopt: z.union([adoptShape, asReadonly(z.array(adoptShape))], adoptFault).default([]).transform(adoptConfigOf),
   grace: seconds(0).default(10),
   sweep: z.union([z.literal(false), z.number().positive(sweepFault).max(MAX_SECONDS, tooManySeconds)], sweepFault).default(60),
   maxBytes: z.int(bytesFault).positive(bytesFault).default(1024 * 1024)
@@ -134,6 +153,18 @@ export type OptionsAgree = Holds<Same<Values<CamelCaseOptions>, Values<z.input<t
 /** By its type alone: zod's own `readonly()` freezes what was given even where it is refused, and throws where that is a Buffer. */
 function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodType<readonly Output[], readonly Input[]> {
   return list
+}
+
+function adoptConfigOf (value: AdoptOptions | readonly AdoptOptions[]): readonly AdoptConfig[] {
+  return [value].flat().map(({ secret = [], path = '/', ...rest }) => ({ ...rest, path, secret: [secret].flat() }))
+}
+
+function isConnectStore (value: unknown): boolean {
+  return isObject(value) && ['get', 'destroy'].every(method => isFunction((value as Record<string, unknown>)[method]))
+}
+
+function isFunction (value: unknown): boolean {
+  return typeof value === 'function'
 }
 
 function isDriver (value: unknown): boolean {

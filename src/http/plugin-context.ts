@@ -5,6 +5,7 @@ import { plainPayload, sealedPayload } from '../session/payload.ts'
 import { createStore } from '../stores/create.ts'
 import { KeyedLock } from '../stores/keyed-lock.ts'
 import type { LockOptions, StoreKey, Unlock } from '../stores/store.ts'
+import { Adoption } from './adoption.ts'
 import type { LeavingHeaders } from './carried-store.ts'
 import { CarryingCookie } from './carrying-cookie.ts'
 import type { RequestCookie } from './cookie.ts'
@@ -21,6 +22,8 @@ export interface PluginContext {
   readonly cookie: RequestCookie
   /** The cookie with the CSRF token, where the options ask for one. */
   readonly csrfCookie: CsrfCookie | undefined
+  /** Sessions of another package, where the options name one. */
+  readonly adoption: Adoption | undefined
   readonly cookieWarnings: CookieWarnings
   /** Who is to be told when which session ends. */
   readonly ends: SessionEnds
@@ -53,6 +56,7 @@ export function createContext (config: SessionConfig, report: Report): PluginCon
     ends: new SessionEnds(sealed === undefined ? manager : undefined),
     cookie: new SessionCookie(config),
     csrfCookie: csrf === false || csrf.cookie === false ? undefined : new CsrfCookie(csrf.cookie, config),
+    adoption: config.adopt.length === 0 ? undefined : new Adoption(config, report),
     cookieWarnings: new CookieWarnings(config, report),
     lock: (key, options) => store.lock?.(key, options) ?? locks.acquire(key, options),
     forRequest: headers => sealed === undefined ? context : carrying(context, sealed, headers)

@@ -13,6 +13,7 @@ import { quoted } from '../session/names.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
 import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
+import type { OldSession } from './adoption.ts'
 import type { PresentedCookie } from './cookie.ts'
 import { tokenFieldOf } from './csrf-token.ts'
 import type { HooksScope } from './flow.ts'
@@ -58,6 +59,8 @@ export class RequestSession implements Scope, Lifecycle {
   /** What was found before the handler ran, or why nothing could be. */
   #prepared: Loaded | { readonly error: unknown } | undefined
   #presented: PresentedCookie | undefined
+  /** The session of another package that the browser presented. */
+  #old: OldSession | undefined
   /** Whether the commit before the response has begun. */
   #isAnswered = false
   #hasFailed = false
@@ -132,10 +135,12 @@ export class RequestSession implements Scope, Lifecycle {
    */
   prepare (): Promise<void> | undefined {
     const { enabled, block } = this.#rules
-    const { manager, cookie } = this.context
-    if (!enabled || (manager.store.readsSynchronously === true && block === false)) return undefined
+    const { manager, cookie, adoption } = this.context
+    const isLazy = manager.store.readsSynchronously === true && block === false
+    if (!enabled || (isLazy && adoption === undefined)) return undefined
     const candidates = cookie.read(this.request)
-    return candidates.length === 0 ? undefined : this.#prepare(candidates)
+    if (candidates.length === 0) return this.#prepareOld(adoption?.find(this.request))
+    return isLazy ? undefined : this.#prepare(candidates)
   }
 
   /**
@@ -195,6 +200,23 @@ export class RequestSession implements Scope, Lifecycle {
       this.#saveError = error
       throw error
     }
+  }
+
+  #prepareOld (old: OldSession | undefined): Promise<void> | undefined {
+    this.#old = old
+    return old === undefined ? undefined : this.#takeOver(old)
+  }
+
+  async #takeOver (old: OldSession): Promise<void> {
+    try {
+      await old.takeOver(this.context.manager)
+    } catch (error) {
+      this.#prepared = { error }
+      throw error
+    }
+    await this.#prepare([old.presented])
+    // The response tells the browser of it, whether or not the handler uses it.
+    void this.session.key
   }
 
   async #prepare (candidates: readonly PresentedCookie[]): Promise<void> {
@@ -343,6 +365,7 @@ export class RequestSession implements Scope, Lifecycle {
     if (origin.kind === 'none' && origin.wasEnded) {
       cookie.clear(this.request, this.headers, isEarly)
       csrfCookie?.clear(this.request, this.headers, isEarly)
+      this.#old?.leave(this.request, this.headers, isEarly)
     } else if (stored !== undefined) {
       const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
       const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
@@ -352,6 +375,7 @@ export class RequestSession implements Scope, Lifecycle {
       if (!isDue) return
       cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
       this.#isSent = true
+      this.#old?.leave(this.request, this.headers, isEarly)
       cookieWarnings.check(this.request)
     }
   }

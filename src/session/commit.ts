@@ -5,7 +5,7 @@
 import { SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import type { MaybePromise, NewRecord, StoredRecord, Version } from '../stores/store.ts'
 import { isRecord } from '../stores/store.ts'
-import type { ChangeSet, SessionChanges } from './changes.ts'
+import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
 import type { StoreKey } from './id.ts'
 import { keyOf } from './id.ts'
@@ -223,15 +223,15 @@ function expiryDue (changes: SessionChanges, manager: SessionManager, { createdA
  *
  * @param before the record that it replaces: where there is no request, the session was used from where it says
  */
-function toRecord (
-  changes: SessionChanges, { format, maxBytes }: SessionManager, key: StoreKey, { state: { userId }, text }: Written, createdAt: Date, expiresAt: Date, before?: StoredRecord
+export function toRecord (
+  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionManager, key: StoreKey, { state: { userId }, text }: Written, createdAt: Date, expiresAt: Date, before?: StoredRecord
 ): NewRecord {
   const payload = format.seal(text, key)
   const bytes = Buffer.byteLength(payload)
   if (bytes > maxBytes) throw new SessionTooLargeError(bytes, maxBytes)
   const record = { payload, createdAt, expiresAt }
   if (userId === undefined) return record
-  const { ipAddress, userAgent } = changes.clientInfo ?? before ?? {}
+  const { ipAddress, userAgent } = client.clientInfo ?? before ?? {}
   return { ...record, userId, ipAddress, userAgent, lastActivity: new Date(Date.now()) }
 }
 

@@ -118,11 +118,7 @@ class AdaptedStore implements SessionStore {
   }
 
   async #find (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
-    const found = await answered<object | null>('read', callback => this.#store.get(key, (error, session) => {
-      // So says session-file-store that there is no such session, and express-session understands it.
-      if ((error as { code?: unknown } | undefined)?.code === 'ENOENT') callback()
-      else callback(error, session)
-    }))
+    const found = await findSession(this.#store, key)
     // What is there may be another package's.
     const { ambient } = (found ?? {}) as { ambient?: Partial<PlainRecord & PlainTombstone> | null }
     if (ambient?.expiresAt === undefined || ambient.expiresAt <= Date.now()) return undefined
@@ -137,8 +133,22 @@ class AdaptedStore implements SessionStore {
   }
 
   async #remove (key: StoreKey): Promise<void> {
-    await answered('written', callback => this.#store.destroy(key, callback))
+    await destroySession(this.#store, key)
   }
+}
+
+/** @throws SessionStoreError when the store says that it has failed */
+export async function findSession (store: Pick<ConnectStore, 'get'>, sid: string): Promise<object | null | undefined> {
+  return await answered<object | null>('read', callback => store.get(sid, (error, session) => {
+    // So says session-file-store that there is no such session, and express-session understands it.
+    if ((error as { code?: unknown } | undefined)?.code === 'ENOENT') callback()
+    else callback(error, session)
+  }))
+}
+
+/** @throws SessionStoreError when the store says that it has failed */
+export async function destroySession (store: Pick<ConnectStore, 'destroy'>, sid: string): Promise<void> {
+  await answered('written', callback => store.destroy(sid, callback))
 }
 
 /** Its error reaches no caller: the call has failed already. */

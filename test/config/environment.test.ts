@@ -3,7 +3,7 @@ import t from 'tap'
 import { resolveConfig } from '../../src/config/resolve.ts'
 import { aSecret, nowhere, problemsOf, resolved } from './helpers.ts'
 
-t.test('every option has its variable', async t => {
+t.test('every option has its variable, but for stores and functions', async t => {
   t.strictSame(await resolved({}, {
     SESSION_DRIVER: 'array',
     SESSION_FILES: 'tmp/sessions',
@@ -59,6 +59,7 @@ t.test('every option has its variable', async t => {
     dontFlash: ['card_number', 'pin', '_token'],
     csrf: { except: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' },
     flashValidation: true,
+    adopt: [],
     grace: 0,
     sweep: false,
     maxBytes: 4096
@@ -129,4 +130,8 @@ t.test('a variable whose option was given is not looked at', async t => {
 
 t.test('variables of other names are left to others', async t => {
   t.equal((await resolved({}, { SESSION_MANAGER: 'local/host:@/tmp', SESSION_STORE: 'x', session_lifetime: '1' })).lifetime, 120)
+})
+
+t.test('a variable for sessions of another package is refused, because a store cannot be named in one', async t => {
+  t.match(await problemsOf({}, { SESSION_ADOPT: 'connect.sid' }), [/SESSION_ADOPT: expected \{ cookie: 'connect\.sid', secret, store \}/])
 })

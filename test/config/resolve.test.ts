@@ -25,6 +25,7 @@ const defaults = {
   previousUrl: false,
   dontFlash: [],
   csrf: false,
+  adopt: [],
   flashValidation: false,
   grace: 10,
   sweep: 60,

@@ -1,0 +1,288 @@
+/** Sessions of another package that go on here: the option `adopt`. */
+import { Signer } from '@fastify/cookie'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { MemoryStore, SessionConfigError, session } from '../../src/index.ts'
+import type { AdoptOptions, SessionOptions } from '../../src/index.ts'
+import { visitor } from '../helpers/client.ts'
+import type { Visitor } from '../helpers/client.ts'
+import { COOKIE, deferred, Log, serve } from './support.ts'
+import type { Teardown } from './support.ts'
+import { SpyStore } from './stores.ts'
+
+const OLD = 'connect.sid'
+const SECRET = 'old secret'
+const ID = 'abc123'
+
+/** The store of the other package, with one session. */
+class OldStore {
+  readonly sessions = new Map<string, object>([[ID, { cookie: { originalMaxAge: null }, name: 'ada', visits: 7, cart: [{ sku: 'a' }] }]])
+  readonly asked: string[] = []
+  fault: unknown
+  /** Resolves when a session has been destroyed. */
+  readonly destroyed = deferred()
+
+  get (id: string, callback: (error: unknown, session?: object | null) => void): void {
+    this.asked.push(id)
+    setImmediate(() => { callback(this.fault ?? null, this.sessions.get(id) ?? null) })
+  }
+
+  destroy (id: string, callback: (error?: unknown) => void): void {
+    this.sessions.delete(id)
+    setImmediate(() => {
+      callback(this.fault)
+      this.destroyed.resolve()
+    })
+  }
+}
+
+interface Old {
+  readonly app: FastifyInstance
+  readonly old: OldStore
+  readonly log: Log
+}
+
+async function move (t: Teardown, options: SessionOptions = {}, adopt: Partial<AdoptOptions> = {}): Promise<Old> {
+  const [old, log] = [new OldStore(), new Log()]
+  const app = await serve(t, app => {
+    app.get('/', async () => ({ name: session('name', 'a guest'), visits: session('visits', 0), isNew: session().isNew, userId: session().userId }))
+    app.get('/visit', async () => session().increment('visits'))
+    app.get<{ Params: { key: string } }>('/put/:key', async ({ params }) => { session().put(params.key, true) })
+    app.get('/all', async () => session().all())
+    app.get('/sign-out', async () => { session().invalidate() })
+    app.get('/untouched', async () => 'x')
+    app.get('/without', { config: { session: false } }, async () => 'x')
+    app.get('/read-only', { config: { session: { readonly: true } } }, async () => session('name', 'a guest'))
+  }, { adopt: { cookie: OLD, secret: SECRET, store: old, ...adopt }, ...options }, { logger: log })
+  return { app, old, log }
+}
+
+function signed (id = ID, secret = SECRET, prefix = 's:'): string {
+  return encodeURIComponent(prefix + new Signer(secret).sign(id))
+}
+
+function withOldCookie (app: FastifyInstance, value = signed()): Visitor {
+  const ada = visitor(app)
+  ada.cookies.set(OLD, value)
+  return ada
+}
+
+const drivers: Record<string, () => SessionOptions> = {
+  memory: () => ({ driver: 'memory' }),
+  file: () => ({ driver: 'file', files: t.testdir() }),
+  cookie: () => ({ driver: 'cookie', secret: 'x'.repeat(32) }),
+  'an asynchronous store': () => ({ driver: new SpyStore(false) }),
+  'memory, signed and encrypted': () => ({ driver: 'memory', secret: 'x'.repeat(32), encrypt: true })
+}
+
+for (const [driver, options] of Object.entries(drivers)) {
+  t.test(`with ${driver} an old session goes on, the browser gets the new cookie for the old one, and the old store loses the session`, async t => {
+    const { app, old } = await move(t, options())
+    const ada = withOldCookie(app)
+    t.same((await ada.get('/')).json, { name: 'ada', visits: 7, isNew: false })
+    t.same([...ada.cookies.keys()], [COOKIE])
+    await old.destroyed.promise
+    t.same([...old.sessions.keys()], [])
+    t.equal((await ada.get('/visit')).text, '8')
+    t.same((await ada.get('/all')).json, { name: 'ada', visits: 8, cart: [{ sku: 'a' }] })
+    t.same(old.asked, [ID])
+  })
+
+  t.test(`with ${driver} a route that does not use the session tells the browser as well`, async t => {
+    const { app } = await move(t, options())
+    const ada = withOldCookie(app)
+    await ada.get('/untouched')
+    t.same([...ada.cookies.keys()], [COOKIE])
+    t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+  })
+
+  t.test(`with ${driver} a session that is signed out by its first request is over`, async t => {
+    const { app, old } = await move(t, options())
+    const ada = withOldCookie(app)
+    await ada.get('/sign-out')
+    await old.destroyed.promise
+    t.same([...ada.cookies.keys()], [])
+    t.same((await withOldCookie(app).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+  })
+}
+
+for (const driver of ['memory', 'file', 'an asynchronous store']) {
+  t.test(`with ${driver} fifty requests that bring one old cookie at the same time make one session and lose no write`, async t => {
+    const { app } = await move(t, drivers[driver]?.())
+    const tabs = Array.from({ length: 50 }, () => withOldCookie(app))
+    await Promise.all(tabs.map(async (tab, index) => {
+      t.equal((await tab.get(`/put/key${index}`)).status, 200)
+      await tab.get('/visit')
+    }))
+    t.equal(new Set(tabs.map(tab => tab.cookies.get(COOKIE))).size, 1)
+    const all = (await visitorOf(tabs).get('/all')).json as Record<string, unknown>
+    t.equal(Object.keys(all).filter(key => key.startsWith('key')).length, 50)
+    t.equal(all['visits'], 57)
+  })
+}
+
+function visitorOf ([first]: Visitor[]): Visitor {
+  if (first === undefined) throw new Error('there is no visitor')
+  return first
+}
+
+t.test('a browser that lost the answer finds its session with the old cookie', async t => {
+  const { app } = await move(t)
+  await withOldCookie(app).get('/visit')
+  t.equal((await withOldCookie(app).get('/visit')).text, '9')
+})
+
+t.test('a late request with the old cookie does not sign in again after a sign-out', async t => {
+  const { app, old } = await move(t, {}, { secret: SECRET })
+  const ada = withOldCookie(app)
+  await ada.get('/')
+  await old.destroyed.promise
+  old.sessions.set(ID, { name: 'ada' })
+  await ada.get('/sign-out')
+  t.same((await withOldCookie(app).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+})
+
+t.test('the session of this package comes first', async t => {
+  const { app, old } = await move(t)
+  const eve = visitor(app)
+  await eve.get('/put/eve')
+  eve.cookies.set(OLD, signed())
+  t.same((await eve.get('/all')).json, { eve: true })
+  t.same(old.asked, [])
+})
+
+t.test('a read-only route sees the old session, and the browser is told', async t => {
+  const { app } = await move(t)
+  const ada = withOldCookie(app)
+  t.equal((await ada.get('/read-only')).text, 'ada')
+  t.same([...ada.cookies.keys()], [COOKIE])
+})
+
+t.test('a route without a session leaves the old one alone', async t => {
+  const { app, old } = await move(t)
+  const ada = withOldCookie(app)
+  await ada.get('/without')
+  t.same([[...ada.cookies.keys()], old.asked], [[OLD], []])
+})
+
+const bad: Record<string, string> = {
+  'signed with another secret': signed(ID, 'another secret'),
+  unsigned: ID,
+  empty: '',
+  'not well encoded': '%E0%A4%A',
+  'of 4 kB': signed('x'.repeat(4000), 'another secret')
+}
+for (const [what, value] of Object.entries(bad)) {
+  t.test(`of an old cookie that is ${what} no store is asked, and nothing is stored`, async t => {
+    const store = new MemoryStore()
+    const { app, old } = await move(t, { driver: store })
+    t.same((await withOldCookie(app, value).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+    t.same([old.asked, store.list({}, { limit: 1 }).records], [[], []])
+  })
+}
+
+t.test('signatures of @fastify/session, which has no s: in front, and of earlier secrets are right', async t => {
+  const { app } = await move(t, {}, { secret: ['newer', SECRET] })
+  t.equal(((await withOldCookie(app, signed(ID, SECRET, '')).get('/')).json as { name: string }).name, 'ada')
+})
+
+t.test('the user of an adopted session is the one that the function names', async t => {
+  const { app } = await move(t, {}, { user: ({ name }) => String(name) })
+  t.equal(((await withOldCookie(app).get('/')).json as { userId: string }).userId, 'ada')
+  t.equal((await app.sessions.for('ada')).length, 1)
+})
+
+t.test('an old store that fails is a 503: the visitor is not signed out', async t => {
+  const { app, old } = await move(t)
+  const ada = withOldCookie(app)
+  old.fault = new Error('connect ECONNREFUSED')
+  t.equal((await ada.get('/')).status, 503)
+  t.same([...ada.cookies.keys()], [OLD])
+  old.fault = undefined
+  t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+})
+
+t.test('an old store that does not answer is a 503', async t => {
+  const { app } = await move(t, { timeout: 0.01 }, { store: { get () {}, destroy () {} } })
+  t.equal((await withOldCookie(app).get('/')).status, 503)
+})
+
+const unreadable: Record<string, Partial<AdoptOptions>> = {
+  damaged: { read: () => JSON.parse('{') as object },
+  'that is no object': { read: () => [1] },
+  'with a value that cannot be stored': { read: () => ({ fn: () => {} }) },
+  'with a key that cannot be stored': { read: () => JSON.parse('{ "__proto__": 1 }') as object },
+  'that is too large': { read: () => ({ text: 'x'.repeat(2000) }) },
+  'of a user whose id cannot be stored': { read: () => ({ a: 1 }), user: () => '' }
+}
+for (const [what, adopt] of Object.entries(unreadable)) {
+  t.test(`an old session ${what} makes a new visitor and one warning, without the cookie's value`, async t => {
+    const { app, log } = await move(t, { maxBytes: 1000 }, { ...adopt, store: undefined })
+    t.same((await withOldCookie(app).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+    const warnings = log.entries.filter(({ level }) => level === 40)
+    t.equal(warnings.length, 1)
+    t.match(warnings[0], { code: 'AMBIENT_SESSION_ADOPT', msg: /connect\.sid.* cannot be read/ })
+    t.notMatch(JSON.stringify(warnings), ID)
+  })
+}
+
+t.test('a session that is read by a function goes on, and a function that fails is a 503', async t => {
+  let isOut = true
+  const read = async (value: string): Promise<object | undefined> => {
+    if (isOut) throw new Error('no connection')
+    return value === ID ? { name: 'ada' } : undefined
+  }
+  const { app } = await move(t, {}, { store: undefined, read })
+  const ada = withOldCookie(app)
+  t.equal((await ada.get('/')).status, 503)
+  isOut = false
+  t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+  t.same((await withOldCookie(app, signed('another')).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+})
+
+t.test('sessions of several packages are adopted', async t => {
+  const { app } = await move(t, { adopt: [{ cookie: 'a', read: () => undefined }, { cookie: 'b', read: value => ({ name: value }) }] })
+  const ada = visitor(app)
+  ada.cookies.set('b', 'ada')
+  t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+})
+
+t.test('path and domain of the old cookie are those with which it is cleared', async t => {
+  const { app } = await move(t, {}, { path: '/shop', domain: 'example.com' })
+  const { setCookies } = await withOldCookie(app).get('/')
+  t.match(setCookies.find(({ name }) => name === OLD), { value: '', attributes: { path: '/shop', domain: 'example.com', 'max-age': '0' } })
+})
+
+t.test('an old session that could not be ended in its store is reported, and goes on', async t => {
+  const [failed, store] = [deferred(), new OldStore()]
+  const { app, log } = await move(t, {}, {
+    store: {
+      get: store.get.bind(store),
+      destroy (_id, callback) {
+        callback(new Error('read-only'))
+        failed.resolve()
+      }
+    }
+  })
+  const ada = withOldCookie(app)
+  t.equal((await ada.get('/')).status, 200)
+  await failed.promise
+  t.equal((await ada.get('/visit')).text, '8')
+  t.ok(log.entries.some(({ msg }) => /could not be ended in its old store/.test(msg)))
+})
+
+const wrong: Record<string, [adopt: unknown, message: RegExp]> = {
+  'a store without the secret': [{ cookie: OLD, store: new OldStore() }, /adopt: a store needs the secret/],
+  'neither a store nor a function': [{ cookie: OLD }, /adopt: expected either a store or a read function/],
+  'a store and a function': [{ cookie: OLD, secret: SECRET, store: new OldStore(), read: () => undefined }, /either a store or a read function/],
+  'something else': [{ cookie: OLD, secret: SECRET, store: {} }, /adopt.*expected/],
+  'a text': ['connect.sid', /adopt: expected \{ cookie: 'connect\.sid', secret, store \}/]
+}
+for (const [what, [adopt, message]] of Object.entries(wrong)) {
+  t.test(`${what} is refused at start, without the secret in the message`, async t => {
+    const failed = await serve(t, () => {}, { adopt: adopt as AdoptOptions }).then(() => undefined, (error: unknown) => error)
+    t.type(failed, SessionConfigError)
+    t.match((failed as Error).message, message)
+    t.notMatch((failed as Error).message, SECRET)
+  })
+}
