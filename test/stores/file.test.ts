@@ -121,6 +121,13 @@ t.test('the directory', async t => {
     })
   }
 
+  await t.test('is not written without locks, by a store that was not opened', async t => {
+    const directory = t.testdir()
+    const store = new FileStore({ directory, report: () => {} })
+    const write = async (): Promise<unknown> => await store.compareAndSet(newKey(), recordOf('unlocked'), undefined)
+    await t.rejects(write(), { name: 'SessionStoreError', message: 'the file store is not open: await its open() before the first commit' })
+  })
+
   await t.test('that this user cannot write is a SessionStoreError that names it', {
     skip: process.getuid?.() === 0 ? 'permissions do not stop root' : false
   }, async t => {

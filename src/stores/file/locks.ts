@@ -3,6 +3,7 @@
  * which are released when their process dies; or, where these are not available, those of `proper-lockfile`.
  */
 import type { lockSync, unlockSync } from 'proper-lockfile'
+import { SessionStoreError } from '../../errors.ts'
 import { codeOf } from './disk.ts'
 
 export interface FileLocks {
@@ -76,7 +77,7 @@ async function loadNative (): Promise<NativeLocks | undefined> {
 /** The operating system's locks; those of `proper-lockfile` where the binary cannot be loaded. Chosen when the store is opened. */
 export class BestLocks implements FileLocks {
   readonly #load: () => Promise<NativeLocks | undefined>
-  #locks: FileLocks = lockfileLocks
+  #chosen: FileLocks | undefined
 
   /** @param load for tests of this package */
   constructor (load = loadNative) {
@@ -89,8 +90,9 @@ export class BestLocks implements FileLocks {
 
   async open (): Promise<void> {
     const native = await this.#load()
-    this.#locks = native === undefined ? lockfileLocks : kernelLocks(native)
-    await this.#locks.open?.()
+    const locks = native === undefined ? lockfileLocks : kernelLocks(native)
+    await locks.open?.()
+    this.#chosen = locks
   }
 
   tryLock (descriptor: number, path: string): boolean {
@@ -99,5 +101,11 @@ export class BestLocks implements FileLocks {
 
   unlock (descriptor: number, path: string): void {
     this.#locks.unlock(descriptor, path)
+  }
+
+  /** @throws SessionStoreError before open() */
+  get #locks (): FileLocks {
+    if (this.#chosen === undefined) throw new SessionStoreError('the file store is not open: await its open() before the first commit')
+    return this.#chosen
   }
 }
