@@ -31,6 +31,8 @@ export interface CsrfOptions {
   cookie?: string | false | undefined
 }
 
+type UserIdInOldSession = string | number | null | undefined
+
 /** Sessions of another package that go on here; see docs/moving/. */
 export interface AdoptOptions {
   /** Name of the other package's cookie: `'connect.sid'`, `'sessionId'`, `'session'`, `'laravel_session'`. */
@@ -50,11 +52,13 @@ export interface AdoptOptions {
   /** Ends the session where `read` has found it; gets the same value. */
   end?: ((value: string) => unknown) | undefined
   /** Gives the id of the user whose session it is, from its keys and values. */
-  user?: ((data: Record<string, unknown>) => string | number | null | undefined) | undefined
+  user?: ((data: Record<string, unknown>) => UserIdInOldSession | Promise<UserIdInOldSession>) | undefined
   /** Path of the other package's cookie. Default: `'/'`. */
   path?: string | undefined
   /** Domain of the other package's cookie. Default: none. */
   domain?: string | undefined
+  /** Whether the other package's cookie is `Partitioned`. Default: `false`. */
+  partitioned?: boolean | undefined
 }
 
 /** The options under their own names. */
@@ -170,10 +174,11 @@ export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {
 export type CsrfConfig = { readonly [Name in keyof CsrfOptions]-?: NonNullable<CsrfOptions[Name]> }
 
 /** An entry of the option `adopt`, checked and complete: it has a `store` or a `read`. */
-export interface AdoptConfig extends Omit<AdoptOptions, 'secret' | 'path'> {
+export interface AdoptConfig extends Omit<AdoptOptions, 'secret' | 'path' | 'partitioned'> {
   /** Empty when none was given. */
   readonly secret: readonly string[]
   readonly path: string
+  readonly partitioned: boolean
 }
 
 /** The options checked and complete. See {@link SessionOptions} for what each one means. */

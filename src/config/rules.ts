@@ -18,6 +18,9 @@ const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie
 const bearsHostPrefix = bearsPrefix('__host-')
 const bearsSecurePrefix = bearsPrefix('__secure-')
 
+/** Those of the session, in its parts with the driver `cookie`, and of the CSRF token. */
+const namesOfCookies = ({ cookie, csrf }: Checked): unknown[] => [cookie, `${cookie}.1`, `${cookie}.2`, csrf !== false && csrf.cookie]
+
 const REDIS_URL = /^rediss?:/
 const connects = ({ driver }: Checked): boolean => driver === 'redis' || driver === 'database'
 /** A client object is looked at by the store that is to use it. */
@@ -62,6 +65,12 @@ export const rules: readonly Rule[] = [
     and: 'cookie',
     broken: ({ csrf, cookie }) => csrf !== false && csrf.cookie === cookie,
     problem: ({ cookie }) => `the cookie of the token cannot be that of the session, ${show(cookie)}; give csrf.cookie another name, or false`
+  },
+  {
+    of: 'adopt',
+    and: 'cookie',
+    broken: config => namesOfCookies(config).some(name => config.adopt.some(({ cookie }) => cookie === name)),
+    problem: ({ cookie }) => `an old cookie cannot have the name of one of this package, which would take its place; give cookie another name than ${show(cookie)}`
   },
   {
     of: 'encrypt',

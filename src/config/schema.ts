@@ -85,7 +85,8 @@ const adoptShape = z.strictObject({
   end: z.custom<NonNullable<Adopt['end']>>(isFunction, expected('a function')).optional(),
   user: z.custom<NonNullable<Adopt['user']>>(isFunction, expected('a function')).optional(),
   path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon or < in it').optional(),
-  domain: matching(HOST_NAME, 'a host name such as example.com').optional()
+  domain: matching(HOST_NAME, 'a host name such as example.com').optional(),
+  partitioned: flag.optional()
 }, adoptFault)
   .refine(({ store, read }) => (store === undefined) !== (read === undefined), { error: 'expected either a store or a read function' })
   .refine(({ store, secret }) => store === undefined || secret !== undefined, { error: 'a store needs the secret that signs the old cookie' })
@@ -156,7 +157,7 @@ function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodTy
 }
 
 function adoptConfigOf (value: AdoptOptions | readonly AdoptOptions[]): readonly AdoptConfig[] {
-  return [value].flat().map(({ secret = [], path = '/', ...rest }) => ({ ...rest, path, secret: [secret].flat() }))
+  return [value].flat().map(({ secret = [], path = '/', partitioned = false, ...rest }) => ({ ...rest, path, partitioned, secret: [secret].flat() }))
 }
 
 function isConnectStore (value: unknown): boolean {

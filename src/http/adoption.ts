@@ -5,15 +5,16 @@
 import { hash } from 'node:crypto'
 import { Signer } from '@fastify/cookie'
 import type { AdoptConfig, SessionConfig } from '../config/options.ts'
-import { SessionTooLargeError, SessionValueError } from '../errors.ts'
+import { SessionHeadersSentError, SessionStoreError, SessionTooLargeError, SessionValueError } from '../errors.ts'
 import type { Report } from '../report.ts'
+import type { Client } from '../session/adopt.ts'
 import { adopt } from '../session/adopt.ts'
 import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
 import type { SessionManager } from '../session/manager.ts'
 import { isObject } from '../session/plain.ts'
 import { destroySession, findSession } from '../stores/connect.ts'
-import { bare, reasonOf, storeError } from '../stores/faults.ts'
+import { bare, concealed, reasonOf, storeError } from '../stores/faults.ts'
 import { within } from '../stores/within.ts'
 import type { CookieRequest, PresentedCookie } from './cookie.ts'
 import { findCookies } from './cookie-header.ts'
@@ -23,6 +24,9 @@ import { CLEARED, CookieLines } from './set-cookie.ts'
 /** What express-session puts in front of a signed value. */
 const SIGNED = 's:'
 
+/** As many cookies of another package are looked at; a browser that moves brings one. */
+const MOST_CANDIDATES = 3
+
 export class Adoption {
   readonly #origins: readonly Origin[]
 
@@ -30,61 +34,94 @@ export class Adoption {
     this.#origins = config.adopt.map(adopt => new Origin(adopt, config, report))
   }
 
-  /** @returns the session of another package that the request's cookies name, if the signature is right */
-  find (request: CookieRequest): OldSession | undefined {
-    for (const origin of this.#origins) {
-      const value = origin.find(request)
-      if (value !== undefined) return new OldSession(origin, value)
-    }
-    return undefined
+  /** @returns the request's cookies of other packages whose signatures are right, in the order of the options */
+  find (request: CookieRequest): OldCookie[] {
+    return this.#origins.flatMap(origin => origin.find(request)).slice(0, MOST_CANDIDATES)
   }
 }
 
-/** A session of another package, as one request presents it. */
-export class OldSession {
-  /** As this package knows it. Two requests at the same time make the same of it, and so find one session. */
+/** A cookie of another package, in one request. */
+export class OldCookie {
+  /** As this package knows its session. Two requests at the same time make the same of it, and so find one session. */
   readonly presented: PresentedCookie
+  /** Whether it can name a session no more. */
+  isDead = false
   readonly #origin: Origin
   readonly #value: string
-  #isLeft = false
+  #isEnded = false
 
-  constructor (origin: Origin, value: string) {
+  /**
+   * @param text the cookie as the browser sends it: whoever knows the session's old id alone does not know the new one
+   * @param value without the signature
+   */
+  constructor (origin: Origin, text: string, value: string) {
     this.#origin = origin
     this.#value = value
-    const id = hash('sha256', `ambient-session adopts ${origin.cookie}\n${value}`, 'base64url') as SessionId
+    const id = hash('sha256', `ambient-session adopts ${origin.cookie}\n${text}`, 'base64url') as SessionId
     this.presented = { id, key: keyOf(id), isOutdated: true }
   }
 
   /**
-   * Stores the session here, unless that has been done, or it has ended since.
+   * Stores the session here, unless that has been done, and ends it in the old store.
    *
+   * @returns whether there is something here now: a session, or what says that it has ended since
    * @throws SessionStoreError when one of the two stores cannot be reached
    */
-  async takeOver (manager: SessionManager): Promise<void> {
+  async takeOver (manager: SessionManager, client: Client): Promise<boolean> {
     const { key } = this.presented
-    if (await manager.store.read(key) !== undefined) return
-    const data = await this.#origin.read(this.#value)
-    if (data === undefined) return
+    if (await manager.store.read(key) !== undefined) return true
+    const read = await this.#origin.read(this.#value)
+    this.isDead = read.isDead
+    if (read.data === undefined) return false
     try {
-      await adopt(manager, key, data, this.#origin.userOf(data))
+      const isFirst = await adopt(manager, key, read.data, await this.#origin.userOf(read.data), client)
+      if (isFirst && !this.#origin.isCopied) await this.#end()
+      return true
     } catch (error) {
+      // With the driver `cookie` a connection that was upgraded cannot take a session over.
+      if (error instanceof SessionHeadersSentError) return false
       if (!(error instanceof SessionValueError || error instanceof SessionTooLargeError)) throw error
       this.#origin.reportUnreadable(error)
+      this.isDead = true
+      return false
     }
   }
 
-  /** Has the browser forget the old cookie, and the old store the session. To be called when the browser is told of the new one. */
-  leave (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
-    if (this.#isLeft) return
-    this.#isLeft = true
+  /** Has the browser forget the cookie. */
+  clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
     this.#origin.clear(request, headers, isEarly)
-    void this.#origin.end(this.#value)
   }
+
+  /**
+   * Has the browser forget the cookie, and the old store the session.
+   *
+   * @param isOver whether the visitor has signed out
+   */
+  leave (request: CookieRequest, headers: SentCookies, isEarly: boolean, isOver: boolean): void {
+    this.clear(request, headers, isEarly)
+    if (isOver || !this.#origin.isCopied) void this.#end()
+    else this.#origin.later(() => { void this.#end() })
+  }
+
+  async #end (): Promise<void> {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    await this.#origin.end(this.#value)
+  }
+}
+
+/** What an old store has said. */
+interface Read {
+  readonly data?: Record<string, unknown>
+  readonly isDead: boolean
 }
 
 /** Where the sessions of another package are, and how their cookies are verified. */
 class Origin {
   readonly cookie: string
+  /** Whether each answer takes a copy of the session along, so that requests at the same time need the old one as well. */
+  readonly isCopied: boolean
+  readonly #grace: number
   readonly #adopt: AdoptConfig
   readonly #signer: Signer | undefined
   readonly #lines: CookieLines
@@ -93,48 +130,60 @@ class Origin {
 
   constructor (adopt: AdoptConfig, config: SessionConfig, report: Report) {
     this.cookie = adopt.cookie
+    this.isCopied = config.driver === 'cookie'
+    this.#grace = config.grace * 1000
     this.#adopt = adopt
     this.#signer = adopt.secret.length === 0 ? undefined : new Signer([...adopt.secret])
-    this.#lines = new CookieLines({ ...config, path: adopt.path, domain: adopt.domain, partitioned: false })
+    this.#lines = new CookieLines({ ...config, path: adopt.path, domain: adopt.domain, partitioned: adopt.partitioned })
     this.#timeout = config.timeout * 1000
     this.#report = report
   }
 
-  find ({ headers: { cookie } }: CookieRequest): string | undefined {
-    if (cookie === undefined) return undefined
-    return findCookies(cookie, this.cookie).map(value => this.#verified(value)).find(value => value !== undefined && value !== '')
+  find ({ headers: { cookie } }: CookieRequest): OldCookie[] {
+    if (cookie === undefined) return []
+    return findCookies(cookie, this.cookie).flatMap(text => {
+      const value = this.#verified(text)
+      return value === undefined || value === '' ? [] : new OldCookie(this, text, value)
+    })
   }
 
-  /** @returns undefined where there is none, or it cannot be read any more */
-  async read (value: string): Promise<Record<string, unknown> | undefined> {
+  async read (value: string): Promise<Read> {
     try {
       const found = await within(this.#timeout, async () => await this.#read(value))
-      if (found == null) return undefined
-      if (isObject(found) && !Array.isArray(found)) return { ...found }
+      // Without a signature the cookie may be that of something else.
+      if (found == null) return { isDead: this.#signer !== undefined }
+      if (isObject(found)) return { data: { ...found }, isDead: false }
       this.reportUnreadable(new Error('it is no object with a session\'s keys and values'))
     } catch (error) {
-      if (!isSyntaxError(error)) throw error
-      this.reportUnreadable(error)
+      if (!isSyntaxError(error)) throw concealed(error as Error, value)
+      // Its text quotes what is stored.
+      this.reportUnreadable(new Error('it is damaged: reading it was a SyntaxError'))
     }
-    return undefined
+    return { isDead: true }
   }
 
-  userOf (data: Record<string, unknown>): string | number | null | undefined {
-    return this.#adopt.user?.(data)
+  async userOf (data: Record<string, unknown>): Promise<string | number | null | undefined> {
+    return await this.#adopt.user?.(data)
   }
 
   clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
     headers.setCookies([this.#lines.line(request, this.cookie, CLEARED)], line => line.startsWith(`${this.cookie}=`), isEarly)
   }
 
+  /** Does something when requests that are under way now have been answered. */
+  later (work: () => void): void {
+    setTimeout(work, this.#grace).unref()
+  }
+
+  /** Never fails: what could not be ended is reported. */
   async end (value: string): Promise<void> {
     const { store, end } = this.#adopt
     try {
-      if (store === undefined) await end?.(value)
-      else await destroySession(store, value)
-    } catch (cause) {
+      await within(this.#timeout, async () => store === undefined ? await end?.(value) : await destroySession(store, value))
+    } catch (error) {
+      const cause = concealed(error instanceof SessionStoreError ? error : bare(error), value)
       const message = `a session of the cookie '${this.cookie}' has been adopted, and could not be ended in its old store`
-      this.#report({ code: 'AMBIENT_SESSION_ADOPT', message, cause: bare(cause) })
+      this.#report({ code: 'AMBIENT_SESSION_ADOPT', message, cause })
     }
   }
 
@@ -150,10 +199,10 @@ class Origin {
     const { read, store } = this.#adopt
     if (store !== undefined) {
       const found = await findSession(store, value)
-      if (found == null) return undefined
-      // What express-session says there of its own cookie means nothing here.
-      const { cookie: _cookie, ...data } = found as { cookie?: unknown }
-      return data
+      if (!isObject(found)) return found
+      // What those packages say there of their own cookie means nothing here, but for its end: some stores leave that to them.
+      const { cookie, ...data } = found
+      return isObject(cookie) && hasPassed(cookie['expires']) ? undefined : data
     }
     try {
       return await read?.(value)
@@ -167,6 +216,11 @@ class Origin {
     const { valid, value: id } = this.#signer.unsign(value.startsWith(SIGNED) ? value.slice(SIGNED.length) : value)
     return valid ? id ?? undefined : undefined
   }
+}
+
+/** @param end a Date, or what JSON makes of it */
+function hasPassed (end: unknown): boolean {
+  return (end instanceof Date || typeof end === 'string') && new Date(end).getTime() <= Date.now()
 }
 
 /** Whether what is stored is damaged: asking again gives the same, and the visitor could never go on. */

@@ -55,7 +55,7 @@ export function goOn (scope: Scope | null | undefined, next: () => void): void {
 }
 
 /** Goes on when what the request needs first has been done, or has Fastify answer with the error. */
-export function goOnAfter (preparation: Promise<void>, scope: Scope, done: Done): void {
+export function goOnAfter (preparation: Promise<unknown>, scope: Scope, done: Done): void {
   preparation.then(() => { runInScope(scope, () => { attempt(done) }) }, (error: Error) => { runInScope(scope, () => { done(error) }) })
 }
 

@@ -13,7 +13,7 @@ import { quoted } from '../session/names.ts'
 import type { Lifecycle } from '../session/session.ts'
 import { Session } from '../session/session.ts'
 import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
-import type { OldSession } from './adoption.ts'
+import type { OldCookie } from './adoption.ts'
 import type { PresentedCookie } from './cookie.ts'
 import { tokenFieldOf } from './csrf-token.ts'
 import type { HooksScope } from './flow.ts'
@@ -29,6 +29,8 @@ const LONGEST_AGENT = 500
 
 /** How long a request goes on at the most when its client has left, in milliseconds. */
 const LONGEST_UNANSWERED = 60_000
+
+const NONE: readonly OldCookie[] = []
 
 /** What a session was found to be, and for which cookie. */
 interface Loaded {
@@ -59,8 +61,8 @@ export class RequestSession implements Scope, Lifecycle {
   /** What was found before the handler ran, or why nothing could be. */
   #prepared: Loaded | { readonly error: unknown } | undefined
   #presented: PresentedCookie | undefined
-  /** The session of another package that the browser presented. */
-  #old: OldSession | undefined
+  /** The cookies of other packages that the browser presented, and is to keep until there is a session here. */
+  #old: readonly OldCookie[] = NONE
   /** Whether the commit before the response has begun. */
   #isAnswered = false
   #hasFailed = false
@@ -133,14 +135,15 @@ export class RequestSession implements Scope, Lifecycle {
    * @returns undefined when there is nothing to wait for
    * @throws SessionLockTimeoutError, and what the store throws when it cannot be reached
    */
-  prepare (): Promise<void> | undefined {
+  prepare (): Promise<unknown> | undefined {
     const { enabled, block } = this.#rules
     const { manager, cookie, adoption } = this.context
     const isLazy = manager.store.readsSynchronously === true && block === false
     if (!enabled || (isLazy && adoption === undefined)) return undefined
     const candidates = cookie.read(this.request)
-    if (candidates.length === 0) return this.#prepareOld(adoption?.find(this.request))
-    return isLazy ? undefined : this.#prepare(candidates)
+    this.#old = adoption?.find(this.request) ?? NONE
+    if (this.#old.length > 0) return this.#prepareOrAdopt(candidates, this.#old)
+    return isLazy || candidates.length === 0 ? undefined : this.#prepare(candidates)
   }
 
   /**
@@ -202,24 +205,36 @@ export class RequestSession implements Scope, Lifecycle {
     }
   }
 
-  #prepareOld (old: OldSession | undefined): Promise<void> | undefined {
-    this.#old = old
-    return old === undefined ? undefined : this.#takeOver(old)
+  /** A session here comes first, and so does one that has ended here. */
+  async #prepareOrAdopt (candidates: readonly PresentedCookie[], old: readonly OldCookie[]): Promise<void> {
+    if (candidates.length > 0 && (await this.#prepare(candidates)).result !== NOTHING) return
+    for (const cookie of old) {
+      if (!await this.#takeOver(cookie)) continue
+      await this.#prepare([cookie.presented])
+      // The response tells the browser of it, whether or not the handler uses it.
+      void this.session.key
+      return
+    }
+    if (!this.headers.canLeave) return
+    for (const cookie of old) if (cookie.isDead) cookie.clear(this.request, this.headers, true)
   }
 
-  async #takeOver (old: OldSession): Promise<void> {
+  async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      await old.takeOver(this.context.manager)
+      return await cookie.takeOver(this.context.manager, { clientInfo: this.#clientInfo })
     } catch (error) {
       this.#prepared = { error }
       throw error
     }
-    await this.#prepare([old.presented])
-    // The response tells the browser of it, whether or not the handler uses it.
-    void this.session.key
   }
 
-  async #prepare (candidates: readonly PresentedCookie[]): Promise<void> {
+  /** @param isOver whether the visitor has signed out */
+  #leaveOld (isEarly: boolean, isOver: boolean): void {
+    for (const cookie of this.#old) cookie.leave(this.request, this.headers, isEarly, isOver)
+    this.#old = NONE
+  }
+
+  async #prepare (candidates: readonly PresentedCookie[]): Promise<Loaded> {
     const { store } = this.context.manager
     try {
       let first: Loaded | undefined
@@ -230,11 +245,13 @@ export class RequestSession implements Scope, Lifecycle {
         if (loaded?.result.origin.kind === 'stored') {
           this.#prepared = loaded
           if (unlock !== undefined) this.#releaseAtClose(unlock)
-          return
+          return loaded
         }
         if (unlock !== undefined) this.#release(unlock)
       }
-      this.#prepared = first ?? { result: NOTHING, presented: undefined }
+      const found = first ?? { result: NOTHING, presented: undefined }
+      this.#prepared = found
+      return found
     } catch (error) {
       this.#prepared = { error }
       throw error
@@ -365,7 +382,7 @@ export class RequestSession implements Scope, Lifecycle {
     if (origin.kind === 'none' && origin.wasEnded) {
       cookie.clear(this.request, this.headers, isEarly)
       csrfCookie?.clear(this.request, this.headers, isEarly)
-      this.#old?.leave(this.request, this.headers, isEarly)
+      this.#leaveOld(isEarly, true)
     } else if (stored !== undefined) {
       const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
       const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
@@ -375,7 +392,7 @@ export class RequestSession implements Scope, Lifecycle {
       if (!isDue) return
       cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
       this.#isSent = true
-      this.#old?.leave(this.request, this.headers, isEarly)
+      if (outcome === 'reissued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
       cookieWarnings.check(this.request)
     }
   }

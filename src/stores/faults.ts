@@ -41,6 +41,15 @@ export function reasonOf (error: unknown): string {
   return message === '' && typeof code === 'string' ? code : withoutQuotations(message)
 }
 
+/** @returns the error, whose messages and stacks and those of its causes do not contain the text any more: the id of a session in a path */
+export function concealed (error: Error, text: string): Error {
+  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+    each.message = each.message.replaceAll(text, '…')
+    if (each.stack !== undefined) each.stack = each.stack.replaceAll(text, '…')
+  }
+  return error
+}
+
 function withoutQuotations (text: string): string {
   return QUOTATIONS.reduce((text, quotation) => text.replace(quotation, '…'), text)
 }

@@ -1,11 +1,14 @@
 /** Sessions of another package that go on here: the option `adopt`. */
+import { hash } from 'node:crypto'
 import { Signer } from '@fastify/cookie'
+import websocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { MemoryStore, SessionConfigError, session } from '../../src/index.ts'
 import type { AdoptOptions, SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import type { Visitor } from '../helpers/client.ts'
+import { Socket } from '../helpers/web-socket.ts'
 import { COOKIE, deferred, Log, serve } from './support.ts'
 import type { Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
@@ -44,12 +47,16 @@ interface Old {
 
 async function move (t: Teardown, options: SessionOptions = {}, adopt: Partial<AdoptOptions> = {}): Promise<Old> {
   const [old, log] = [new OldStore(), new Log()]
-  const app = await serve(t, app => {
+  const app = await serve(t, async app => {
     app.get('/', async () => ({ name: session('name', 'a guest'), visits: session('visits', 0), isNew: session().isNew, userId: session().userId }))
     app.get('/visit', async () => session().increment('visits'))
     app.get<{ Params: { key: string } }>('/put/:key', async ({ params }) => { session().put(params.key, true) })
     app.get('/all', async () => session().all())
     app.get('/sign-out', async () => { session().invalidate() })
+    app.get('/regenerate', async () => { session().regenerate() })
+    app.get('/hijacked', async (_request, reply) => { reply.hijack().raw.end('x') })
+    await app.register(websocket)
+    await app.register(async app => { app.get('/socket', { websocket: true }, (socket, request) => { socket.send(request.session('name', 'a guest')) }) })
     app.get('/untouched', async () => 'x')
     app.get('/without', { config: { session: false } }, async () => 'x')
     app.get('/read-only', { config: { session: { readonly: true } } }, async () => session('name', 'a guest'))
@@ -70,7 +77,7 @@ function withOldCookie (app: FastifyInstance, value = signed()): Visitor {
 const drivers: Record<string, () => SessionOptions> = {
   memory: () => ({ driver: 'memory' }),
   file: () => ({ driver: 'file', files: t.testdir() }),
-  cookie: () => ({ driver: 'cookie', secret: 'x'.repeat(32) }),
+  cookie: () => ({ driver: 'cookie', secret: 'x'.repeat(32), grace: 0 }),
   'an asynchronous store': () => ({ driver: new SpyStore(false) }),
   'memory, signed and encrypted': () => ({ driver: 'memory', secret: 'x'.repeat(32), encrypt: true })
 }
@@ -142,6 +149,136 @@ t.test('a late request with the old cookie does not sign in again after a sign-o
   t.same((await withOldCookie(app).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
 })
 
+t.test('a cookie of this package that names no session any more leaves the old one its turn', async t => {
+  for (const driver of ['memory', 'an asynchronous store']) {
+    const { app } = await move(t, drivers[driver]?.())
+    const ada = withOldCookie(app)
+    ada.cookies.set(COOKIE, 'x'.repeat(43))
+    t.equal(((await ada.get('/')).json as { name: string }).name, 'ada', driver)
+    t.same([...ada.cookies.keys()], [COOKIE], driver)
+  }
+})
+
+for (const [what, path] of [['signs out', '/sign-out'], ['gets a new id', '/regenerate']] as const) {
+  t.test(`an old session is over as well when its visitor, who has one of this package, ${what}`, async t => {
+    const { app, old } = await move(t, { grace: 0 })
+    const ada = visitor(app)
+    await ada.get('/put/own')
+    ada.cookies.set(OLD, signed())
+    await ada.get(path)
+    await old.destroyed.promise
+    t.notOk(ada.cookies.has(OLD))
+    t.same([...old.sessions.keys()], [])
+    ada.cookies.delete(COOKIE)
+    ada.cookies.set(OLD, signed())
+    t.equal(((await ada.get('/')).json as { name: string }).name, 'a guest')
+  })
+}
+
+t.test('signing out everywhere holds for a session whose old cookie the browser could not be told to forget', async t => {
+  const { app, old } = await move(t, { grace: 0 }, { user: ({ name }) => String(name) })
+  await withOldCookie(app).get('/hijacked')
+  t.equal(await app.sessions.destroyFor('ada'), 1)
+  t.same([...old.sessions.keys()], [])
+  t.equal(((await withOldCookie(app).get('/')).json as { name: string }).name, 'a guest')
+})
+
+t.test('with the driver cookie requests that were sent before the first answer have the session, too', async t => {
+  const { app, old } = await move(t, { driver: 'cookie', secret: 'x'.repeat(32), grace: 0.05 })
+  const tabs = [withOldCookie(app), withOldCookie(app), withOldCookie(app)]
+  for (const tab of tabs) t.equal((await tab.get('/visit')).text, '8')
+  await old.destroyed.promise
+  t.same([...old.sessions.keys()], [])
+})
+
+t.test('with the driver cookie a sign-out ends the old session at once', async t => {
+  const { app, old } = await move(t, { driver: 'cookie', secret: 'x'.repeat(32), grace: 1000 })
+  await withOldCookie(app).get('/sign-out')
+  await old.destroyed.promise
+  t.equal(((await withOldCookie(app).get('/')).json as { name: string }).name, 'a guest')
+})
+
+t.test('with the driver cookie a WebSocket does not take the old session over, and opens', async t => {
+  const { app, old } = await move(t, { driver: 'cookie', secret: 'x'.repeat(32) })
+  const socket = await Socket.open(`${app.listeningOrigin.replace('http', 'ws')}/socket`, `${OLD}=${signed()}`)
+  t.equal(await socket.message(), 'a guest')
+  t.same([...old.sessions.keys()], [ID])
+  await socket.close()
+})
+
+t.test('an old session that has expired is over, whether its store removes it or not', async t => {
+  const { app, old } = await move(t)
+  for (const expires of [new Date(Date.now() - 1), new Date(Date.now() - 1).toISOString()]) {
+    old.sessions.set(ID, { cookie: { expires }, name: 'ada' })
+    t.equal(((await withOldCookie(app).get('/')).json as { name: string }).name, 'a guest')
+  }
+  old.sessions.set(ID, { cookie: { expires: new Date(Date.now() + 60_000).toISOString() }, name: 'ada' })
+  t.equal(((await withOldCookie(app).get('/')).json as { name: string }).name, 'ada')
+})
+
+t.test('the browser forgets a signed cookie whose session is gone, and no store is asked again', async t => {
+  const { app, old } = await move(t)
+  old.sessions.clear()
+  const ada = withOldCookie(app)
+  for (let count = 0; count < 3; count++) t.equal((await ada.get('/untouched')).text, 'x')
+  t.same([[...ada.cookies.keys()], old.asked], [[], [ID]])
+})
+
+t.test('of several old cookies the first that names a session counts', async t => {
+  const [first, second] = [new OldStore(), new OldStore()]
+  first.sessions.clear()
+  const { app } = await move(t, { adopt: [{ cookie: 'a', secret: SECRET, store: first }, { cookie: OLD, secret: SECRET, store: first }, { cookie: OLD, secret: SECRET, store: second }] })
+  const ada = withOldCookie(app)
+  ada.cookies.set('a', signed('gone'))
+  t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+  t.same([...ada.cookies.keys()], [COOKIE])
+})
+
+t.test('who knows the old id, and not the secret, does not know the new one', async t => {
+  const { app } = await move(t)
+  const ada = withOldCookie(app)
+  await ada.get('/')
+  t.not(ada.cookies.get(COOKIE), hash('sha256', `ambient-session adopts ${OLD}\n${ID}`, 'base64url'))
+  const rotated = withOldCookie((await move(t, {}, { secret: ['newer', SECRET] })).app, signed(ID, 'newer'))
+  await rotated.get('/')
+  t.not(rotated.cookies.get(COOKIE), ada.cookies.get(COOKIE))
+})
+
+t.test('an adopted session is listed with the address and the browser that brought it', async t => {
+  const { app } = await move(t, {}, { user: async ({ name }) => String(name) })
+  await withOldCookie(app).get('/', { 'user-agent': 'Lynx' })
+  t.match(await app.sessions.for('ada'), [{ ipAddress: '127.0.0.1', userAgent: 'Lynx' }])
+})
+
+t.test('no log has the id of an old session, where its store fails', async t => {
+  const path = `/var/sessions/${ID}.json`
+  const store = {
+    get (_id: string, callback: (error: unknown) => void) { callback(Object.assign(new Error(`ELOOP: open '${path}'`), { code: 'ELOOP' })) },
+    destroy (_id: string, callback: (error?: unknown) => void) { callback(new Error(`EACCES: unlink ${path}`)) }
+  }
+  const read = await move(t, {}, { store })
+  t.equal((await withOldCookie(read.app).get('/')).status, 503)
+  t.match(read.log.lines.join(), /ELOOP/)
+  t.notMatch(read.log.lines.join(), ID)
+
+  const ended = await move(t, {}, { store: { ...store, get: (_id, callback) => { callback(null, { name: 'ada' }) } } })
+  t.equal((await withOldCookie(ended.app).get('/')).status, 200)
+  t.match(ended.log.lines.join(), /EACCES/)
+  t.notMatch(ended.log.lines.join(), ID)
+
+  const function_ = await move(t, {}, { store: undefined, read: () => ({ name: 'ada' }), end: () => { throw new Error(`EACCES: unlink ${path}`) } })
+  t.equal((await withOldCookie(function_.app).get('/')).status, 200)
+  t.match(function_.log.lines.join(), /EACCES/)
+  t.notMatch(function_.log.lines.join(), ID)
+})
+
+t.test('no log has what a damaged session contains', async t => {
+  const { app, log } = await move(t, {}, { store: undefined, read: () => JSON.parse('{"password":hunter2}') as object })
+  t.equal((await withOldCookie(app).get('/')).status, 200)
+  t.match(log.lines.join(), /AMBIENT_SESSION_ADOPT.*SyntaxError/)
+  t.notMatch(log.lines.join(), 'hunter2')
+})
+
 t.test('the session of this package comes first', async t => {
   const { app, old } = await move(t)
   const eve = visitor(app)
@@ -210,6 +347,8 @@ t.test('an old store that does not answer is a 503', async t => {
 const unreadable: Record<string, Partial<AdoptOptions>> = {
   damaged: { read: () => JSON.parse('{') as object },
   'that is no object': { read: () => [1] },
+  'that is a text in its store': { read: undefined, secret: SECRET, store: { get: (_id, callback) => { callback(null, 'text' as unknown as object) }, destroy () {} } },
+  'with a key that put() refuses': { read: () => ({ constructor: 1 }) },
   'with a value that cannot be stored': { read: () => ({ fn: () => {} }) },
   'with a key that cannot be stored': { read: () => JSON.parse('{ "__proto__": 1 }') as object },
   'that is too large': { read: () => ({ text: 'x'.repeat(2000) }) },
@@ -217,8 +356,10 @@ const unreadable: Record<string, Partial<AdoptOptions>> = {
 }
 for (const [what, adopt] of Object.entries(unreadable)) {
   t.test(`an old session ${what} makes a new visitor and one warning, without the cookie's value`, async t => {
-    const { app, log } = await move(t, { maxBytes: 1000 }, { ...adopt, store: undefined })
-    t.same((await withOldCookie(app).get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+    const { app, log } = await move(t, { maxBytes: 1000 }, { store: undefined, ...adopt })
+    const ada = withOldCookie(app)
+    t.same((await ada.get('/')).json, { name: 'a guest', visits: 0, isNew: true })
+    await ada.get('/')
     const warnings = log.entries.filter(({ level }) => level === 40)
     t.equal(warnings.length, 1)
     t.match(warnings[0], { code: 'AMBIENT_SESSION_ADOPT', msg: /connect\.sid.* cannot be read/ })
@@ -247,10 +388,10 @@ t.test('sessions of several packages are adopted', async t => {
   t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
 })
 
-t.test('path and domain of the old cookie are those with which it is cleared', async t => {
-  const { app } = await move(t, {}, { path: '/shop', domain: 'example.com' })
+t.test('path, domain and partition of the old cookie are those with which it is cleared', async t => {
+  const { app } = await move(t, { secure: true }, { path: '/shop', domain: 'example.com', partitioned: true })
   const { setCookies } = await withOldCookie(app).get('/')
-  t.match(setCookies.find(({ name }) => name === OLD), { value: '', attributes: { path: '/shop', domain: 'example.com', 'max-age': '0' } })
+  t.match(setCookies.find(({ name }) => name === OLD), { value: '', attributes: { path: '/shop', domain: 'example.com', 'max-age': '0', partitioned: true } })
 })
 
 t.test('an old session that could not be ended in its store is reported, and goes on', async t => {
@@ -276,6 +417,8 @@ const wrong: Record<string, [adopt: unknown, message: RegExp]> = {
   'neither a store nor a function': [{ cookie: OLD }, /adopt: expected either a store or a read function/],
   'a store and a function': [{ cookie: OLD, secret: SECRET, store: new OldStore(), read: () => undefined }, /either a store or a read function/],
   'something else': [{ cookie: OLD, secret: SECRET, store: {} }, /adopt.*expected/],
+  'the name of this package\'s cookie': [{ cookie: COOKIE, read: () => undefined }, /adopt: an old cookie cannot have the name of one of this package.*"ambient_session"/],
+  'the name of a part of it': [{ cookie: `${COOKIE}.1`, read: () => undefined }, /adopt: an old cookie cannot have the name/],
   'a text': ['connect.sid', /adopt: expected \{ cookie: 'connect\.sid', secret, store \}/]
 }
 for (const [what, [adopt, message]] of Object.entries(wrong)) {
