@@ -1,4 +1,5 @@
 /** That the code blocks of pages are really run: each of these blocks is wrong, or right, in one way. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { blocksOf, faultsIn } from './doc-blocks.ts'
@@ -47,6 +48,9 @@ const cases: Record<string, readonly [markdown: string, problem: RegExp | undefi
   'the text of an error that is thrown is accepted': [`<!-- thrown by:\nthrow new Error('as shown') -->\n${block('text', 'Error: as shown')}`, undefined],
   'the text of an error that is another one is a fault': [`<!-- thrown by:\nthrow new Error('other') -->\n${block('text', 'Error: as shown')}`, /the page shows 'Error: as shown' and what is thrown is 'Error: other'/],
   'a text that nothing checks is a fault': [block('text', 'lorem ipsum'), /nothing checks it/],
+  'a file that is shown as it is is accepted': [`<!-- the file .taprc -->\n${block('yaml', readFileSync(join(root, '.taprc'), 'utf8').trimEnd())}`, undefined],
+  'a file that is not shown as it is is a fault': [`<!-- the file .taprc -->\n${block('yaml', 'include:')}`, /not what is in .taprc/],
+  'a file that is not there is a fault': [`<!-- the file .tprc -->\n${block('yaml', 'include:')}`, /there is no .tprc/],
   'a language that nothing runs is a fault': [block('cobol', 'STOP RUN.'), /nothing runs a block of the language 'cobol'/],
   'a block without a language is a fault': [block('', '1'), /nothing runs a block/]
 }

@@ -6,9 +6,10 @@
  *   All are type-checked. A comment behind a statement says what it gives, `// => value` or `// throws SomeError`.
  * - `sh`: commands of Node.js and of this package, which are run, or npm's, which are checked; see doc-commands.ts.
  * - `json`: is parsed.
+ * - any other: a file, which the comment in front of the block names, `the file examples/deploy/Dockerfile`, and which has a test of its own.
  * - `text`: what the program in a comment in front of it throws; without one a tree of files, which have to be there.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultsInCommands } from './doc-commands.ts'
 import { faultsInPrograms } from './doc-run.ts'
@@ -47,6 +48,9 @@ export interface Place {
   readonly directory: string
 }
 
+/** The comment in front of a block that is a file of the repository. */
+const FILE = /^\s*the file (\S+)\s*$/
+
 /** @throws Error when a block is not closed */
 export function blocksOf ({ name, text }: Page): Block[] {
   const lines = text.split('\n')
@@ -84,7 +88,9 @@ function isProgram ({ language, comment }: Block): boolean {
   return language === 'ts' || (language === 'text' && comment.length > 0)
 }
 
-async function problemsIn ({ language, code }: Block, place: Place): Promise<string[]> {
+async function problemsIn ({ language, code, comment }: Block, place: Place): Promise<string[]> {
+  const file = FILE.exec(comment[0]?.text ?? '')?.[1]
+  if (file !== undefined) return differencesFrom(file, code, place)
   switch (language) {
     case 'sh':
       return await faultsInCommands(code, place)
@@ -104,6 +110,12 @@ function problemInJson (text: string): string[] {
   } catch (error) {
     return [(error as Error).message]
   }
+}
+
+function differencesFrom (file: string, code: readonly string[], { root }: Place): string[] {
+  const path = join(root, file)
+  if (!existsSync(path)) return [`there is no ${file}`]
+  return readFileSync(path, 'utf8') === `${code.join('\n')}\n` ? [] : [`the block is not what is in ${file}`]
 }
 
 /** @param tree the root's name, and below it, two spaces deeper for each level, names of files and of directories */

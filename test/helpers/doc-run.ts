@@ -11,7 +11,7 @@ import { typeFaults } from './doc-types.ts'
 
 const RUNNER = join(import.meta.dirname, 'doc-runner.ts')
 /** Milliseconds for all programs together; beyond it, some program keeps the process from doing anything else. */
-const LIMIT = 50_000
+const LIMIT = 240_000
 
 export async function faultsInPrograms (blocks: readonly Block[], place: Place): Promise<Fault[]> {
   const faults: Fault[] = []

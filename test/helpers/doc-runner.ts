@@ -20,7 +20,7 @@ export interface Verdict {
 }
 
 /** Milliseconds for one program; far more than any takes. */
-const LIMIT = 10_000
+const LIMIT = 60_000
 
 const directory = process.cwd()
 const environment = { ...process.env }
