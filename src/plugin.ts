@@ -63,7 +63,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   assertOnlyOne(app)
   const resolved = await resolveConfigWithSource(options)
   const context = createContext(resolved.config, reportTo(app))
-  const { manager: { store, report, grace }, config } = context
+  const { settings: { store, report, grace }, config } = context
   const rules = new RouteRulesReader(config)
   await store.open?.()
   app.log.info(startLine(config, resolved.source))

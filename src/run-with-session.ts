@@ -11,12 +11,13 @@ import { SessionChanges } from './session/changes.ts'
 import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
 import { isSessionId } from './session/id.ts'
 import type { SessionValues } from './session/keys.ts'
-import type { LoadResult, SessionManager } from './session/manager.ts'
-import { loadAgain, NOTHING, OVER } from './session/manager.ts'
+import type { LoadResult } from './session/load.ts'
+import { loadAgain, NOTHING, OVER } from './session/load.ts'
 import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
 import { plainPayload } from './session/payload.ts'
 import { Session } from './session/session.ts'
+import type { SessionSettings } from './session/settings.ts'
 import { emptyState } from './session/state.ts'
 import { decode, encode } from './session/values.ts'
 import { nullStore } from './stores/null.ts'
@@ -38,7 +39,7 @@ export interface PresentedSession {
 /** What is needed to work on a session outside of its request. */
 interface Opened {
   readonly found: LoadResult
-  readonly manager: SessionManager
+  readonly settings: SessionSettings
   /** The name of the cookie. */
   readonly name: string
   readonly dontFlash: readonly string[]
@@ -50,7 +51,7 @@ interface Opened {
 
 /** For a session that is kept nowhere. */
 const nowhere = {
-  manager: { store: nullStore, format: plainPayload, lifetime: { idle: 0, absolute: undefined }, grace: 0, maxBytes: Infinity, report: reportToProcess },
+  settings: { store: nullStore, format: plainPayload, lifetime: { idle: 0, absolute: undefined }, grace: 0, maxBytes: Infinity, report: reportToProcess },
   name: 'session',
   dontFlash: []
 }
@@ -104,7 +105,7 @@ async function runStored (opening: Promise<Opened>, fn: () => unknown): Promise<
 
 async function openById ({ app, id }: StoredSession): Promise<Opened> {
   const context = await contextOf(app)
-  const found = isSessionId(id) ? await findById(context.manager, id) : NOTHING
+  const found = isSessionId(id) ? await findById(context.settings, id) : NOTHING
   if (found.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
@@ -121,13 +122,13 @@ async function reopen (request: FastifyRequest): Promise<Opened> {
   const current = request[CURRENT]
   if (current == null) throw new SessionConfigError(['the request has no session yet: it begins in the onRequest hook of ambient-session'], 'runWithSession(request)')
   const { session, context } = current
-  const { manager } = context
-  const found = session.isEnded ? OVER : session.isNew ? NOTHING : loadAgain(manager, session, await manager.store.read(session.key))
+  const { settings } = context
+  const found = session.isEnded ? OVER : session.isNew ? NOTHING : loadAgain(settings, session, await settings.store.read(session.key))
   return { ...opened(context, found), request }
 }
 
-function opened ({ manager, cookie, config, ends }: PluginContext, found: LoadResult): Opened {
-  return { found, manager, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
+function opened ({ settings, cookie, config, ends }: PluginContext, found: LoadResult): Opened {
+  return { found, settings, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
 }
 
 async function contextOf (app: FastifyInstance): Promise<PluginContext> {
@@ -143,10 +144,10 @@ interface Running {
   readonly report: (cause: unknown) => void
 }
 
-function scopeOf ({ found, manager, name, dontFlash, tokenField, request, ends }: Opened): Running {
-  const isKept = manager !== nowhere.manager
+function scopeOf ({ found, settings, name, dontFlash, tokenField, request, ends }: Opened): Running {
+  const isKept = settings !== nowhere.settings
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
-  const queue = new CommitQueue(changes, manager)
+  const queue = new CommitQueue(changes, settings)
   const commit = async (): Promise<string> => {
     if (isKept && changes.needsCookie) {
       throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
@@ -154,7 +155,7 @@ function scopeOf ({ found, manager, name, dontFlash, tokenField, request, ends }
     }
     const { outcome, dropped, left } = await queue.commit()
     ends?.leave(left)
-    if (dropped.length > 0) manager.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
+    if (dropped.length > 0) settings.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
     return outcome
   }
   const save = async (): Promise<void> => {
@@ -163,7 +164,7 @@ function scopeOf ({ found, manager, name, dontFlash, tokenField, request, ends }
   const session = new Session(changes, { name, dontFlash, tokenField, save, reload: () => queue.reload() })
   const report = (cause: unknown): void => {
     const keys = changes.unsaved
-    manager.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })
+    settings.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })
   }
   return { scope: { session, request, hasSession: true, isClosed: false }, commit: async () => { await commit() }, report }
 }

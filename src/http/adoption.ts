@@ -11,8 +11,8 @@ import type { Client } from '../session/adopt.ts'
 import { adopt } from '../session/adopt.ts'
 import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
-import type { SessionManager } from '../session/manager.ts'
 import { isObject } from '../session/plain.ts'
+import type { SessionSettings } from '../session/settings.ts'
 import { destroySession, findSession } from '../stores/connect.ts'
 import { bare, concealed, reasonOf, storeError } from '../stores/faults.ts'
 import { within } from '../stores/within.ts'
@@ -28,15 +28,15 @@ const SIGNED = 's:'
 const MOST_CANDIDATES = 3
 
 export class Adoption {
-  readonly #origins: readonly Origin[]
+  readonly #sources: readonly OldSource[]
 
   constructor (config: SessionConfig, report: Report) {
-    this.#origins = config.adopt.map(adopt => new Origin(adopt, config, report))
+    this.#sources = config.adopt.map(adopt => new OldSource(adopt, config, report))
   }
 
   /** @returns the request's cookies of other packages whose signatures are right, in the order of the options */
   find (request: CookieRequest): OldCookie[] {
-    return this.#origins.flatMap(origin => origin.find(request)).slice(0, MOST_CANDIDATES)
+    return this.#sources.flatMap(source => source.find(request)).slice(0, MOST_CANDIDATES)
   }
 }
 
@@ -46,7 +46,7 @@ export class OldCookie {
   readonly presented: PresentedCookie
   /** Whether it can name a session no more. */
   isDead = false
-  readonly #origin: Origin
+  readonly #source: OldSource
   readonly #value: string
   #isEnded = false
 
@@ -54,10 +54,10 @@ export class OldCookie {
    * @param text the cookie as the browser sends it: whoever knows the session's old id alone does not know the new one
    * @param value without the signature
    */
-  constructor (origin: Origin, text: string, value: string) {
-    this.#origin = origin
+  constructor (source: OldSource, text: string, value: string) {
+    this.#source = source
     this.#value = value
-    const id = hash('sha256', `ambient-session adopts ${origin.cookie}\n${text}`, 'base64url') as SessionId
+    const id = hash('sha256', `ambient-session adopts ${source.cookie}\n${text}`, 'base64url') as SessionId
     this.presented = { id, key: keyOf(id), isOutdated: true }
   }
 
@@ -67,21 +67,21 @@ export class OldCookie {
    * @returns whether there is something here now: a session, or what says that it has ended since
    * @throws SessionStoreError when one of the two stores cannot be reached
    */
-  async takeOver (manager: SessionManager, client: Client): Promise<boolean> {
+  async takeOver (settings: SessionSettings, client: Client): Promise<boolean> {
     const { key } = this.presented
-    if (await manager.store.read(key) !== undefined) return true
-    const read = await this.#origin.read(this.#value)
+    if (await settings.store.read(key) !== undefined) return true
+    const read = await this.#source.read(this.#value)
     this.isDead = read.isDead
     if (read.data === undefined) return false
     try {
-      const isFirst = await adopt(manager, key, read.data, await this.#origin.userOf(read.data), client)
-      if (isFirst && !this.#origin.isCopied) await this.#end()
+      const isFirst = await adopt(settings, key, read.data, await this.#source.userOf(read.data), client)
+      if (isFirst && !this.#source.isCopied) await this.#end()
       return true
     } catch (error) {
       // With the driver `cookie` a connection that was upgraded cannot take a session over.
       if (error instanceof SessionHeadersSentError) return false
       if (!(error instanceof SessionValueError || error instanceof SessionTooLargeError)) throw error
-      this.#origin.reportUnreadable(error)
+      this.#source.reportUnreadable(error)
       this.isDead = true
       return false
     }
@@ -89,7 +89,7 @@ export class OldCookie {
 
   /** Has the browser forget the cookie. */
   clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
-    this.#origin.clear(request, headers, isEarly)
+    this.#source.clear(request, headers, isEarly)
   }
 
   /**
@@ -99,14 +99,14 @@ export class OldCookie {
    */
   leave (request: CookieRequest, headers: SentCookies, isEarly: boolean, isOver: boolean): void {
     this.clear(request, headers, isEarly)
-    if (isOver || !this.#origin.isCopied) void this.#end()
-    else this.#origin.later(() => { void this.#end() })
+    if (isOver || !this.#source.isCopied) void this.#end()
+    else this.#source.later(() => { void this.#end() })
   }
 
   async #end (): Promise<void> {
     if (this.#isEnded) return
     this.#isEnded = true
-    await this.#origin.end(this.#value)
+    await this.#source.end(this.#value)
   }
 }
 
@@ -117,7 +117,7 @@ interface Read {
 }
 
 /** Where the sessions of another package are, and how their cookies are verified. */
-class Origin {
+class OldSource {
   readonly cookie: string
   /** Whether each answer takes a copy of the session along, so that requests at the same time need the old one as well. */
   readonly isCopied: boolean

@@ -1,7 +1,7 @@
 import type { SessionConfig } from '../config/schema.ts'
 import type { Report } from '../report.ts'
-import type { SessionManager } from '../session/manager.ts'
 import { plainPayload, sealedPayload } from '../session/payload.ts'
+import type { SessionSettings } from '../session/settings.ts'
 import { createStore } from '../stores/create.ts'
 import { KeyedLock } from '../stores/keyed-lock.ts'
 import type { LockOptions, StoreKey, Unlock } from '../stores/store.ts'
@@ -18,7 +18,7 @@ import { SessionEnds } from './session-ends.ts'
 /** What all requests of a plugin share. */
 export interface PluginContext {
   readonly config: SessionConfig
-  readonly manager: SessionManager
+  readonly settings: SessionSettings
   readonly cookie: RequestCookie
   /** The cookie with the CSRF token, where the options ask for one. */
   readonly csrfCookie: CsrfCookie | undefined
@@ -41,7 +41,7 @@ export function createContext (config: SessionConfig, report: Report): PluginCon
   // A store that cannot lock still gets routes that are serial within this process.
   const locks = new KeyedLock()
   const sealed = driver === 'cookie' ? new SealedCookie(config) : undefined
-  const manager: SessionManager = {
+  const settings: SessionSettings = {
     store,
     report,
     maxBytes,
@@ -51,9 +51,9 @@ export function createContext (config: SessionConfig, report: Report): PluginCon
   }
   const context: PluginContext = {
     config,
-    manager,
+    settings,
     // What only the browser keeps cannot be looked at.
-    ends: new SessionEnds(sealed === undefined ? manager : undefined),
+    ends: new SessionEnds(sealed === undefined ? settings : undefined),
     cookie: new SessionCookie(config),
     csrfCookie: csrf === false || csrf.cookie === false ? undefined : new CsrfCookie(csrf.cookie, config),
     adoption: config.adopt.length === 0 ? undefined : new Adoption(config, report),
@@ -67,5 +67,5 @@ export function createContext (config: SessionConfig, report: Report): PluginCon
 function carrying (context: PluginContext, sealed: SealedCookie, headers: LeavingHeaders): PluginContext {
   const cookie = new CarryingCookie(sealed, headers)
   // What is sealed as a whole need not be encrypted once more.
-  return { ...context, cookie, manager: { ...context.manager, store: cookie.store, format: plainPayload } }
+  return { ...context, cookie, settings: { ...context.settings, store: cookie.store, format: plainPayload } }
 }

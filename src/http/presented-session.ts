@@ -1,7 +1,8 @@
 import type { SessionId, StoreKey } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
-import type { LoadResult, SessionManager } from '../session/manager.ts'
-import { load, NOTHING } from '../session/manager.ts'
+import type { LoadResult } from '../session/load.ts'
+import { load, NOTHING } from '../session/load.ts'
+import type { SessionSettings } from '../session/settings.ts'
 import type { CookieRequest } from './cookie.ts'
 import type { PluginContext } from './plugin-context.ts'
 
@@ -11,10 +12,10 @@ import type { PluginContext } from './plugin-context.ts'
  * @param context made for this header by {@link PluginContext.forRequest}
  * @returns the first living session, or else the last that is known to be over
  */
-export async function findPresented ({ cookie, manager }: PluginContext, request: CookieRequest): Promise<LoadResult> {
+export async function findPresented ({ cookie, settings }: PluginContext, request: CookieRequest): Promise<LoadResult> {
   let over = NOTHING
   for (const { id, key } of cookie.read(request)) {
-    const found = await find(manager, id, key)
+    const found = await find(settings, id, key)
     if (found.origin.kind === 'stored') return found
     if (found !== NOTHING) over = found
   }
@@ -22,10 +23,10 @@ export async function findPresented ({ cookie, manager }: PluginContext, request
 }
 
 /** @returns the session with this id as it is stored now */
-export async function findById (manager: SessionManager, id: SessionId): Promise<LoadResult> {
-  return await find(manager, id, keyOf(id))
+export async function findById (settings: SessionSettings, id: SessionId): Promise<LoadResult> {
+  return await find(settings, id, keyOf(id))
 }
 
-async function find (manager: SessionManager, id: SessionId, key: StoreKey): Promise<LoadResult> {
-  return load(manager, id, key, await manager.store.read(key), Date.now())
+async function find (settings: SessionSettings, id: SessionId, key: StoreKey): Promise<LoadResult> {
+  return load(settings, id, key, await settings.store.read(key), Date.now())
 }

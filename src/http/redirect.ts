@@ -194,7 +194,7 @@ class Redirect {
   }
 
   get #report (): Report | undefined {
-    return this.#current?.context.manager.report
+    return this.#current?.context.settings.report
   }
 }
 

@@ -6,11 +6,11 @@ import type { ClientInfo } from '../session/changes.ts'
 import { SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
-import type { Found, LoadResult } from '../session/manager.ts'
-import { load, NOTHING } from '../session/manager.ts'
+import type { Found, LoadResult } from '../session/load.ts'
+import { load, NOTHING } from '../session/load.ts'
 import { isPromise } from '../session/maybe-promise.ts'
 import { quoted } from '../session/names.ts'
-import type { Lifecycle } from '../session/session.ts'
+import type { SessionHost } from '../session/session.ts'
 import { Session } from '../session/session.ts'
 import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
@@ -39,7 +39,7 @@ interface Loaded {
 }
 
 /** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
-export class RequestSession implements Scope, Lifecycle {
+export class RequestSession implements Scope, SessionHost {
   readonly headers: ResponseHeaders
   /** Whether the commit is the last of the route's onSend hooks. */
   commitsLast = false
@@ -137,8 +137,8 @@ export class RequestSession implements Scope, Lifecycle {
    */
   prepare (): Promise<unknown> | undefined {
     const { enabled, block } = this.#rules
-    const { manager, cookie, adoption } = this.context
-    const isLazy = manager.store.readsSynchronously === true && block === false
+    const { settings, cookie, adoption } = this.context
+    const isLazy = settings.store.readsSynchronously === true && block === false
     if (!enabled || (isLazy && adoption === undefined)) return undefined
     const candidates = cookie.read(this.request)
     this.#old = adoption?.find(this.request) ?? NONE
@@ -181,7 +181,7 @@ export class RequestSession implements Scope, Lifecycle {
         'Ask session().isEnded where that may happen')
     }
     if (this.headers.canLeave) this.#writeCookie(outcome, true)
-    else if (outcome === 'reissued') throw headersSent()
+    else if (outcome === 'issued') throw headersSent()
   }
 
   async reload (): Promise<void> {
@@ -221,7 +221,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      return await cookie.takeOver(this.context.manager, { clientInfo: this.#clientInfo })
+      return await cookie.takeOver(this.context.settings, { clientInfo: this.#clientInfo })
     } catch (error) {
       this.#prepared = { error }
       throw error
@@ -235,7 +235,7 @@ export class RequestSession implements Scope, Lifecycle {
   }
 
   async #prepare (candidates: readonly PresentedCookie[]): Promise<Loaded> {
-    const { store } = this.context.manager
+    const { store } = this.context.settings
     try {
       let first: Loaded | undefined
       for (const presented of candidates) {
@@ -278,7 +278,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   #release (unlock: Unlock): void {
     void Promise.resolve(unlock()).catch((cause: unknown) => {
-      this.context.manager.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be released; it runs out by itself', cause })
+      this.context.settings.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be released; it runs out by itself', cause })
     })
   }
 
@@ -292,7 +292,7 @@ export class RequestSession implements Scope, Lifecycle {
       clientInfo: () => this.#clientInfo,
       onChange: () => { this.#onChange() }
     })
-    this.#queue = new CommitQueue(this.#changes, this.context.manager)
+    this.#queue = new CommitQueue(this.#changes, this.context.settings)
     return new Session(this.#changes, this)
   }
 
@@ -306,7 +306,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   /** @returns the first living session, or else the first that is known to be over */
   #findNow (): Loaded | undefined {
-    const { manager: { store }, cookie } = this.context
+    const { settings: { store }, cookie } = this.context
     let first: Loaded | undefined
     for (const presented of cookie.read(this.request)) {
       const loaded = this.#loaded(presented, store.read(presented.key) as Found)
@@ -318,7 +318,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   /** @returns undefined where the store does not know the session */
   #loaded (presented: PresentedCookie, found: Found): Loaded | undefined {
-    const result = load(this.context.manager, presented.id, presented.key, found, this.#startedAt)
+    const result = load(this.context.settings, presented.id, presented.key, found, this.#startedAt)
     return result === NOTHING ? undefined : { result, presented }
   }
 
@@ -353,7 +353,7 @@ export class RequestSession implements Scope, Lifecycle {
    * instead of 62, a new session 85 instead of 63 (Node.js 20).
    */
   #begun (queue: CommitQueue): MaybePromise<CommitResult> {
-    return this.context.manager.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
+    return this.context.settings.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
   }
 
   /** Commits once more without what is expendable, if there was too much, or fails. */
@@ -386,13 +386,13 @@ export class RequestSession implements Scope, Lifecycle {
     } else if (stored !== undefined) {
       const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
       const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
-      const isDue = outcome === 'reissued' || (outcome === 'extended' && isPersistent) || isOutdated || cookie.isUnsent
+      const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || isOutdated || cookie.isUnsent
       const { token } = changes.facts
       csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
       if (!isDue) return
       cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
       this.#isSent = true
-      if (outcome === 'reissued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
+      if (outcome === 'issued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
       cookieWarnings.check(this.request)
     }
   }
@@ -414,7 +414,7 @@ export class RequestSession implements Scope, Lifecycle {
     // A request whose client has left is committed when it is answered.
     if (keys.length === 0 || !(this.#isAnswered || this.#reply.sent)) return
     const [what, advice] = this.#unsavedBecause()
-    this.context.manager.report({
+    this.context.settings.report({
       code: 'AMBIENT_SESSION_UNSAVED',
       message: `${what}: ${quoted(keys)}. ${advice}`,
       key: changes.key,
@@ -438,7 +438,7 @@ export class RequestSession implements Scope, Lifecycle {
 
   #reportDropped (keys: readonly string[]): void {
     const { key } = this.#changes as SessionChanges
-    this.context.manager.report(droppedWarning('a request\'s changes to its session', key, keys))
+    this.context.settings.report(droppedWarning('a request\'s changes to its session', key, keys))
   }
 }
 

@@ -6,9 +6,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { LeftSession } from '../session/commit.ts'
 import type { SessionId, StoreKey } from '../session/id.ts'
-import type { Found, SessionManager } from '../session/manager.ts'
-import { load } from '../session/manager.ts'
+import type { Found } from '../session/load.ts'
+import { load } from '../session/load.ts'
 import type { Session } from '../session/session.ts'
+import type { SessionSettings } from '../session/settings.ts'
 import { isRecord } from '../stores/store.ts'
 
 /** Sessions that are read at the same time. */
@@ -32,7 +33,7 @@ interface Watch {
 }
 
 export class SessionEnds {
-  readonly #manager: SessionManager | undefined
+  readonly #settings: SessionSettings | undefined
   readonly #watches = new Map<StoreKey, Set<Watch>>()
   /** The timer belongs to no request, although requests start it. */
   readonly #outsideRequests = AsyncLocalStorage.snapshot()
@@ -43,9 +44,9 @@ export class SessionEnds {
   /** Whether the store could not be read at the last look, and that was reported. */
   #isDown = false
 
-  /** @param manager undefined where there is nothing to look at, because only the browser keeps the session */
-  constructor (manager: SessionManager | undefined) {
-    this.#manager = manager
+  /** @param settings undefined where there is nothing to look at, because only the browser keeps the session */
+  constructor (settings: SessionSettings | undefined) {
+    this.#settings = settings
   }
 
   /**
@@ -110,7 +111,7 @@ export class SessionEnds {
   }
 
   #arm (at: number): void {
-    if (this.#manager === undefined || this.#isClosed || this.#isLooking || at >= this.#timerAt || this.#watches.size === 0) return
+    if (this.#settings === undefined || this.#isClosed || this.#isLooking || at >= this.#timerAt || this.#watches.size === 0) return
     this.#disarm()
     this.#timerAt = at
     const wait = Math.max(0, at - performance.now())
@@ -151,10 +152,10 @@ export class SessionEnds {
 
   async #look (key: StoreKey): Promise<void> {
     for (const watch of this.#watching(key)) if (!watch.hasBegun) this.#begin(watch)
-    if (this.#manager === undefined || !this.#watching(key).some(({ hasBegun }) => hasBegun)) return
-    const found = await this.#read(this.#manager, key)
+    if (this.#settings === undefined || !this.#watching(key).some(({ hasBegun }) => hasBegun)) return
+    const found = await this.#read(this.#settings, key)
     if (found === 'unknown') return
-    const isLiving = isAlive(this.#manager, key, found)
+    const isLiving = isAlive(this.#settings, key, found)
     const isMoved = found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
     for (const watch of this.#watching(key).filter(({ hasBegun }) => hasBegun)) {
       // A regeneration of this process is told here in a moment, and then the session is followed to its new key.
@@ -173,7 +174,7 @@ export class SessionEnds {
   }
 
   /** @returns 'unknown' when the store could not be read: then nothing is known to have ended */
-  async #read ({ store, report }: SessionManager, key: StoreKey): Promise<Found | 'unknown'> {
+  async #read ({ store, report }: SessionSettings, key: StoreKey): Promise<Found | 'unknown'> {
     try {
       const found = await store.read(key)
       this.#isDown = false
@@ -188,9 +189,9 @@ export class SessionEnds {
   }
 }
 
-function isAlive (manager: SessionManager, key: StoreKey, found: Found): boolean {
+function isAlive (settings: SessionSettings, key: StoreKey, found: Found): boolean {
   // The id is not known here, and nothing but the origin that load() returns has it.
-  return isRecord(found) && load(manager, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
+  return isRecord(found) && load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
 }
 
 /** Those with the same interval are due at the same moments, so that the timer does not run for each of them. */

@@ -3,26 +3,26 @@ import type { MaybePromise, StoreKey } from '../stores/store.ts'
 import type { SessionChanges } from './changes.ts'
 import type { CommitResult } from './commit.ts'
 import { commit } from './commit.ts'
-import type { SessionManager } from './manager.ts'
-import { loadAgain } from './manager.ts'
+import { loadAgain } from './load.ts'
 import { isPromise } from './maybe-promise.ts'
 import { quoted } from './names.ts'
+import type { SessionSettings } from './settings.ts'
 
 /** The commits and reloads of one request's session, one after the other. */
 export class CommitQueue {
   readonly #changes: SessionChanges
-  readonly #manager: SessionManager
+  readonly #settings: SessionSettings
   /** Settles with the last step that is under way; never rejects. */
   #last: Promise<void> | undefined
 
-  constructor (changes: SessionChanges, manager: SessionManager) {
+  constructor (changes: SessionChanges, settings: SessionSettings) {
     this.#changes = changes
-    this.#manager = manager
+    this.#settings = settings
   }
 
   /** Stores what is uncommitted, after all steps asked for before. Throws as {@link commit} does. */
   commit (): MaybePromise<CommitResult> {
-    return this.#run(() => commit(this.#changes, this.#manager))
+    return this.#run(() => commit(this.#changes, this.#settings))
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */
@@ -34,7 +34,7 @@ export class CommitQueue {
     const { origin } = this.#changes
     // A session that is over stays so: a late request must not begin another one.
     if (origin.kind !== 'stored') return this.#changes.restart({ origin, state: undefined })
-    this.#changes.restart(loadAgain(this.#manager, origin, await this.#manager.store.read(origin.key)))
+    this.#changes.restart(loadAgain(this.#settings, origin, await this.#settings.store.read(origin.key)))
   }
 
   #run<T> (step: () => MaybePromise<T>): MaybePromise<T> {

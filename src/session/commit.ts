@@ -9,11 +9,13 @@ import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
 import type { StoreKey } from './id.ts'
 import { keyOf } from './id.ts'
-import type { SessionManager, StoredSession } from './manager.ts'
-import { lifetimeOf, openRecord, tombstoneUntil } from './manager.ts'
+import type { StoredSession } from './load.ts'
+import { openRecord } from './load.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
 import type { Mutation } from './mutations.ts'
 import { replay, subjectOf } from './mutations.ts'
+import type { SessionSettings } from './settings.ts'
+import { lifetimeOf, tombstoneUntil } from './settings.ts'
 import type { SessionState } from './state.ts'
 import { decodeState, emptyState, encodeState } from './state.ts'
 
@@ -31,7 +33,7 @@ export interface CommitResult {
     /** Stored, and the expiry has moved. */
     | 'extended'
     /** Stored under another id than before, or with a cookie that outlives the browser where it did not before, or the reverse. */
-    | 'reissued'
+    | 'issued'
     /** The session was ended, and no other has begun. */
     | 'ended'
     /** The session had been ended by another request or process. Nothing was stored. */
@@ -59,7 +61,7 @@ const result = (outcome: CommitResult['outcome']): CommitResult => ({ outcome, d
 const UNCHANGED = result('unchanged')
 const STORED = result('stored')
 const EXTENDED = result('extended')
-const REISSUED = result('reissued')
+const ISSUED = result('issued')
 const ENDED = result('ended')
 
 /**
@@ -69,36 +71,36 @@ const ENDED = result('ended')
  * @throws SessionValueError when something was changed in place that cannot be stored
  * @throws whatever the store throws when it cannot be reached
  */
-export function commit (changes: SessionChanges, manager: SessionManager): MaybePromise<CommitResult> {
+export function commit (changes: SessionChanges, settings: SessionSettings): MaybePromise<CommitResult> {
   const set = changes.takePending()
   const restore = (error: unknown): never => {
     changes.restorePending(set)
     throw error
   }
   try {
-    const written = write(changes, set, manager)
+    const written = write(changes, set, settings)
     return isPromise(written) ? written.catch(restore) : written
   } catch (error) {
     return restore(error)
   }
 }
 
-function write (changes: SessionChanges, set: ChangeSet, manager: SessionManager): MaybePromise<CommitResult> {
+function write (changes: SessionChanges, set: ChangeSet, settings: SessionSettings): MaybePromise<CommitResult> {
   const { origin } = changes
   if (origin.kind === 'over') return drop(changes, set)
-  if (origin.kind === 'none') return create(changes, set, manager)
+  if (origin.kind === 'none') return create(changes, set, settings)
   switch (set.idChange) {
     case 'regenerate':
-      return regenerate(changes, origin, set, manager)
+      return regenerate(changes, origin, set, settings)
     case 'invalidate':
-      return invalidate(changes, origin, set, manager)
+      return invalidate(changes, origin, set, settings)
     case 'none':
-      return set.mutations.length === 0 ? extend(changes, origin, set, manager) : update(changes, origin, set, manager)
+      return set.mutations.length === 0 ? extend(changes, origin, set, settings) : update(changes, origin, set, settings)
   }
 }
 
 /** Stores a session for the first time, unless nothing was put into it. */
-function create (changes: SessionChanges, set: ChangeSet, manager: SessionManager): MaybePromise<CommitResult> {
+function create (changes: SessionChanges, set: ChangeSet, settings: SessionSettings): MaybePromise<CommitResult> {
   const written = set.mutations.length === 0 ? undefined : apply(emptyState(), set.mutations)
   if (written === undefined || written.text === EMPTY) {
     changes.markCommitted(changes.origin)
@@ -106,20 +108,20 @@ function create (changes: SessionChanges, set: ChangeSet, manager: SessionManage
   }
   const now = new Date(Date.now())
   const key = keyOf(set.id)
-  const record = toRecord(changes, manager, key, written, now, new Date(expiryFrom(now.getTime(), now.getTime(), lifetimeOf(manager, written.state))))
-  return andThen(writeNew(manager, key, record, undefined), version => {
+  const record = toRecord(changes, settings, key, written, now, new Date(expiryFrom(now.getTime(), now.getTime(), lifetimeOf(settings, written.state))))
+  return andThen(writeNew(settings, key, record, undefined), version => {
     changes.markCommitted(stored(set, key, record, version, written))
-    return REISSUED
+    return ISSUED
   })
 }
 
 /** Moves the expiry of a session that was only read, when it is due. */
-function extend (changes: SessionChanges, origin: StoredSession, set: ChangeSet, manager: SessionManager): MaybePromise<CommitResult> {
+function extend (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): MaybePromise<CommitResult> {
   const { key, record } = origin
-  const expiresAt = expiryDue(changes, manager, record, changes.facts)
+  const expiresAt = expiryDue(changes, settings, record, changes.facts)
   if (expiresAt === undefined) return UNCHANGED
   const lastActivity = record.userId === undefined ? undefined : new Date(Date.now())
-  return andThen(manager.store.touch(key, expiresAt, lastActivity), isAlive => {
+  return andThen(settings.store.touch(key, expiresAt, lastActivity), isAlive => {
     if (!isAlive) return drop(changes, set)
     changes.markCommitted({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
     return EXTENDED
@@ -128,32 +130,32 @@ function extend (changes: SessionChanges, origin: StoredSession, set: ChangeSet,
 
 /** Writes changes to a session, on top of what others have committed to it since it was read. */
 function update (
-  changes: SessionChanges, origin: StoredSession, set: ChangeSet, manager: SessionManager, current = origin.record, conflicts = 0
+  changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings, current = origin.record, conflicts = 0
 ): MaybePromise<CommitResult> {
   const { key } = origin
-  const before = open(manager, origin, current)
+  const before = open(settings, origin, current)
   if (before === undefined) return drop(changes, set)
   const wasPersistent = before.state.isPersistent
   const written = apply(before.state, set.mutations)
-  const expiresAt = expiryDue(changes, manager, current, written.state)
+  const expiresAt = expiryDue(changes, settings, current, written.state)
   if (written.text === before.text && expiresAt === undefined) {
     changes.markCommitted(origin)
     return UNCHANGED
   }
-  const record = toRecord(changes, manager, key, written, current.createdAt, expiresAt ?? current.expiresAt, current)
-  return andThen(manager.store.compareAndSet(key, record, current.version), answer => {
+  const record = toRecord(changes, settings, key, written, current.createdAt, expiresAt ?? current.expiresAt, current)
+  return andThen(settings.store.compareAndSet(key, record, current.version), answer => {
     if (answer === 'gone') return drop(changes, set)
-    if (answer === 'conflict') return updateAgain(changes, origin, set, manager, conflicts + 1)
+    if (answer === 'conflict') return updateAgain(changes, origin, set, settings, conflicts + 1)
     changes.markCommitted({ ...origin, record: { ...record, version: answer }, text: written.text })
-    if (written.state.isPersistent !== wasPersistent) return REISSUED
+    if (written.state.isPersistent !== wasPersistent) return ISSUED
     return expiresAt === undefined ? STORED : EXTENDED
   })
 }
 
-function updateAgain (changes: SessionChanges, origin: StoredSession, set: ChangeSet, manager: SessionManager, conflicts: number): MaybePromise<CommitResult> {
+function updateAgain (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings, conflicts: number): MaybePromise<CommitResult> {
   assertProgress(conflicts)
-  return andThen(manager.store.read(origin.key), current => {
-    return isRecord(current) ? update(changes, origin, set, manager, current, conflicts) : drop(changes, set)
+  return andThen(settings.store.read(origin.key), current => {
+    return isRecord(current) ? update(changes, origin, set, settings, current, conflicts) : drop(changes, set)
   })
 }
 
@@ -161,26 +163,26 @@ function updateAgain (changes: SessionChanges, origin: StoredSession, set: Chang
  * Gives a session a new id. The new record is complete before the old key becomes a tombstone, and the old key only
  * becomes one in the version that was copied: neither a crash nor a concurrent commit in between loses anything.
  */
-async function regenerate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, manager: SessionManager): Promise<CommitResult> {
-  const { store } = manager
+async function regenerate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
+  const { store } = settings
   const key = keyOf(set.id)
   let current: StoredRecord | undefined = origin.record
   let version: Version | undefined
   for (let conflicts = 0; current !== undefined; conflicts++) {
     assertProgress(conflicts)
-    const before = open(manager, origin, current)
+    const before = open(settings, origin, current)
     if (before === undefined) break
     const written = apply(before.state, set.mutations)
     const { createdAt } = current
-    const expiresAt = new Date(expiryFrom(Date.now(), createdAt.getTime(), lifetimeOf(manager, written.state)))
-    const record = toRecord(changes, manager, key, written, createdAt, expiresAt, current)
-    version = await writeNew(manager, key, record, version)
-    const destroyed = await store.destroy(origin.key, tombstoneUntil(manager), current.version, 'regenerated')
+    const expiresAt = new Date(expiryFrom(Date.now(), createdAt.getTime(), lifetimeOf(settings, written.state)))
+    const record = toRecord(changes, settings, key, written, createdAt, expiresAt, current)
+    version = await writeNew(settings, key, record, version)
+    const destroyed = await store.destroy(origin.key, tombstoneUntil(settings), current.version, 'regenerated')
     if (destroyed === 'destroyed') {
       changes.markCommitted(stored(set, key, record, version, written))
-      return { ...REISSUED, left: { key: origin.key, to: key } }
+      return { ...ISSUED, left: { key: origin.key, to: key } }
     }
-    current = destroyed === 'conflict' ? await readLiving(manager, origin.key) : undefined
+    current = destroyed === 'conflict' ? await readLiving(settings, origin.key) : undefined
   }
   // The session was ended first: the copy of it must not outlive it.
   if (version !== undefined) await store.destroy(key)
@@ -188,11 +190,11 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
 }
 
 /** Ends a session; what was put after that begins another one. */
-async function invalidate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, manager: SessionManager): Promise<CommitResult> {
-  if (await manager.store.destroy(origin.key, tombstoneUntil(manager), undefined, 'ended') === 'gone') return drop(changes, set)
+async function invalidate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
+  if (await settings.store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') return drop(changes, set)
   changes.markCommitted({ kind: 'none', wasEnded: true })
-  const { outcome } = await create(changes, set, manager)
-  return { ...outcome === 'reissued' ? REISSUED : ENDED, left: { key: origin.key, to: undefined } }
+  const { outcome } = await create(changes, set, settings)
+  return { ...outcome === 'issued' ? ISSUED : ENDED, left: { key: origin.key, to: undefined } }
 }
 
 /** The session was ended while the request was under way, or before. */
@@ -202,8 +204,8 @@ function drop (changes: SessionChanges, set: ChangeSet): CommitResult {
 }
 
 /** @returns what is in a record of the session; undefined when it cannot be read any more */
-function open (manager: SessionManager, { key, record, text }: StoredSession, current: StoredRecord): Written | undefined {
-  return current === record ? { text, state: decodeState(text) } : openRecord(manager, key, current)
+function open (settings: SessionSettings, { key, record, text }: StoredSession, current: StoredRecord): Written | undefined {
+  return current === record ? { text, state: decodeState(text) } : openRecord(settings, key, current)
 }
 
 /** @param state is changed */
@@ -212,9 +214,9 @@ function apply (state: SessionState, mutations: readonly Mutation[]): Written {
   return { state, text: encodeState(state) }
 }
 
-function expiryDue (changes: SessionChanges, manager: SessionManager, { createdAt, expiresAt }: StoredRecord, state: Readonly<SessionState>): Date | undefined {
+function expiryDue (changes: SessionChanges, settings: SessionSettings, { createdAt, expiresAt }: StoredRecord, state: Readonly<SessionState>): Date | undefined {
   if (!changes.extendsExpiry) return undefined
-  const [now, lifetime] = [Date.now(), lifetimeOf(manager, state)]
+  const [now, lifetime] = [Date.now(), lifetimeOf(settings, state)]
   return changes.isTouched ? new Date(expiryFrom(now, createdAt.getTime(), lifetime)) : dueExpiry(now, createdAt, expiresAt, lifetime)
 }
 
@@ -224,7 +226,7 @@ function expiryDue (changes: SessionChanges, manager: SessionManager, { createdA
  * @param before the record that it replaces: where there is no request, the session was used from where it says
  */
 export function toRecord (
-  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionManager, key: StoreKey, { state: { userId }, text }: Written, createdAt: Date, expiresAt: Date, before?: StoredRecord
+  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionSettings, key: StoreKey, { state: { userId }, text }: Written, createdAt: Date, expiresAt: Date, before?: StoredRecord
 ): NewRecord {
   const payload = format.seal(text, key)
   const bytes = Buffer.byteLength(payload)
@@ -239,7 +241,7 @@ function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: V
   return { kind: 'stored', id, key, record: { ...record, version }, text }
 }
 
-async function readLiving ({ store }: SessionManager, key: StoreKey): Promise<StoredRecord | undefined> {
+async function readLiving ({ store }: SessionSettings, key: StoreKey): Promise<StoredRecord | undefined> {
   const found = await store.read(key)
   return isRecord(found) ? found : undefined
 }
@@ -248,15 +250,15 @@ async function readLiving ({ store }: SessionManager, key: StoreKey): Promise<St
  * Writes under a key that no other request knows yet. What is found there is what an earlier attempt of this same commit
  * left: it seemed to fail, or it failed later on.
  */
-function writeNew (manager: SessionManager, key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version> {
-  return andThen(manager.store.compareAndSet(key, record, expected), answer => {
-    return answer === 'conflict' ? writeOver(manager, key, record) : assertVersion(answer)
+function writeNew (settings: SessionSettings, key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version> {
+  return andThen(settings.store.compareAndSet(key, record, expected), answer => {
+    return answer === 'conflict' ? writeOver(settings, key, record) : assertVersion(answer)
   })
 }
 
-async function writeOver (manager: SessionManager, key: StoreKey, record: NewRecord): Promise<Version> {
-  const left = await readLiving(manager, key)
-  return assertVersion(left === undefined ? 'conflict' : await manager.store.compareAndSet(key, record, left.version))
+async function writeOver (settings: SessionSettings, key: StoreKey, record: NewRecord): Promise<Version> {
+  const left = await readLiving(settings, key)
+  return assertVersion(left === undefined ? 'conflict' : await settings.store.compareAndSet(key, record, left.version))
 }
 
 /** A key made of 256 fresh random bits is no other session's: any other answer is a fault of the store. */

@@ -26,7 +26,7 @@ export type Default<D> = D | (() => D)
 export type SessionKeys = ReadonlyArray<SessionKey | readonly SessionKey[]>
 
 /** What a session can ask of its surroundings. */
-export interface Lifecycle {
+export interface SessionHost {
   /** The name of the cookie. */
   readonly name: string
   /** More names of form fields that {@link Session.flashInput} leaves out. */
@@ -47,12 +47,12 @@ export interface Lifecycle {
  */
 export class Session {
   readonly #changes: SessionChanges
-  readonly #lifecycle: Lifecycle
+  readonly #host: SessionHost
 
   /** @internal */
-  constructor (changes: SessionChanges, lifecycle: Lifecycle) {
+  constructor (changes: SessionChanges, host: SessionHost) {
     this.#changes = changes
-    this.#lifecycle = lifecycle
+    this.#host = host
   }
 
   // Reading ---------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ export class Session {
    */
   flashInput (body: unknown): void {
     // The encoding is a copy: what the application changes in its body afterwards is not stored.
-    const value = encode(fieldsToKeep(body, this.#lifecycle.dontFlash), 'old input', undefined, 'any')
+    const value = encode(fieldsToKeep(body, this.#host.dontFlash), 'old input', undefined, 'any')
     this.#changes.record({ op: 'flashInput', value, stamp: newStamp() })
   }
 
@@ -281,7 +281,7 @@ export class Session {
 
   /** The name of the session's cookie. */
   get name (): string {
-    return this.#lifecycle.name
+    return this.#host.name
   }
 
   /** The id of the user that {@link setUser} tied the session to. */
@@ -361,7 +361,7 @@ export class Session {
 
   /** @internal The name of the form field that carries the CSRF token. */
   get tokenField (): string {
-    return this.#lifecycle.tokenField ?? '_token'
+    return this.#host.tokenField ?? '_token'
   }
 
   // Navigation ------------------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ export class Session {
     this.#changes.record({ op: 'previousUrl', url })
   }
 
-  // Lifecycle -------------------------------------------------------------------------------------------------------
+  // SessionHost -------------------------------------------------------------------------------------------------------
 
   /**
    * Stores what has been changed so far. Needed only after the response's headers have left: in streams, on hijacked
@@ -386,12 +386,12 @@ export class Session {
    * @throws SessionTooLargeError, SessionStoreError as a commit does; the changes stay uncommitted then
    */
   save (): Promise<void> {
-    return this.#lifecycle.save()
+    return this.#host.save()
   }
 
   /** Reads the session again from the store. Changes that were not saved are given up. */
   reload (): Promise<void> {
-    return this.#lifecycle.reload()
+    return this.#host.reload()
   }
 
   /**

@@ -108,10 +108,10 @@ class AdaptedStore implements SessionStore {
    * others wait as long as the store may still be writing for it.
    */
   #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
-    return within(this.#timeout, isOver => this.#turns.take(key, async () => {
-      assertInTime(isOver)
+    return within(this.#timeout, isTimeUp => this.#turns.take(key, async () => {
+      assertInTime(isTimeUp)
       return await act(await this.#find(key), write => {
-        assertInTime(isOver)
+        assertInTime(isTimeUp)
         return write()
       })
     }))
@@ -152,8 +152,8 @@ export async function destroySession (store: Pick<ConnectStore, 'destroy'>, sid:
 }
 
 /** Its error reaches no caller: the call has failed already. */
-function assertInTime (isOver: () => boolean): void {
-  if (isOver()) throw new Error('time was up')
+function assertInTime (isTimeUp: () => boolean): void {
+  if (isTimeUp()) throw new Error('time was up')
 }
 
 /** @throws SessionStoreError when the store says that it has failed */

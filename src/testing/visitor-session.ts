@@ -67,10 +67,10 @@ export async function readSession (presented: Presented): Promise<VisitorSession
  */
 export async function changeSession (presented: Presented, change: (session: Session) => void): Promise<readonly string[]> {
   const { context, request } = await contextFor(presented)
-  const { manager, cookie, config } = context
+  const { settings, cookie, config } = context
   const found = await findPresented(context, request)
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
-  const queue = new CommitQueue(changes, manager)
+  const queue = new CommitQueue(changes, settings)
   const save = async (): Promise<void> => {
     if ((await queue.commit()).outcome === 'dropped') throw new SessionEndedError('the visitor\'s session has ended, so that nothing can be put into it')
   }

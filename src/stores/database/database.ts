@@ -1,5 +1,5 @@
 import type { CompiledQuery, DatabaseConnection, Kysely } from 'kysely'
-import type { IsOver } from '../within.ts'
+import type { IsTimeUp } from '../within.ts'
 import type { Dialect } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
 
@@ -37,10 +37,10 @@ export class Database {
     this.#close = close
   }
 
-  async run (statement: Statement, values: Readonly<Record<string, Value>>, isOver: IsOver): Promise<Result> {
+  async run (statement: Statement, values: Readonly<Record<string, Value>>, isTimeUp: IsTimeUp): Promise<Result> {
     return await this.#kysely.getExecutor().provideConnection(async connection => {
       // Waiting for a free connection may have taken all the time there was; then no caller waits for an answer any more.
-      if (isOver()) throw new Error('time was up before the statement could begin')
+      if (isTimeUp()) throw new Error('time was up before the statement could begin')
       const query = this.#raw(statement.sql, statement.parameters(values))
       const { rows, numAffectedRows } = await this.#isAutocommitting(connection)
         ? await connection.executeQuery<Row>(query)

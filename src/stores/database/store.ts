@@ -9,7 +9,7 @@ import type {
 } from '../store.ts'
 import { isRecord } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
-import type { IsOver } from '../within.ts'
+import type { IsTimeUp } from '../within.ts'
 import { within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
@@ -200,9 +200,9 @@ export class DatabaseStore implements SessionStore {
   async #call<T> (work: (run: Run) => Promise<T>): Promise<T> {
     const { database, statements } = await this.#access().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     try {
-      return await within(this.#timeout, async isOver => {
+      return await within(this.#timeout, async isTimeUp => {
         if (!this.#isReady) await this.#prepared(database, statements)
-        return await work((name, values) => runIn(database, statements[name], values, isOver))
+        return await work((name, values) => runIn(database, statements[name], values, isTimeUp))
       })
     } catch (error) {
       throw asStoreError(error)
@@ -221,31 +221,31 @@ export class DatabaseStore implements SessionStore {
 
   /** Checks or makes the table, once for all concurrent calls. */
   async #prepared (database: Database, statements: Statements): Promise<void> {
-    this.#preparing ??= within(this.#timeout, isOver => this.#prepare(database, statements, isOver))
+    this.#preparing ??= within(this.#timeout, isTimeUp => this.#prepare(database, statements, isTimeUp))
       .then(() => { this.#isReady = true })
       .finally(() => { this.#preparing = undefined })
     await this.#preparing
   }
 
-  async #prepare (database: Database, { settings, columns, check }: Statements, isOver: IsOver): Promise<void> {
-    if (settings !== undefined) assertSafeForTexts(await runIn(database, settings, {}, isOver))
-    const { rows } = await runIn(database, columns, {}, isOver)
+  async #prepare (database: Database, { settings, columns, check }: Statements, isTimeUp: IsTimeUp): Promise<void> {
+    if (settings !== undefined) assertSafeForTexts(await runIn(database, settings, {}, isTimeUp))
+    const { rows } = await runIn(database, columns, {}, isTimeUp)
     if (rows.length > 0) {
       const problems = problemsOf(rows, database.dialect, this.#table)
       if (problems.length > 0) throw refused(problems)
     } else if (this.#createTable) {
-      await this.#make(database, isOver)
+      await this.#make(database, isTimeUp)
     } else {
       const command = migrationCommand(database.dialect, this.#table)
       throw refused([`table: there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`])
     }
-    await runIn(database, check, {}, isOver)
+    await runIn(database, check, {}, isTimeUp)
   }
 
-  async #make (database: Database, isOver: IsOver): Promise<void> {
+  async #make (database: Database, isTimeUp: IsTimeUp): Promise<void> {
     for (let n = 1; ; n++) {
       try {
-        return await retrying(isOver, () => database.runAll(migration(database.dialect, this.#table)))
+        return await retrying(isTimeUp, () => database.runAll(migration(database.dialect, this.#table)))
       } catch (error) {
         if (!isAlreadyMade(error) || n === CREATE_ATTEMPTS) throw error
       }
@@ -253,8 +253,8 @@ export class DatabaseStore implements SessionStore {
   }
 }
 
-async function runIn (database: Database, statement: Statement, values: Values, isOver: IsOver): Promise<Result> {
-  return await retrying(isOver, () => database.run(statement, { now: Date.now(), ...values }, isOver))
+async function runIn (database: Database, statement: Statement, values: Values, isTimeUp: IsTimeUp): Promise<Result> {
+  return await retrying(isTimeUp, () => database.run(statement, { now: Date.now(), ...values }, isTimeUp))
 }
 
 async function read (run: Run, key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {

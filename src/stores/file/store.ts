@@ -16,13 +16,13 @@ import type {
 import { isRecord } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
 import { tryBlock } from './block.ts'
-import type { Work } from './commits.ts'
-import { Commits } from './commits.ts'
 import { codeOf, DIRECTORY_MODE } from './disk.ts'
 import type { Entry } from './format.ts'
 import { inspectFile } from './inspect.ts'
 import type { Listing } from './listing.ts'
 import { isStale, listAll, listOfUser, removeStale } from './listing.ts'
+import type { Work } from './locked-files.ts'
+import { LockedFiles } from './locked-files.ts'
 import type { FileLocks } from './locks.ts'
 import { BestLocks } from './locks.ts'
 import { OpenFiles } from './open-files.ts'
@@ -52,7 +52,7 @@ export class FileStore implements SessionStore {
   readonly #report: Report
   readonly #locks: FileLocks
   readonly #files: OpenFiles
-  readonly #commits: Commits
+  readonly #lockedFiles: LockedFiles
   readonly #users: UserIndex
   readonly #blocks = new TwoLevelLock()
   readonly #reportedUnreadable = new Set<StoreKey>()
@@ -66,7 +66,7 @@ export class FileStore implements SessionStore {
     this.#report = report
     this.#locks = locks
     this.#files = new OpenFiles(directory, locks, (key, file) => { this.#reportDamage(key, file) })
-    this.#commits = new Commits(this.#files, durable)
+    this.#lockedFiles = new LockedFiles(this.#files, durable)
     this.#users = new UserIndex(directory, durable)
   }
 
@@ -142,8 +142,8 @@ export class FileStore implements SessionStore {
     return await sweepDirectory(this.#directory, {
       now,
       limit,
-      remove: (key, isOver) => this.#commits.tryRun(key, file => {
-        if (file?.content === undefined || !isOver(file.content)) return false
+      remove: (key, isExpired) => this.#lockedFiles.tryRun(key, file => {
+        if (file?.content === undefined || !isExpired(file.content)) return false
         const { userId } = file.content.entry ?? {}
         if (userId !== undefined) this.#users.remove(nameOf(userId), key)
         file.remove()
@@ -190,7 +190,7 @@ export class FileStore implements SessionStore {
   }
 
   #commit<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
-    return this.#attempt(() => this.#commits.run(key, mayCreate, work))
+    return this.#attempt(() => this.#lockedFiles.run(key, mayCreate, work))
   }
 
   /** Tries once more after a fault that can be mended. Every other becomes a SessionStoreError. */
@@ -229,7 +229,7 @@ export class FileStore implements SessionStore {
       directory: this.#directory,
       users: this.#users,
       // Where there is no file one is made to be locked: its session could just be about to begin.
-      settle: async (key, user) => await this.#commits.run(key, user !== undefined, file => {
+      settle: async (key, user) => await this.#lockedFiles.run(key, user !== undefined, file => {
         if (user !== undefined && isStale(file, user)) this.#users.remove(user, key)
         return file?.content?.entry
       })

@@ -13,7 +13,7 @@ export interface Sweep {
   /** Expired sessions to remove at the most. */
   readonly limit: number
   /** Removes a session under its lock if what is in its file is still over. @returns whether it was removed */
-  readonly remove: (key: StoreKey, isOver: (content: Content) => boolean) => boolean
+  readonly remove: (key: StoreKey, isExpired: (content: Content) => boolean) => boolean
   /** Takes a lock on a file of its own. @returns undefined while another process holds it */
   readonly tryLock: (path: string) => (() => void) | undefined
   /** Called for a session that this process may not read. */
@@ -63,8 +63,8 @@ async function sweepSession (path: string, key: StoreKey, sweep: Sweep): Promise
   try {
     const found = await inspectFile(path)
     if (found === undefined) return false
-    const isOver = ({ entry }: Content): boolean => (entry?.expiresAt.getTime() ?? found.changedAt + DAMAGED_FOR) <= sweep.now.getTime()
-    return (found.content === undefined || isOver(found.content)) && sweep.remove(key, isOver)
+    const isExpired = ({ entry }: Content): boolean => (entry?.expiresAt.getTime() ?? found.changedAt + DAMAGED_FOR) <= sweep.now.getTime()
+    return (found.content === undefined || isExpired(found.content)) && sweep.remove(key, isExpired)
   } catch (error) {
     return codeOf(error) === 'EACCES' && sweepUnreadable(path, key, sweep, error)
   }

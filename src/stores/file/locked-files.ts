@@ -18,7 +18,7 @@ const MOST_REPLACED = 100
 
 const BUSY = Symbol('another holds the lock')
 
-export class Commits {
+export class LockedFiles {
   readonly #files: OpenFiles
   readonly #isDurable: boolean
   /** The commits that wait for a lock, in the order of their calls. */

@@ -1,24 +1,12 @@
-/** What all sessions of an application have in common, and how a stored one is loaded. */
-import type { Report } from '../report.ts'
-import type { SessionStore, StoredRecord, Tombstone } from '../stores/store.ts'
+/** What the session that was asked for turned out to be: stored, none, or over. */
+import type { StoredRecord, Tombstone } from '../stores/store.ts'
 import { isRecord } from '../stores/store.ts'
-import type { Lifetime } from './expiry.ts'
 import { isIdleTooLong } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
-import type { PayloadFormat } from './payload.ts'
+import type { SessionSettings } from './settings.ts'
+import { lifetimeOf } from './settings.ts'
 import type { SessionState } from './state.ts'
 import { decodeState } from './state.ts'
-
-export interface SessionManager {
-  readonly store: SessionStore
-  readonly format: PayloadFormat
-  readonly lifetime: Lifetime
-  /** Milliseconds for which a tombstone stands. */
-  readonly grace: number
-  /** The largest payload, in bytes. */
-  readonly maxBytes: number
-  readonly report: Report
-}
 
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | Tombstone | 'gone' | undefined
@@ -49,7 +37,7 @@ export interface LoadResult {
 }
 
 export const NOTHING: LoadResult = { origin: { kind: 'none', wasEnded: false }, state: undefined }
-const ENDED: LoadResult = { origin: { kind: 'none', wasEnded: true }, state: undefined }
+const ENDED_BEFORE: LoadResult = { origin: { kind: 'none', wasEnded: true }, state: undefined }
 export const OVER: LoadResult = { origin: { kind: 'over', mayBegin: false }, state: undefined }
 const REGENERATED: LoadResult = { origin: { kind: 'over', mayBegin: true }, state: undefined }
 
@@ -57,35 +45,30 @@ const REGENERATED: LoadResult = { origin: { kind: 'over', mayBegin: true }, stat
  * @param found what the store has under the key
  * @param startedAt when the request began, in milliseconds: what was under way when its session ended stores nothing
  */
-export function load (manager: SessionManager, id: SessionId, key: StoreKey, found: Found, startedAt: number): LoadResult {
+export function load (settings: SessionSettings, id: SessionId, key: StoreKey, found: Found, startedAt: number): LoadResult {
   if (found === undefined) return NOTHING
   if (!isRecord(found)) return loadTombstone(found, startedAt)
-  const { absolute } = manager.lifetime
+  const { absolute } = settings.lifetime
   const now = Date.now()
   if (absolute !== undefined && found.createdAt.getTime() + absolute <= now) return NOTHING
-  const opened = openRecord(manager, key, found)
-  if (opened === undefined || isIdleTooLong(now, found.lastActivity, lifetimeOf(manager, opened.state))) return NOTHING
+  const opened = openRecord(settings, key, found)
+  if (opened === undefined || isIdleTooLong(now, found.lastActivity, lifetimeOf(settings, opened.state))) return NOTHING
   return { origin: { kind: 'stored', id, key, record: found, text: opened.text }, state: opened.state }
 }
 
 function loadTombstone (found: Tombstone | 'gone', startedAt: number): LoadResult {
   if (found === 'gone' || found.since.getTime() > startedAt) return OVER
-  return found.reason === 'ended' ? ENDED : REGENERATED
-}
-
-/** @returns until when the tombstone of a session that ends now stands; undefined where it gets none */
-export function tombstoneUntil ({ grace }: Pick<SessionManager, 'grace'>): Date | undefined {
-  return grace === 0 ? undefined : new Date(Date.now() + grace)
+  return found.reason === 'ended' ? ENDED_BEFORE : REGENERATED
 }
 
 /** Loads a session that was found before. Where it is not stored any more it is over, whether or not a tombstone says so. */
-export function loadAgain (manager: SessionManager, { id, key }: Pick<StoredSession, 'id' | 'key'>, found: Found): LoadResult {
-  const result = load(manager, id, key, found, -Infinity)
+export function loadAgain (settings: SessionSettings, { id, key }: Pick<StoredSession, 'id' | 'key'>, found: Found): LoadResult {
+  const result = load(settings, id, key, found, -Infinity)
   return result.origin.kind === 'stored' ? result : OVER
 }
 
 /** @returns what is in a record; or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: SessionManager, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
+export function openRecord ({ format, report }: SessionSettings, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
   const text = format.open(payload, key)
   try {
     if (text !== undefined) return { text, state: decodeState(text) }
@@ -98,9 +81,4 @@ export function openRecord ({ format, report }: SessionManager, key: StoreKey, {
     key
   })
   return undefined
-}
-
-/** @returns the lifetime of one session: its own, where it has one */
-export function lifetimeOf ({ lifetime }: SessionManager, { idle }: Readonly<SessionState>): Lifetime {
-  return idle === undefined ? lifetime : { ...lifetime, idle }
 }
