@@ -1,7 +1,8 @@
 /**
- * Every error this package throws. Each has a stable `code`, a message that says what was wrong and what to do about
- * it, and, where a request can meet it, the `statusCode` Fastify answers with. No message contains a session id, a
- * secret or a stored value.
+ * The errors of this package. Each has a stable `code`, a message that says what was wrong and what to do about it, and the
+ * `statusCode` that Fastify answers with. No message contains a session id, a secret or a stored value.
+ *
+ * Only assignments to `req.session` and to the global `session` throw plain TypeErrors.
  */
 import { quote } from './session/names.ts'
 
@@ -77,7 +78,10 @@ export class SessionReadonlyError extends SessionError {
   readonly code = 'ERR_SESSION_READONLY'
 }
 
-/** The payload is larger than `maxBytes`, or than what cookies hold; the stored session is unchanged. */
+/**
+ * The payload is larger than `maxBytes`, or than what cookies hold. What is stored is unchanged, except after `invalidate()`: the
+ * old session has ended then, and only the new one could not be stored.
+ */
 export class SessionTooLargeError extends SessionError {
   readonly code = 'ERR_SESSION_TOO_LARGE'
 
@@ -91,7 +95,10 @@ export class SessionTooLargeError extends SessionError {
   }
 }
 
-/** A session began or got a new id when no browser could be told: in `save()` after the headers have left, or in `runWithSession()`. */
+/**
+ * A session began or got a new id where its cookie could not be sent: in `save()` after the headers have left, or in
+ * `runWithSession()`.
+ */
 export class SessionHeadersSentError extends SessionError {
   readonly code = 'ERR_SESSION_HEADERS_SENT'
 }

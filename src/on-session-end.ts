@@ -1,3 +1,4 @@
+/** `onSessionEnd()`: calls back when a session has ended, so that a socket or a stream can be closed with it. */
 import { AsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'

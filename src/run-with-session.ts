@@ -1,3 +1,4 @@
+/** `runWithSession()`: a session outside of a request, as in a job, a test or a message of a socket. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Scope } from './context.ts'
 import { runInScope } from './context.ts'
@@ -65,8 +66,8 @@ const nowhere = {
  * - A FastifyRequest has its session opened afresh, as it is stored now; of a visitor without one it is empty.
  * - Any other object is the data of a session that is stored nowhere.
  *
- * A stored session is committed when the function has ended, however it ended. Neither does flash data age, nor does the
- * session's end move.
+ * A stored session is committed when the function has ended, also if it throws. Flash data does not age, and the session's end
+ * does not move.
  *
  * @returns what the function returns; a promise of it, unless the session is stored nowhere
  * @throws SessionNotFoundError (rejects with) when there is no living session with this id

@@ -46,8 +46,8 @@ const LIMIT = 100
 /** Records on a page where all records are read. */
 const MANY = 1000
 /**
- * Rounds of listing and ending a user's sessions. Each but the last two has found sessions that began, or got a new id,
- * since the one before.
+ * The most rounds of listing a user's sessions and ending what was found. After two rounds that found none there are no more: what
+ * begins or gets a new id during one round is found by the next.
  */
 const MOST_ROUNDS = 100
 

@@ -1,3 +1,4 @@
+/** Removes expired sessions in the background. */
 import type { Report } from './report.ts'
 import type { StoreWith } from './stores/store.ts'
 

@@ -16,7 +16,7 @@ export default defineConfig({
   // Wait for the disk on every commit, so that a power failure loses none.
   // durable: false,
 
-  // Read the files through the thread pool: for directories on slow storage, such as a network file system.
+  // Read the files through the thread pool, so that slow storage does not hold up the event loop.
   // asyncReads: false,
 
   // Server of the drivers 'redis' and 'database': a URL (redis://, rediss://, postgres://, mysql://, mariadb://,

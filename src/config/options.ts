@@ -74,8 +74,8 @@ export interface CamelCaseOptions {
   /** File store: wait for the disk on every commit, so that a power failure loses none. Default: `false`. */
   durable?: Optional<boolean>
   /**
-   * File store: read through the thread pool, before the handler runs, so that slow storage (a network file system) does
-   * not hold up the event loop. On a local disk it costs more than it saves. Default: `false`.
+   * File store: read through the thread pool, before the handler runs, so that slow storage does not hold up the event loop.
+   * On a fast disk it costs more than it saves. Default: `false`.
    */
   asyncReads?: Optional<boolean>
   /**

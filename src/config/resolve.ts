@@ -1,3 +1,4 @@
+/** From what users wrote to checked options: what is given in code, then a config file, the environment and the defaults. */
 import { SessionConfigError } from '../errors.ts'
 import type { Surroundings } from './check.ts'
 import { checkOptions } from './check.ts'

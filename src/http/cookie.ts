@@ -1,3 +1,4 @@
+/** The cookie that holds a session's id. For the driver `cookie`, which puts the whole session into cookies, see carrying-cookie.ts. */
 import { Signer } from '@fastify/cookie'
 import type { FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/schema.ts'

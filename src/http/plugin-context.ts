@@ -1,3 +1,4 @@
+/** What all requests share: made from the options, once, when the plugin is registered. */
 import type { SessionConfig } from '../config/schema.ts'
 import type { Report } from '../report.ts'
 import { plainPayload, sealedPayload } from '../session/payload.ts'

@@ -1,3 +1,4 @@
+/** Finds sessions outside of requests: by a Cookie header, or by an id. */
 import type { SessionId, StoreKey } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
 import type { LoadResult } from '../session/load.ts'

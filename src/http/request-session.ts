@@ -1,3 +1,4 @@
+/** The session of one request: found by its cookie, committed before the response leaves, and its cookie sent where that is due. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Scope } from '../context.ts'
 import { runOutsideScopes } from '../context.ts'
@@ -38,7 +39,7 @@ interface Loaded {
   readonly presented: PresentedCookie | undefined
 }
 
-/** The session of one request, from the cookie that comes to the cookie that goes. Made small: most are never used. */
+/** One is made for each request. Most are never asked for their session, so nothing is made or read before that. */
 export class RequestSession implements Scope, SessionHost {
   readonly headers: ResponseHeaders
   /** Whether the commit is the last of the route's onSend hooks. */
@@ -162,8 +163,8 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   /**
-   * Commits what was changed by an onSend hook that ran after the commit, as hooks can in an answer of 404. What the
-   * browser would have to be told of is reported instead, and what was answered with an error is not stored after all.
+   * Commits what was changed by an onSend hook that ran after the commit, as hooks can in an answer of 404. Does nothing where
+   * the commit has failed, since the client got its error, and where the browser would need a new cookie: those changes are reported.
    */
   commitLate (): void {
     if (!this.#isLate || this.#hasFailed || this.#changes?.needsCookie === true) return

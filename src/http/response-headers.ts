@@ -1,3 +1,4 @@
+/** Sets a session's headers on a reply: Set-Cookie, Cache-Control and Vary. */
 import type { FastifyReply } from 'fastify'
 import { keepPrivate, varyWithCookie } from './caching.ts'
 

@@ -1,3 +1,4 @@
+/** What a route says of its session (`config.session`), as rules for its requests. */
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { RouteSessionOptions } from '../config/route.ts'
 import { checkRouteOptions } from '../config/route.ts'

@@ -64,7 +64,7 @@ export class SessionEnds {
     return () => { this.#remove(watch) }
   }
 
-  /** Takes note of what a commit of this process has done, if it has left a session. */
+  /** To be called after what ends a session in this process or gives it a new id: calls back, or follows it to its new key. */
   leave (left: LeftSession | undefined): void {
     if (left === undefined) return
     for (const watch of this.#watching(left.key)) {
@@ -190,7 +190,7 @@ export class SessionEnds {
 }
 
 function isAlive (settings: SessionSettings, key: StoreKey, found: Found): boolean {
-  // The id is not known here, and nothing but the origin that load() returns has it.
+  // The id is not known here. load() only puts it into its answer, so any text will do.
   return isRecord(found) && load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
 }
 

@@ -73,7 +73,7 @@ export class SessionChanges {
   #hasAged = false
   /** Top-level keys whose values the application holds, and may have changed in place; with what they were, where that is at hand. */
   readonly #tracked = new Map<string, Encoded | undefined>()
-  /** What the state would be had nothing been changed in place; behind by the mutations in `#unfolded`. */
+  /** What the state would be if nothing had been changed in place. The mutations in `#unfolded` are still to be applied to it. */
   #baseline: SessionState | undefined
   #unfolded: Mutation[] = []
   /** Whether the expiry is to be moved although that is not due yet. */

@@ -1,3 +1,4 @@
+/** Runs the commits of one session one after the other: save() may be called while another commit is under way. */
 import type { SessionWarning } from '../report.ts'
 import type { MaybePromise, StoreKey } from '../stores/store.ts'
 import type { SessionChanges } from './changes.ts'

@@ -1,6 +1,6 @@
 /**
- * Writing what a request did to its session: compare-and-set, and on a conflict replay of the request's mutations on what
- * is stored by then. A session that is not there any more is never written again.
+ * Writes what a request did to its session: by compare-and-set and, on a conflict, by replay of the request's mutations on
+ * what is stored by then. A session that is not there any more is never written again.
  */
 import { SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import type { MaybePromise, NewRecord, StoredRecord, Version } from '../stores/store.ts'
@@ -65,7 +65,8 @@ const ISSUED = result('issued')
 const ENDED = result('ended')
 
 /**
- * Writes all that is uncommitted. When it throws, nothing was stored and everything is still uncommitted.
+ * Writes all that is uncommitted. When it throws, everything counts as uncommitted again, and nothing of it is stored; but what
+ * timed out may be stored nevertheless, and {@link invalidate} may have ended the old session already.
  *
  * @throws SessionTooLargeError when the payload would exceed the limit
  * @throws SessionValueError when something was changed in place that cannot be stored
@@ -161,7 +162,8 @@ function updateAgain (changes: SessionChanges, origin: StoredSession, set: Chang
 
 /**
  * Gives a session a new id. The new record is complete before the old key becomes a tombstone, and the old key only
- * becomes one in the version that was copied: neither a crash nor a concurrent commit in between loses anything.
+ * becomes one in the version that was copied: neither a crash nor a concurrent commit in between loses anything. If the old key
+ * cannot be destroyed, the old session goes on, and the copy stays under an id that no browser has, until it expires.
  */
 async function regenerate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
   const { store } = settings
@@ -189,7 +191,10 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
   return drop(changes, set)
 }
 
-/** Ends a session; what was put after that begins another one. */
+/**
+ * Ends a session; what was put after that begins another one. The old one is destroyed first: a sign-out holds even if the new
+ * session cannot be stored. Then this throws, and onSessionEnd() notices the end when it next asks the store.
+ */
 async function invalidate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
   if (await settings.store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') return drop(changes, set)
   changes.markCommitted({ kind: 'none', wasEnded: true })

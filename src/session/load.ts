@@ -24,15 +24,18 @@ export interface StoredSession {
 /** What the session that was asked for turned out to be. */
 export type Origin =
   | StoredSession
-  /** There is none: a new session may begin. `wasEnded`: there was one, and the browser's cookie for it is dead. */
+  /** There is none, and a new session may begin. `wasEnded`: there was one, it has ended, and its cookie is to be cleared. */
   | { readonly kind: 'none', readonly wasEnded: boolean }
-  /** It is over, and nothing is stored for it any more. `mayBegin`: a sign-in may begin a new session in its place. */
+  /**
+   * It has ended since this request began, or has been given a new id. Nothing is stored for it any more. `mayBegin`: it got the new
+   * id before this request began, and a sign-in may begin another session.
+   */
   | { readonly kind: 'over', readonly mayBegin: boolean }
 
-/** An origin, with the state that was found there: the caller's own, to be changed. */
+/** What a session turned out to be, and its state if it is stored. The state belongs to the caller, who may change it. */
 export interface LoadResult {
   readonly origin: Origin
-  /** Undefined where there is none, or it is over. */
+  /** Undefined where the session is not stored. */
   readonly state: SessionState | undefined
 }
 

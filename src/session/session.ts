@@ -1,3 +1,4 @@
+/** The class that applications use. Its methods check their arguments; changes.ts keeps what they change. */
 import { SessionValueError } from '../errors.ts'
 import { fieldsToKeep } from './form-input.ts'
 import { guard } from './guard.ts'
@@ -25,7 +26,7 @@ export type Default<D> = D | (() => D)
 /** Keys, one by one or in lists: `has('a', 'b')` is `has(['a', 'b'])`. */
 export type SessionKeys = ReadonlyArray<SessionKey | readonly SessionKey[]>
 
-/** What a session can ask of its surroundings. */
+/** What a session needs from whoever made it: a request, or a job. */
 export interface SessionHost {
   /** The name of the cookie. */
   readonly name: string

@@ -1,3 +1,4 @@
+/** Everything that a session holds, and how it is written as text. */
 import type { Tree } from './paths.ts'
 import { isObject } from './plain.ts'
 import type { Stamp } from './stamp.ts'

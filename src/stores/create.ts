@@ -1,3 +1,4 @@
+/** Makes the store that the option `driver` names. */
 import type { SessionConfig } from '../config/schema.ts'
 import type { Report } from '../report.ts'
 import { DatabaseStore } from './database/store.ts'

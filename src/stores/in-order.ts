@@ -1,3 +1,4 @@
+/** Sorts keys as far as one page of a list needs them. */
 import type { StoreKey } from './store.ts'
 
 /** Of a million keys, as many as a page or so. */

@@ -1,3 +1,4 @@
+/** Locks for routes that block, within one process. */
 import { SessionLockTimeoutError } from '../errors.ts'
 import type { LockOptions, StoreKey, Unlock } from './store.ts'
 

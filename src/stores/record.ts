@@ -1,4 +1,4 @@
-/** What stores have in common. */
+/** What the stores do alike: whether a record has expired, whether it may be replaced, and its next version. */
 import type { ListedRecord, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
 import { isRecord } from './store.ts'
 

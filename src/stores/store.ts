@@ -109,7 +109,10 @@ export interface RecordPage {
 }
 
 export interface LockOptions {
-  /** Milliseconds after which the lock is released even if its holder has not released it. */
+  /**
+   * Milliseconds after which the lock is released even if its holder has not released it. Where the holder's own process has to do
+   * that, as in the file store, a process that is stopped does it when it continues.
+   */
   readonly lease: number
   /** Milliseconds to wait for another holder before giving up with a SessionLockTimeoutError. */
   readonly wait: number

@@ -1,10 +1,11 @@
+/** A time limit for calls to a store that may not answer. */
 import { storeError } from './faults.ts'
 
-/** Whether time is up. Nothing may be begun then. */
+/** Whether time is up. After that nothing new may be sent to the store. */
 export type IsTimeUp = () => boolean
 
 /**
- * Waits for work, at most so many milliseconds. Late work learns by `isTimeUp` that it must begin nothing more.
+ * Waits for work, at most so many milliseconds. Work of several steps asks `isTimeUp` before each step, and stops when it is.
  *
  * @param late makes the error for when time is up
  */

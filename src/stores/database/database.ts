@@ -1,3 +1,4 @@
+/** Runs SQL through Kysely, on whichever database it is. */
 import type { CompiledQuery, DatabaseConnection, Kysely } from 'kysely'
 import type { IsTimeUp } from '../within.ts'
 import type { Dialect } from './schema.ts'

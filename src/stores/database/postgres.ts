@@ -1,3 +1,4 @@
+/** Connections to PostgreSQL by the package `pg`. */
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient } from 'pg'
 import { orNotInstalled } from './packages.ts'

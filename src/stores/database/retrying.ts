@@ -1,3 +1,4 @@
+/** Tries a statement again after a deadlock, or while the database is busy. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { IsTimeUp } from '../within.ts'
 import { isWorthRetrying } from './faults.ts'

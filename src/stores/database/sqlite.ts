@@ -1,3 +1,4 @@
+/** SQLite, by `better-sqlite3` or by `node:sqlite`. */
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { SqliteDatabase as KyselySqlite, SqliteStatement as KyselyStatement } from 'kysely'

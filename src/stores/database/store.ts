@@ -1,3 +1,4 @@
+/** The contract of a store, by statements of SQL. */
 import { randomInt } from 'node:crypto'
 import { SessionConfigError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'

@@ -21,7 +21,7 @@ const BUSY = Symbol('another holds the lock')
 export class LockedFiles {
   readonly #files: OpenFiles
   readonly #isDurable: boolean
-  /** The commits that wait for a lock, in the order of their calls. */
+  /** The work that waits for a lock, in the order of the calls. */
   readonly #waiting = new Turns<StoreKey>()
 
   constructor (files: OpenFiles, isDurable: boolean) {

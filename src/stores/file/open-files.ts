@@ -59,7 +59,7 @@ export class OpenFiles {
 
   /**
    * @param mayCreate whether the file is made, blank, when there is none
-   * @returns the file of a key as it was opened before; undefined when there is none
+   * @returns the file of a key, open for writing; undefined when there is none. It is to be locked, and read again under the lock
    * @throws the file system's error when it cannot be written; ENOENT when there is no directory to make it in
    */
   toWrite (key: StoreKey, mayCreate: boolean): SessionFile | undefined {

@@ -243,7 +243,10 @@ function writeFile (descriptor: number, generation: number, entry: Entry, before
   return capacity
 }
 
-/** Wipes a file that others may have open, by which they notice. The older slot goes first, and never looks like the newest. */
+/**
+ * Wipes a file that others may have open: they find its heads changed, and look at the path again. The older slot goes first, or
+ * what is in it would for a moment be the newest generation of the file.
+ */
 function retire (descriptor: number, capacity: number, newest: 0 | 1): void {
   for (const index of [1 - newest, newest]) wipe(descriptor, index * capacity, capacity)
 }
