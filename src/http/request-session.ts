@@ -39,7 +39,7 @@ interface Loaded {
   readonly presented: PresentedCookie | undefined
 }
 
-/** One is made for each request. Most are never asked for their session, so nothing is made or read before that. */
+/** One is made for each request, and most are never asked for their session: as little as possible is made before that. */
 export class RequestSession implements Scope, SessionHost {
   readonly headers: ResponseHeaders
   /** Whether the commit is the last of the route's onSend hooks. */
