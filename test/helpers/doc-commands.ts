@@ -1,6 +1,6 @@
 /**
  * The commands of `sh` blocks: npm's are held against package.json, the others are run in a project that has nothing but
- * a server.js.
+ * a server.js. What npm installs is this package, or one that the programs of pages are run with.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
@@ -14,6 +14,7 @@ interface Manifest {
   readonly bin: Record<string, string>
   readonly scripts: Record<string, string>
   readonly dependencies: Record<string, string>
+  readonly devDependencies: Record<string, string>
   readonly peerDependencies: Record<string, string>
 }
 
@@ -53,13 +54,17 @@ async function faultIn (command: string, manifest: Manifest, place: Place): Prom
   return await failureOf(command.replace(`npx ${name}`, `node '${join(place.root, bin)}'`), place)
 }
 
-function faultInNpm (command: string, [task = '', ...args]: string[], { name, scripts, dependencies, peerDependencies }: Manifest): string | undefined {
+function faultInNpm (command: string, [task = '', ...args]: string[], manifest: Manifest): string | undefined {
   if (task === 'ci') return undefined
   const isInstall = task === 'i' || task === 'install'
-  const known = isInstall ? { [name]: '', ...dependencies, ...peerDependencies } : scripts
+  const known = isInstall ? installable(manifest) : manifest.scripts
   const wanted = isInstall ? args : task === 'run' ? args.slice(0, 1) : [task]
   const missing = wanted.filter(one => !Object.hasOwn(known, one))
   return missing.length === 0 ? undefined : `${command}: package.json does not know ${missing.join(', ')}`
+}
+
+function installable ({ name, dependencies, devDependencies, peerDependencies }: Manifest): Record<string, string> {
+  return { [name]: '', ...dependencies, ...devDependencies, ...peerDependencies }
 }
 
 async function failureOf (command: string, { directory }: Place): Promise<string | undefined> {

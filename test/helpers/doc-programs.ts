@@ -4,6 +4,7 @@
  * A block is a whole program, unless the comment in front of it says what it is a fragment of:
  *
  * - `in an app`: `app` is a Fastify application that has registered the plugin, with the memory store.
+ * - `in a bare app`: `app` is one that has not; the block registers the plugin, because its options matter.
  * - `in a handler`: `req` and `reply` are those of a request. A comment `// in the next request` ends it, and begins
  *   another request of the same visitor.
  * - `members of Session` (or of any public type, or of the package): members it has to have, with these types.
@@ -33,6 +34,7 @@ interface Directive {
   readonly then: readonly Line[]
 }
 
+const NEW_APP = 'const app = Fastify()'
 const RUNTIME = 'test/helpers/doc-runtime.ts'
 const NEXT_REQUEST = /^\s*\/\/ .*\bnext request\b/i
 const NEXT_HANDLER = '}, async (req, reply) => {'
@@ -77,6 +79,8 @@ function wrapped ({ code, line }: Block, { place, options, given, then }: Direct
       return around([], body, [])
     case 'in an app':
       return around([...publicImports(root), ...newApp(options)], body, [])
+    case 'in a bare app':
+      return around([...publicImports(root), NEW_APP], body, [])
     case 'in a handler': {
       const handlers = body.map(({ text, line }) => ({ text: NEXT_REQUEST.test(text) ? NEXT_HANDLER : text, line }))
       const before = given === undefined ? [] : [`async () => { session(${given}) },`]
@@ -105,5 +109,5 @@ function publicImports (root: string): string[] {
 }
 
 function newApp (options: string): string[] {
-  return ['const app = Fastify()', `await app.register(ambientSession, { driver: 'memory', ...${options} })`]
+  return [NEW_APP, `await app.register(ambientSession, { driver: 'memory', ...${options} })`]
 }
