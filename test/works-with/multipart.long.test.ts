@@ -97,6 +97,32 @@ t.test('old input of a form with an upload is its fields, without the file', asy
   t.same((await ada.get('/old')).json, { title: 'tea' })
 })
 
+/** The names that the table of docs/session.md#back-with-errors-and-input has. */
+const text = { type: 'string', minLength: 4 }
+const titles = { keyValues: { title: text }, true: { title: { type: 'object', properties: { value: text } } } }
+
+for (const [way, properties] of Object.entries(titles)) {
+  t.test(`errors of a schema have its names with attachFieldsToBody: ${way}`, async t => {
+    const app = await application(t, { attachFieldsToBody: way === 'true' ? true : 'keyValues' }, app => {
+      const schema = { body: { type: 'object', required: ['title', 'text'], properties } }
+      app.post('/upload', { schema, config: { session: { flashValidation: true } } }, () => 'stored')
+      app.get('/', () => ({ errors: session('errors'), old: session().old() }))
+    })
+    const ada = visitor(app)
+    const send = async (fields: Record<string, string>): Promise<unknown> => {
+      const form = new FormData()
+      for (const [name, value] of Object.entries(fields)) form.set(name, value)
+      t.equal((await ada.post('/upload', form, { accept: 'text/html' })).status, 303)
+      return (await ada.get('/')).json
+    }
+    const name = way === 'true' ? 'title.value' : 'title'
+    t.same(await send({ title: 'tea', text: 'green' }), {
+      errors: { [name]: ['must NOT have fewer than 4 characters'] }, old: { title: 'tea', text: 'green' }
+    })
+    t.same(await send({ text: 'green' }), { errors: { title: ["must have required property 'title'"] }, old: { text: 'green' } })
+  })
+}
+
 async function application (t: Test, options: Options, routes: (app: FastifyInstance) => void) {
   return await serve(t, async app => {
     await app.register(multipart, options as FastifyMultipartOptions)
