@@ -76,7 +76,7 @@ const nowhere = {
  * @example
  * ```ts
  * await runWithSession({ app, id }, async () => { session().increment('jobs') })
- * socket.on('message', () => runWithSession(request, () => { session().increment('messages') }))
+ * socket.on('message', () => { runWithSession(request, () => { session().increment('messages') }).catch(log) })
  * runWithSession({ user: { name: 'Ada' } }, () => greet())
  * ```
  */
