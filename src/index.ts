@@ -26,7 +26,9 @@ export { openSessions } from './sessions.ts'
 export type { ListedSession, OpenSessions, SessionPage, SessionPageOptions, Sessions } from './sessions.ts'
 export { Session } from './session/session.ts'
 export type { Default, SessionKeys } from './session/session.ts'
-export type { DeclaredDefault, ElementAt, FlashedAt, SessionData, SessionKey, SessionValues, ValueAt, ValueOr } from './session/keys.ts'
+export type {
+  CounterKey, DeclaredDefault, ElementAt, FlashedAt, SessionData, SessionKey, SessionValues, ValueAt, ValueOr
+} from './session/keys.ts'
 export type { SessionId } from './session/id.ts'
 export type { FormErrorsInput, FormIssue } from './http/form-errors.ts'
 export type { InputSelection } from './http/redirect.ts'

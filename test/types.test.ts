@@ -129,6 +129,20 @@ const cases: Record<string, string> = {
     // @ts-expect-error a number for a text
     session().flash({ userId: 1 })
   `,
+  'with takes what flash takes, and gives the reply': `
+    app.post('/with', async (_req, reply) => {
+      reply.with('userId', 'ada').with('user.name', 'Ada').with('seen').with('anything').with({ userId: 'ada' })
+      // @ts-expect-error a number for a text
+      reply.with('userId', 1)
+      // @ts-expect-error true for a text
+      reply.with('userId')
+      // @ts-expect-error a number for a text, along dots
+      reply.with('user.name', 1)
+      // @ts-expect-error a number for a text
+      reply.with({ userId: 1 })
+      return reply.with('userId', 'ada').back('/')
+    })
+  `,
   'now takes the declared type': `
     session().now('userId', 'ada')
     session().now('anything', 1)
@@ -179,6 +193,16 @@ const cases: Record<string, string> = {
   'increment and decrement give numbers': `
     typeOf<number>()(session().increment('visits'), true)
     typeOf<number>()(session().decrement('anything', 2), true)
+    typeOf<number>()(session().increment('user.age'), true)
+    typeOf<number>()(session().increment(String(Math.random())), true)
+    const visits: 'visits' | 'anything' = Math.random() > 0.5 ? 'visits' : 'anything'
+    typeOf<number>()(session().increment(visits), true)
+    // @ts-expect-error a text
+    session().increment('userId')
+    // @ts-expect-error a text, along dots
+    session().decrement('user.name')
+    // @ts-expect-error one of them is a text
+    session().increment(Math.random() > 0.5 ? 'visits' : 'userId')
   `,
   'session(key) reads and session(key, default) does, typed': `
     typeOf<Session>()(session(), true)

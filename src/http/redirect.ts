@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SessionUsageError, SessionValueError } from '../errors.ts'
 import type { Report } from '../report.ts'
-import type { SessionValues } from '../session/keys.ts'
+import type { FlashedAt, SessionKey, SessionValues } from '../session/keys.ts'
 import type { Tree } from '../session/paths.ts'
 import type { Session } from '../session/session.ts'
 import { CURRENT } from '../symbols.ts'
@@ -34,7 +34,7 @@ declare module 'fastify' {
     /** Records the page that the visitor wanted, for {@link intended}, and redirects to the page where guests sign in. */
     guest (signIn: string): this
     /** Flashes a value, or several, for the next page. */
-    with (key: string, value?: unknown): this
+    with<K extends SessionKey> (key: K, ...value: FlashedAt<K>): this
     with (values: SessionValues): this
     /**
      * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`. What cannot be stored is left out, with a

@@ -47,6 +47,10 @@ export type ValueOr<Path extends string, Default> =
 export type ElementAt<Path extends string> =
   NonNullable<ValueAt<Path>> extends readonly (infer Element)[] ? Element : unknown
 
+/** A key that can be counted up: one that is declared a number, or not declared. */
+export type CounterKey<Path extends string> =
+  unknown extends ValueAt<Path> ? Path : NonNullable<ValueAt<Path>> extends number ? Path : never
+
 /** What follows the key in `flash(key, value)`: nothing stands for `true`, where that fits. */
 export type FlashedAt<Path extends string> =
   true extends ValueAt<Path> ? [value?: ValueAt<Path>] : [value: ValueAt<Path>]

@@ -4,7 +4,7 @@ import { fieldsToKeep } from './form-input.ts'
 import { guard } from './guard.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { kindOf } from './kind.ts'
-import type { DeclaredDefault, ElementAt, FlashedAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
+import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
 import type { Mutation } from './mutations.ts'
 import { quote } from './names.ts'
 import type { Tree } from './paths.ts'
@@ -170,12 +170,12 @@ export class Session {
    * @returns the sum as this request sees it
    * @throws SessionValueError when there is something else than a number
    */
-  increment (key: SessionKey, by = 1): number {
+  increment<K extends SessionKey> (key: K & CounterKey<K>, by = 1): number {
     return this.#add(key, stepOf(by, key))
   }
 
   /** Subtracts from a number; see {@link increment}. */
-  decrement (key: SessionKey, by = 1): number {
+  decrement<K extends SessionKey> (key: K & CounterKey<K>, by = 1): number {
     return this.#add(key, -stepOf(by, key))
   }
 
