@@ -3,7 +3,8 @@ import { types } from 'node:util'
 import { z } from 'zod'
 import type { SessionStore } from '../stores/store.ts'
 import { conceal, show } from './describe.ts'
-import type { AdoptConfig, AdoptOptions, CamelCaseOptions, SameSite } from './options.ts'
+import { notAnOption } from './nearest.ts'
+import type { AdoptConfig, AdoptOptions, BlockOptions, CamelCaseOptions, CsrfOptions, SameSite } from './options.ts'
 
 export type { SessionConfig, SessionOptions } from './options.ts'
 
@@ -41,11 +42,11 @@ const secretList = asReadonly(z.array(secret).min(1, secretFault))
 const fieldsFault = expected('a list of names of form fields')
 
 const blockFault = expected('true, false or { lock: seconds, wait: seconds }')
-const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) }, blockFault)
+const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) })
 
 /** The value of `block`: `true` means the defaults. */
-export const blockSchema = z.union([flag, blockShape], blockFault)
-  .transform(value => value === true ? blockShape.parse({}) : value)
+export const blockSchema = z.custom<boolean | BlockOptions>(isFlagOrObject, blockFault)
+  .transform((value, context) => value === false ? value : inParts(blockShape, value === true ? {} : value, context))
 
 const pathsFault = expected("a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below")
 const headersFault = expected('a list of names of headers')
@@ -62,9 +63,9 @@ const csrfShape = z.strictObject({
   headers: asReadonly(z.array(z.string(headersFault).regex(TOKEN, headersFault), headersFault)).default(['X-CSRF-TOKEN', 'X-XSRF-TOKEN']),
   field: z.string(fieldFault).min(1, fieldFault).default('_token'),
   cookie: z.union([z.literal(false), z.string().regex(TOKEN, tokenCookieFault)], tokenCookieFault).default('XSRF-TOKEN')
-}, csrfFault)
-const csrfSchema = z.union([flag, csrfShape], csrfFault)
-  .transform(value => value === true ? csrfShape.parse({}) : value)
+})
+const csrfSchema = z.custom<boolean | CsrfOptions>(isFlagOrObject, csrfFault)
+  .transform((value, context) => value === false ? value : inParts(csrfShape, value === true ? {} : value, context))
 
 const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
@@ -87,7 +88,7 @@ const adoptShape = z.strictObject({
   path: matching(COOKIE_PATH, 'a path that begins with / and has no semicolon or < in it').optional(),
   domain: matching(HOST_NAME, 'a host name such as example.com').optional(),
   partitioned: flag.optional()
-}, adoptFault)
+})
   .refine(({ store, read }) => (store === undefined) !== (read === undefined), { error: 'expected either a store or a read function' })
   .refine(({ store, secret }) => store === undefined || secret !== undefined, { error: 'a store needs the secret that signs the old cookie' })
 
@@ -130,7 +131,9 @@ export const sessionSchema = z.strictObject({
   dontFlash: asReadonly(z.array(z.string(fieldsFault).min(1, fieldsFault), fieldsFault)).default([]),
   csrf: csrfSchema.default(false),
   flashValidation: flag.default(false),
-  adopt: z.union([adoptShape, asReadonly(z.array(adoptShape))], adoptFault).default([]).transform(adoptConfigOf),
+  adopt: z.custom<AdoptOptions | readonly AdoptOptions[]>(value => [value].flat().every(isObject), adoptFault)
+    .default([])
+    .transform(adoptConfigOf),
   grace: seconds(0).default(10),
   sweep: z.union([z.literal(false), z.number().positive(sweepFault).max(MAX_SECONDS, tooManySeconds)], sweepFault).default(60),
   maxBytes: z.int(bytesFault).positive(bytesFault).default(1024 * 1024)
@@ -156,8 +159,25 @@ function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodTy
   return list
 }
 
-function adoptConfigOf (value: AdoptOptions | readonly AdoptOptions[]): readonly AdoptConfig[] {
-  return [value].flat().map(({ secret = [], path = '/', partitioned = false, ...rest }) => ({ ...rest, path, partitioned, secret: [secret].flat() }))
+/** Checks an object part by part, so that each fault names its part: a union that nothing fits does not say what was wrong. */
+function inParts<Shape extends z.ZodObject> (
+  shape: Shape, value: object, context: z.RefinementCtx, at: PropertyKey[] = []
+): z.output<Shape> {
+  const { data, error } = shape.safeParse(value)
+  const add = (path: PropertyKey[], message: string): void => { context.addIssue({ code: 'custom', path: [...at, ...path], message }) }
+  for (const issue of error?.issues ?? []) {
+    if (issue.code !== 'unrecognized_keys') add(issue.path, issue.message)
+    else for (const name of issue.keys) add([...issue.path, name], notAnOption(name, Object.keys(shape.shape)))
+  }
+  return data ?? z.NEVER
+}
+
+function adoptConfigOf (value: AdoptOptions | readonly AdoptOptions[], context: z.RefinementCtx): readonly AdoptConfig[] {
+  return [value].flat().map((entry, index) => {
+    const at = Array.isArray(value) ? [index] : []
+    const { secret = [], path = '/', partitioned = false, ...rest } = inParts(adoptShape, entry, context, at)
+    return { ...rest, path, partitioned, secret: [secret].flat() }
+  })
 }
 
 function isConnectStore (value: unknown): boolean {
@@ -197,6 +217,10 @@ function textOf (secret: string | Uint8Array): string {
 
 function isSameSite (value: unknown): boolean {
   return typeof value === 'string' && SAME_SITES.includes(value.toLowerCase())
+}
+
+function isFlagOrObject (value: unknown): boolean {
+  return typeof value === 'boolean' || isObject(value)
 }
 
 function isObject (value: unknown): value is object {

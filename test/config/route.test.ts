@@ -28,6 +28,10 @@ const faults: Array<[wishes: unknown, problems: string[]]> = [
   [{ flashValidation: 'yes' }, ['flashValidation: expected true or false, got "yes"']],
   [{ block: 'yes' }, ['block: expected true, false or { lock: seconds, wait: seconds }, got "yes"']],
   [{ block: { lock: 0 } }, ['block.lock: expected a number of seconds, 1 or more, got 0']],
+  [{ block: { lok: 1, wait: 'long' } }, [
+    'block.wait: expected a number of seconds, 0 or more, got "long"',
+    'block.lok: is not an option; did you mean lock?'
+  ]],
   [{ csrf: true }, ['csrf: expected false, got true; the option csrf of the plugin turns the check on']],
   [{ readOnly: true, block: { wait: -1 }, readonly: 1 }, [
     'readOnly: is not an option; did you mean readonly?',

@@ -69,13 +69,15 @@ option('csrf', {
   ],
   refuses: [
     ['yes', `${csrf}, got "yes"`],
-    [{ ignore: ['/'] }, `${csrf}, got an object`],
-    [{ except: '/hook' }, `${csrf}, got an object`],
+    [[], `${csrf}, got a list`],
+    [{ execpt: ['/'] }, 'csrf.execpt: is not an option; did you mean except?'],
+    [{ ignore: ['/'] }, 'csrf.ignore: is not an option'],
+    [{ except: '/hook' }, `csrf.except: ${paths}, got "/hook"`],
     ...['hook', '', '/hooks/*/paid', '/hook?a=1', 'https://x/hook'].map((path): [object, string] =>
       [{ except: [path] }, `csrf.except[0]: ${paths}, got ${path.includes('://') ? 'a URL' : JSON.stringify(path)}`]),
     [{ headers: ['X CSRF'] }, 'csrf.headers[0]: expected a list of names of headers, got "X CSRF"'],
     [{ field: '' }, 'csrf.field: expected the name of a form field, got ""'],
-    [{ cookie: true }, `${csrf}, got an object`],
+    [{ cookie: true }, 'csrf.cookie: expected the name of a cookie, or false, got true'],
     [{ cookie: 'a b' }, 'csrf.cookie: expected the name of a cookie, or false, got "a b"']
   ]
 })
@@ -189,11 +191,27 @@ option('block', {
   ],
   refuses: [
     [5, `${block}, got 5`],
-    [{ seconds: 5 }, `${block}, got an object`],
-    [{ lock: 'long' }, `${block}, got an object`],
+    [{ seconds: 5 }, 'block.seconds: is not an option'],
+    [{ lok: 5 }, 'block.lok: is not an option; did you mean lock?'],
+    [{ lock: 'long' }, 'block.lock: expected a number of seconds, 1 or more, got "long"'],
     [{ lock: 0.5 }, 'block.lock: expected a number of seconds, 1 or more, got 0.5'],
     [{ wait: -1 }, 'block.wait: expected a number of seconds, 0 or more, got -1'],
     [{ wait: 3e6 }, 'block.wait: expected at most 2147483 seconds (24 days), got 3000000']
+  ]
+})
+
+const adopt = "adopt: expected { cookie: 'connect.sid', secret, store } or { cookie: 'session', read }, or a list of such"
+const old = { cookie: 'sid', read: absent }
+const rest = { path: '/', partitioned: false, secret: [] }
+option('adopt', {
+  accepts: [[old, [{ ...old, ...rest }]], [[old], [{ ...old, ...rest }]], [[], []]],
+  refuses: [
+    ['sid', `${adopt}, got a text of 3 characters`],
+    [[old, 'sid'], `${adopt}, got a list`],
+    [{ ...old, pth: '/' }, 'adopt.pth: is not an option; did you mean path?'],
+    [[old, { ...old, usr: absent }], 'adopt[1].usr: is not an option; did you mean user?'],
+    [{ ...old, read: 'sid' }, 'adopt.read: expected a function, got "sid"'],
+    [{ cookie: 'sid' }, 'adopt: expected either a store or a read function']
   ]
 })
 
