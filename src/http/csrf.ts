@@ -10,6 +10,7 @@ import type { Session } from '../session/session.ts'
 import { CURRENT } from '../symbols.ts'
 import type { Done } from './flow.ts'
 import { keepLast, withLast } from './last-hooks.ts'
+import { isMultipart } from './multipart.ts'
 
 /** RFC 9110, section 9.2.1. */
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
@@ -110,10 +111,6 @@ function assertOwnOrigin ({ headers: { origin }, host }: FastifyRequest): void {
 
 function crossOrigin (why: string): SessionCsrfError {
   return new SessionCsrfError(`the request comes from a page of another origin (${why}). If it is meant to, ${EXCEPTIONS}`)
-}
-
-function isMultipart ({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
-  return headers['content-type']?.toLowerCase().startsWith('multipart/') === true
 }
 
 function isUpgrade ({ method, headers: { upgrade } }: FastifyRequest): boolean {

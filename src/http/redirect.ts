@@ -8,6 +8,7 @@ import type { Session } from '../session/session.ts'
 import { CURRENT } from '../symbols.ts'
 import type { FormErrorsInput } from './form-errors.ts'
 import { fieldErrorsOf } from './form-errors.ts'
+import { isMultipart } from './multipart.ts'
 import { ownPath } from './own-url.ts'
 import { isNavigation } from './page.ts'
 import type { RequestSession } from './request-session.ts'
@@ -53,6 +54,9 @@ declare module 'fastify' {
 const REDIRECT = Symbol('ambient-session.redirect')
 /** The key of a session under which the page is that a guest wanted. */
 const INTENDED = 'intendedUrl'
+
+const READ_IN_HANDLER = 'is not in the body of a multipart form that the handler reads itself: call session().flashInput(fields) with ' +
+  'the fields that it has read, in place of withInput(), or register @fastify/multipart with attachFieldsToBody'
 
 export function addRedirects (app: FastifyInstance): void {
   const redirectOf = (reply: FastifyReply): Redirect => {
@@ -124,8 +128,10 @@ class Redirect {
 
   flashInput (selection: InputSelection | undefined): void {
     const { session } = this
+    const { request } = this.#reply
     this.#attempt('old input', () => {
-      session.flashInput(selected(this.#reply.request.body, selection))
+      if (request.body === undefined && isMultipart(request)) throw new SessionValueError('old input', READ_IN_HANDLER)
+      session.flashInput(selected(request.body, selection))
       this.#hasInput = true
     })
   }

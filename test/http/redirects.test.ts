@@ -420,6 +420,36 @@ t.test('input that is no form is left out with a warning, and an empty one is an
   t.match((await ada.get('/shown')).json, { errors: { a: ['wrong'] }, old: {} })
 })
 
+t.test('a multipart form that the handler has read is left out with a warning that names flashInput(), which takes its fields', async t => {
+  const log = new Log()
+  const ada = visitor(await serveForms(t, async app => {
+    await app.register(multipart)
+    app.post('/lost', async (req, reply) => {
+      await (await req.file())?.toBuffer()
+      return reply.withErrors({ photo: 'too dark' }).withInput().back('/form')
+    })
+    app.post('/kept', async (req, reply) => {
+      const photo = await req.file()
+      await photo?.toBuffer()
+      session().flashInput(photo?.fields)
+      return reply.withErrors({ photo: 'too dark' }).back('/form')
+    })
+  }, {}, { logger: { level: 'warn', stream: log.stream } }))
+  const upload = (): RequestInit => {
+    const body = new FormData()
+    body.set('title', 'Dawn')
+    body.set('photo', new Blob(['x']), 'dawn.png')
+    return { method: 'POST', body }
+  }
+  t.same(await redirectOf(ada, '/kept', upload()), [303, '/form'])
+  t.match((await ada.get('/shown')).json, { errors: { photo: ['too dark'] }, old: { title: 'Dawn' } })
+  t.same(log.entries, [])
+  t.same(await redirectOf(ada, '/lost', upload()), [303, '/form'])
+  t.same((await ada.get('/shown')).json, { errors: { photo: ['too dark'] }, old: {}, message: null })
+  const msg = /session\(\)\.flashInput\(fields\).*attachFieldsToBody/
+  t.match(log.entries, [{ code: 'AMBIENT_SESSION_FORM', keys: ['old input'], msg }])
+})
+
 for (const [driver, options, size] of [
   ['memory', { driver: 'memory', maxBytes: 4096 }, 5000], ['cookie', { driver: 'cookie', secret: SECRET }, 20_000]
 ] as const) {
