@@ -1,6 +1,7 @@
 /** A form that fails its route's schema goes back to its page, with the errors and the input (the option `flashValidation`). */
 import type { FastifyError, FastifyRequest, RouteOptions } from 'fastify'
 import { CURRENT } from '../symbols.ts'
+import { ownPath } from './own-url.ts'
 
 type ErrorHandler = NonNullable<RouteOptions['errorHandler']>
 
@@ -13,12 +14,19 @@ export function flashValidationOf (route: RouteOptions): void {
   const next = route.errorHandler ?? leaveToApplication
   route.errorHandler = function (error, request, reply): void {
     if (!isForm(request) || !isOfBody(error) || request[CURRENT]?.hasSession !== true) return next.call(this, error, request, reply)
-    void reply.withErrors(error).withInput().back()
+    void reply.withErrors(error).withInput().back(formPage(request))
   }
 }
 
 /** What the handler of a route throws is given to the one that comes next. */
 const leaveToApplication: ErrorHandler = error => { throw error }
+
+/** Where the browser does not say which page the form is on: most often that of the form's own URL. */
+function formPage (request: FastifyRequest): string | undefined {
+  const { url } = request.routeOptions
+  const hasPage = url !== undefined && request.server.hasRoute({ method: 'GET', url })
+  return hasPage ? ownPath(request.originalUrl, request) : undefined
+}
 
 function isOfBody ({ validationContext }: FastifyError): boolean {
   return validationContext === 'body'

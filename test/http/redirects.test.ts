@@ -518,6 +518,28 @@ for (const [what, options, config] of [
   }
 }
 
+t.test('without a Referer a form that fails its schema goes to the page of its own URL, if there is one', async t => {
+  const app = await serveForms(t, app => {
+    app.get('/forms/:name', async req => ({ url: req.url, errors: session('errors') }))
+    app.post('/forms/:name', { schema }, async () => 'fine')
+    app.post('/only', { schema }, async () => 'fine')
+    app.get('/*', async () => 'any page')
+    app.post('/*', { schema }, async () => 'fine')
+  }, { flashValidation: true }, { ajv: { customOptions: { allErrors: true } } })
+  const ada = visitor(app)
+  t.same(await redirectOf(ada, '/forms/a?page=2', form({ name: 'Ada' })), [303, '/forms/a?page=2'])
+  t.match((await ada.get('/forms/a?page=2')).json, { errors: { email: ['must have required property \'email\''] } })
+  t.same(await redirectOf(ada, '/only', form({})), [303, '/'])
+  const from = (referer: string): RequestInit => ({ ...form({}), headers: { accept: HTML, referer } })
+  t.same(await redirectOf(ada, '/only', from(`${originOf(app)}/elsewhere`)), [303, '/elsewhere'])
+  t.same(await redirectOf(ada, '/forms/a', from('http://evil.example/')), [303, '/forms/a'])
+  const connection = await Connection.open(app)
+  connection.request('POST //evil.example', {
+    'content-type': 'application/x-www-form-urlencoded', accept: 'text/html', 'content-length': '3', connection: 'close'
+  }, 'a=b')
+  t.match((await connection.answer()).head, /^HTTP\/1\.1 303 [^]*location: \/\r/i)
+})
+
 const clients: Record<string, [path: string, init: RequestInit]> = {
   JSON: ['/form', { method: 'POST', body: '{}', headers: { accept: HTML, 'content-type': 'application/json' } }],
   'a form of a script, which accepts anything': ['/form', { method: 'POST', body: new URLSearchParams({ name: '' }), headers: { accept: '*/*' } }],
