@@ -32,7 +32,10 @@ declare module 'fastify' {
     back (fallback?: string): this
     /** Redirects to the page that {@link guest} has recorded and forgets it; otherwise to the fallback, by default `/`. */
     intended (fallback?: string): this
-    /** Records the page that the visitor wanted, for {@link intended}, and redirects to the page where guests sign in. */
+    /**
+     * Records the page that the visitor wanted, for {@link intended}, and redirects to the page where guests sign in. Flash data is
+     * kept for that page.
+     */
     guest (signIn: string): this
     /** Flashes a value, or several, for the next page. */
     with<K extends SessionKey> (key: K, ...value: FlashedAt<K>): this
@@ -112,7 +115,7 @@ class Redirect {
     const { request } = this.#reply
     // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
-    if (wanted !== undefined) this.session.put(INTENDED, wanted)
+    if (wanted !== undefined) this.#record(wanted)
     this.#goTo(target)
   }
 
@@ -134,6 +137,12 @@ class Redirect {
       session.flashInput(selected(request.body, selection))
       this.#hasInput = true
     })
+  }
+
+  /** What was flashed for the page that the visitor does not get to see is for the one where it signs in. */
+  #record (wanted: string): void {
+    this.session.put(INTENDED, wanted)
+    this.session.reflash()
   }
 
   /** Sends the redirect after the code that asked for it, which may have more to flash. */

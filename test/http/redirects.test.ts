@@ -238,6 +238,27 @@ t.test('what a script or an image asked for is no page that was wanted', async t
   t.same(await redirectOf(ada, '/sign-in', { method: 'POST' }), [303, '/home'])
 })
 
+t.test('what was flashed for a page that a guest may not see is there on the page for signing in, and then gone', async t => {
+  const ada = visitor(await serveForms(t, app => {
+    guarded(app)
+    app.post('/sign-out', async (_req, reply) => {
+      session().invalidate()
+      return reply.with('message', 'Signed out.').withInput().withErrors({ name: 'wrong' }).redirect('/orders')
+    })
+    app.get('/reports', { preHandler: async (_req, reply) => reply.guest('/sign-in') }, async () => 'reports')
+  }))
+  const flashed = { errors: { name: ['wrong'] }, old: { name: 'Ada' }, message: 'Signed out.' }
+  await ada.post('/sign-in')
+  await ada.post('/sign-out', { name: 'Ada' })
+  t.same(await redirectOf(ada, '/reports'), [302, '/sign-in'])
+  t.same(await redirectOf(ada, '/reports'), [302, '/sign-in'])
+  t.same((await ada.get('/shown')).json, flashed)
+  t.same((await ada.get('/shown')).json, { errors: {}, old: {}, message: null })
+  await ada.post('/sign-out', { name: 'Ada' })
+  t.same(await redirectOf(ada, '/orders'), [302, '/sign-in'])
+  t.same((await ada.get('/shown')).json, { ...flashed, message: 'Please sign in.' }, 'what the guard says comes first')
+})
+
 t.test('two guests at once get each the page of its own', async t => {
   const app = await serveForms(t, guarded)
   const visitors = Array.from({ length: 10 }, () => visitor(app))
