@@ -58,6 +58,11 @@ const REDIRECT = Symbol('ambient-session.redirect')
 /** The key of a session under which the page is that a guest wanted. */
 const INTENDED = 'intendedUrl'
 
+/** What can be chained and does not answer. */
+const CHAINED: ReadonlyArray<string | symbol> = ['with', 'withErrors', 'withInput']
+const NO_ANSWER = 'reply.with(), withErrors() and withInput() keep something for the next page and answer nothing: go on with .back() or ' +
+  '.redirect(\'/path\'). To answer later, return the reply itself'
+
 const READ_IN_HANDLER = 'is not in the body of a multipart form that the handler reads itself: call session().flashInput(fields) with ' +
   'the fields that it has read, in place of withInput(), or register @fastify/multipart with attachFieldsToBody'
 
@@ -68,8 +73,9 @@ export function addRedirects (app: FastifyInstance): void {
   }
   const add = <Args extends unknown[]> (name: string, method: (redirect: Redirect, ...args: Args) => void): void => {
     app.decorateReply(name, function (this: FastifyReply, ...args: Args) {
-      method(redirectOf(this), ...args)
-      return this
+      const redirect = redirectOf(this)
+      method(redirect, ...args)
+      return redirect.chain
     })
   }
   app.decorateReply(REDIRECT, null)
@@ -89,6 +95,9 @@ class Redirect {
   #errors: Tree = {}
   #hasInput = false
   #target: string | undefined
+  #chain: FastifyReply | undefined
+  /** Whether the chain has gone on to something that may answer: `redirect()`, `send()`, `view()`. */
+  #isHandedOn = false
 
   constructor (reply: FastifyReply, current: RequestSession | null | undefined) {
     this.#reply = reply
@@ -97,6 +106,26 @@ class Redirect {
 
   get session (): Session {
     return this.#reply.request.session()
+  }
+
+  /** What the methods return: the reply, in a form that is an error to return as long as nobody has been asked to answer. */
+  get chain (): FastifyReply {
+    if (this.#target !== undefined) return this.#reply
+    this.#chain ??= new Proxy(this.#reply, { get: (_reply, name) => name === 'then' ? this.#then : this.#member(name) })
+    return this.#chain
+  }
+
+  #member (name: string | symbol): unknown {
+    const member: unknown = Reflect.get(this.#reply, name)
+    if (typeof member !== 'function') return member
+    this.#isHandedOn ||= !CHAINED.includes(name)
+    return member.bind(this.#reply) as unknown
+  }
+
+  /** Fastify waits with the reply's own for a response that is sent later. Behind a chain that sends nothing it would wait for ever. */
+  readonly #then: FastifyReply['then'] = (fulfilled, rejected) => {
+    if (this.#target !== undefined || this.#isHandedOn || this.#reply.sent) this.#reply.then(fulfilled, rejected)
+    else rejected(new SessionUsageError(NO_ANSWER))
   }
 
   back (fallback = '/'): void {

@@ -305,6 +305,67 @@ t.test('a guard that does not return the reply answers once', async t => {
   t.same(log.entries, [])
 })
 
+t.test('a chain that is returned and answers nothing is an error at once', async t => {
+  const flash = (reply: FastifyReply): FastifyReply => reply.with('message', 'hello').withErrors({ name: 'wrong' }).withInput()
+  const app = await serveForms(t, app => {
+    app.post('/async', async (_req, reply) => flash(reply))
+    app.post('/sync', (_req, reply) => flash(reply))
+    app.post('/awaited', async (_req, reply) => {
+      await reply.with('message', 'hello')
+      return 'never'
+    })
+    app.post('/guarded', { preHandler: async (_req, reply) => reply.with('message', 'hello') }, async () => 'never')
+    app.post('/unreturned', async (_req, reply) => {
+      reply.with('message', 'hello')
+      return 'sent'
+    })
+  })
+  for (const path of ['/async', '/sync', '/awaited', '/guarded']) {
+    const answer = await visitor(app).send(path, { method: 'POST', signal: AbortSignal.timeout(2000) })
+    t.match(answer.json, { statusCode: 500, code: 'ERR_SESSION_USAGE', message: /answer nothing: go on with \.back\(\)/ }, path)
+  }
+  t.equal((await visitor(app).post('/unreturned')).text, 'sent')
+})
+
+t.test('a chain goes on to whatever answers, at once or later', async t => {
+  let given: FastifyReply | undefined
+  const app = await serveForms(t, app => {
+    app.decorateReply('later', function (this: FastifyReply) {
+      setTimeout(() => { this.send('later') }, 5)
+      return this
+    })
+    app.addHook('onSend', async (req, reply) => {
+      if (req.url === '/redirect') t.equal(reply, given, 'hooks get the reply itself')
+      await new Promise(resolve => { setTimeout(resolve, 5) })
+    })
+    app.post('/redirect', async (_req, reply) => {
+      given = reply
+      return reply.with('message', 'hello').redirect('/shown', 303)
+    })
+    app.post('/send', (_req, reply) => reply.with('message', 'hello').code(422).header('x-name', 'Ada').send({ sent: true }))
+    app.post('/held', async (_req, reply) => {
+      const chain = reply.with('message', 'hello')
+      chain.type('text/plain').send('held')
+      return chain
+    })
+    app.post('/later', async (_req, reply) => (reply.with('message', 'hello') as FastifyReply & { later (): FastifyReply }).later())
+    app.post('/reply', async (_req, reply) => {
+      reply.with('message', 'hello')
+      setTimeout(() => { reply.redirect('/shown') }, 5)
+      return reply
+    })
+  })
+  const ada = visitor(app)
+  const shown = async (): Promise<unknown> => (await ada.get('/shown')).json
+  for (const [path, status, text] of [
+    ['/redirect', 303, ''], ['/send', 422, '{"sent":true}'], ['/held', 200, 'held'], ['/later', 200, 'later'], ['/reply', 302, '']
+  ] as const) {
+    const answer = await ada.post(path)
+    t.same([answer.status, answer.text], [status, text], path)
+    t.match(await shown(), { message: 'hello' }, path)
+  }
+})
+
 t.test('an error after back() is the answer', async t => {
   const app = await serveForms(t, app => {
     app.post('/fails', (_req, reply) => {
