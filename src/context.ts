@@ -128,8 +128,9 @@ function currentScope (helper: string): Scope {
 function outsideRequest (helper: string): SessionContextError {
   return new SessionContextError(`${helper} was called outside a request. Call it below a Fastify hook or handler of an app that registered ` +
     'ambient-session, on the app itself or on a parent of the plugin that has the route. In a job, a test or a REPL wrap the call in ' +
-    'runWithSession(). If this did run in a request, something on the way lost the context (a timer or an event of Fastify or of a pool): use ' +
-    'req.session(), wrap the callback with AsyncResource.bind(), or pass what you need as an argument.')
+    'runWithSession(), and in a message of a WebSocket in runWithSession(request, …). If this did run in a request, something on the way ' +
+    'lost the context (a timer or an event of Fastify or of a pool): use req.session(), wrap the callback with AsyncResource.bind(), or ' +
+    'pass what you need as an argument.')
 }
 
 function requestIsOver (helper: string): SessionContextError {
