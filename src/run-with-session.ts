@@ -123,9 +123,19 @@ async function reopen (request: FastifyRequest): Promise<Opened> {
   const current = request[CURRENT]
   if (current == null) throw new SessionConfigError(['the request has no session yet: it begins in the onRequest hook of ambient-session'], 'runWithSession(request)')
   const { session, context } = current
-  const { settings } = context
-  const found = session.isEnded ? OVER : session.isNew ? NOTHING : loadAgain(settings, session, await settings.store.read(session.key))
+  const found = session.isEnded ? OVER : session.isNew ? NOTHING : await findAgain(context, session)
   return { ...opened(context, found), request }
+}
+
+async function findAgain ({ settings, ends }: PluginContext, session: Session): Promise<LoadResult> {
+  const { key } = session
+  const found = await settings.store.read(key)
+  const result = loadAgain(settings, session, found)
+  if (result !== OVER) return result
+  ends.foundOver(key, found)
+  // Who watches the session is told first, and may close what the function would write to.
+  await new Promise<void>(resolve => { process.nextTick(resolve) })
+  return result
 }
 
 function opened ({ settings, cookie, config, ends }: PluginContext, found: LoadResult): Opened {

@@ -351,3 +351,43 @@ t.test('a request that has no session yet is a clear error', async t => {
   app.get('/', async () => 'fine')
   t.equal((await app.inject('/')).body, 'fine')
 })
+
+t.test('what watches a session with onSessionEnd() is called before the function that finds it ended by another process', async t => {
+  const store = new SpyStore(false)
+  const there = await serve(t, () => {}, { driver: store })
+  const here = await serve(t, app => {
+    app.get('/in', async () => { session().setUser('ada') })
+    app.get<{ Querystring: { end?: string } }>('/watch', async req => {
+      const seen: unknown[] = []
+      const see = (): Promise<unknown> => runWithSession(req, () => seen.push(session().userId ?? 'nobody'))
+      onSessionEnd(req, () => { seen.push('ended') }, { every: 3600 })
+      await see()
+      if (req.query.end !== undefined) await there.sessions.destroyFor('ada')
+      await see()
+      await see()
+      return seen
+    })
+  }, { driver: store })
+  const ada = visitor(here)
+  await ada.get('/in')
+  t.same((await ada.get('/watch')).json, ['ada', 'ada', 'ada'])
+  t.same((await ada.get('/watch?end')).json, ['ada', 'ended', 'nobody', 'nobody'])
+})
+
+t.test('a new id from another process is left to the looks of onSessionEnd()', async t => {
+  const store = new SpyStore(false)
+  const there = await serve(t, app => { app.get('/regenerate', async () => { session().regenerate() }) }, { driver: store })
+  const here = await serve(t, app => {
+    app.get('/in', async () => { session().setUser('ada') })
+    app.get('/watch', async req => {
+      const seen: unknown[] = []
+      onSessionEnd(req, () => { seen.push('ended') }, { every: 3600 })
+      await ada.copy(there).get('/regenerate')
+      await runWithSession(req, () => seen.push(session().userId ?? 'nobody'))
+      return seen
+    })
+  }, { driver: store })
+  const ada = visitor(here)
+  await ada.get('/in')
+  t.same((await ada.get('/watch')).json, ['nobody'])
+})

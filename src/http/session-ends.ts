@@ -73,6 +73,17 @@ export class SessionEnds {
     }
   }
 
+  /**
+   * Takes note of a session that somebody has looked for and found to be over, so that it need not be looked at again. One that
+   * has another id is left to the looks, because it may be told here in a moment.
+   *
+   * @param found what the store has under the key
+   */
+  foundOver (key: StoreKey, found: Found): void {
+    if (this.#settings === undefined || isMoved(found)) return
+    for (const watch of this.#watching(key)) this.#end(watch)
+  }
+
   close (): void {
     this.#isClosed = true
     this.#watches.clear()
@@ -156,11 +167,11 @@ export class SessionEnds {
     const found = await this.#read(this.#settings, key)
     if (found === 'unknown') return
     const isLiving = isAlive(this.#settings, key, found)
-    const isMoved = found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
+    const wasMoved = isMoved(found)
     for (const watch of this.#watching(key).filter(({ hasBegun }) => hasBegun)) {
       // A regeneration of this process is told here in a moment, and then the session is followed to its new key.
-      const mayBeTold = isMoved && !watch.wasMoved
-      watch.wasMoved = isMoved
+      const mayBeTold = wasMoved && !watch.wasMoved
+      watch.wasMoved = wasMoved
       if (!isLiving && !mayBeTold) this.#end(watch)
     }
   }
@@ -192,6 +203,11 @@ export class SessionEnds {
 function isAlive (settings: SessionSettings, key: StoreKey, found: Found): boolean {
   // The id is not known here. load() only puts it into its answer, so any text will do.
   return isRecord(found) && load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
+}
+
+/** Whether the session goes on under another id, as far as the store knows. */
+function isMoved (found: Found): boolean {
+  return found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
 }
 
 /** Those with the same interval are due at the same moments, so that the timer does not run for each of them. */
