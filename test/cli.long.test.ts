@@ -19,6 +19,10 @@ interface Run {
   readonly err: string
 }
 
+function hint (file: string): string {
+  return `register(ambientSession) reads ${file}. Beside options, name it: { configFile: '${file}', … }`
+}
+
 async function run (cwd: string, ...args: string[]): Promise<Run> {
   let out = ''
   let err = ''
@@ -30,7 +34,7 @@ t.test('init writes a config file and a directory for the sessions that only its
   const cwd = t.testdir({ 'tsconfig.json': '{}', 'package.json': '{ "type": "module" }' })
   t.strictSame(await run(cwd, 'init'), {
     code: 0,
-    out: 'wrote   config/session.ts\nwrote   storage/framework/sessions/.gitignore\n',
+    out: `wrote   config/session.ts\nwrote   storage/framework/sessions/.gitignore\n${hint('config/session.ts')}\n`,
     err: ''
   })
   t.equal(statSync(join(cwd, 'storage/framework/sessions')).mode & 0o777, 0o700)
@@ -119,7 +123,8 @@ t.test('init leaves what is there as it is', async t => {
   })
   t.strictSame(await run(cwd, 'init'), {
     code: 0,
-    out: 'exists  config/session.mjs (left as it is)\nexists  storage/framework/sessions/.gitignore (left as it is)\n',
+    out: 'exists  config/session.mjs (left as it is)\nexists  storage/framework/sessions/.gitignore (left as it is)\n' +
+      `${hint('config/session.mjs')}\n`,
     err: ''
   })
   t.equal(readFileSync(join(cwd, 'config/session.mjs'), 'utf8'), 'export default {}')

@@ -3,6 +3,8 @@
 /** Everything stands as a comment, so that what is not decided here stays open to the environment. */
 export const configFile = `import { defineConfig } from 'ambient-session'
 
+// This file is read where register(ambientSession) is given no options, or the option configFile names it.
+//
 // Each option is shown with its default. Take away the // to change one; what is left out comes from the environment
 // (SESSION_LIFETIME, SESSION_SECRET, ...) or else is the default. null stands for "none".
 export default defineConfig({

@@ -11,13 +11,15 @@ const IGNORE_ALL = '*\n!.gitignore\n'
 /**
  * Writes what is not there yet.
  *
- * @returns a line for each file, saying what became of it
+ * @returns a line for each file, saying what became of it, and one on how the config file comes to be read
  */
 export async function init (cwd: string): Promise<string[]> {
   const present = findConfigFile(cwd)
+  const file = present ?? newConfigFile(cwd)
   return [
-    present === undefined ? await write(cwd, newConfigFile(cwd), configFile) : left(present),
-    await writeIgnoreFile(cwd)
+    present === undefined ? await write(cwd, file, configFile) : left(file),
+    await writeIgnoreFile(cwd),
+    `register(ambientSession) reads ${file}. Beside options, name it: { configFile: '${file}', … }`
   ]
 }
 
