@@ -122,6 +122,12 @@ export class SessionCsrfError extends SessionError {
   override readonly statusCode = 419
 }
 
+/** The page or the call is for signed-in users, and the session has none. */
+export class SessionUserError extends SessionError {
+  readonly code = 'ERR_SESSION_USER'
+  override readonly statusCode = 401
+}
+
 /** The application's store cannot list sessions, so that those of a user cannot be found. */
 export class SessionListError extends SessionError {
   readonly code = 'ERR_SESSION_LIST'

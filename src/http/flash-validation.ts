@@ -2,6 +2,7 @@
 import type { FastifyError, FastifyRequest, RouteOptions } from 'fastify'
 import { CURRENT } from '../symbols.ts'
 import { ownPath } from './own-url.ts'
+import { isShownToVisitor } from './page.ts'
 
 type ErrorHandler = NonNullable<RouteOptions['errorHandler']>
 
@@ -32,7 +33,7 @@ function isOfBody ({ validationContext }: FastifyError): boolean {
   return validationContext === 'body'
 }
 
-/** Whether a browser has sent a form and shows what comes back; scripts want the errors as JSON. */
-function isForm ({ headers }: FastifyRequest): boolean {
-  return FORM.test(headers['content-type'] ?? '') && headers.accept?.includes('text/html') === true && headers['x-requested-with'] !== 'XMLHttpRequest'
+/** Whether a browser has sent a form and shows what comes back. */
+function isForm (request: FastifyRequest): boolean {
+  return FORM.test(request.headers['content-type'] ?? '') && isShownToVisitor(request)
 }

@@ -24,6 +24,12 @@ export function isNavigation ({ method, headers }: FastifyRequest): boolean {
     : destination === 'document')
 }
 
+/** Whether a browser shows what comes back, a page or an answer to a form; scripts want JSON. */
+export function isShownToVisitor (request: FastifyRequest): boolean {
+  const { accept, 'x-requested-with': requestedWith } = request.headers
+  return isNavigation(request) || (accept?.includes('text/html') === true && requestedWith !== 'XMLHttpRequest')
+}
+
 /** Whether the browser fetches the response before the visitor asks for it, and may never show it. */
 export function isPrefetch ({ headers }: FastifyRequest): boolean {
   return ['sec-purpose', 'purpose', 'x-moz'].some(name => String(headers[name] ?? '').toLowerCase().includes('prefetch'))

@@ -144,7 +144,7 @@ class Redirect {
     const { request } = this.#reply
     // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
-    if (wanted !== undefined) this.#record(wanted)
+    if (wanted !== undefined && this.#current?.isReadonly !== true) this.#record(wanted)
     this.#goTo(target)
   }
 

@@ -102,6 +102,10 @@ export class RequestSession implements Scope, SessionHost {
     return this.#rules.enabled
   }
 
+  get isReadonly (): boolean {
+    return this.#rules.readonly
+  }
+
   get tokenField (): string | undefined {
     return tokenFieldOf(this.context.config)
   }
