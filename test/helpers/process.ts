@@ -20,7 +20,7 @@ export interface Program {
   stop (signal?: NodeJS.Signals): Promise<void>
 }
 
-export interface ProgramOptions extends Pick<SpawnOptions, 'uid' | 'gid' | 'env'> {
+export interface ProgramOptions extends Pick<SpawnOptions, 'uid' | 'gid' | 'env' | 'cwd'> {
   /** A command that runs the program: `['strace', '-f']`. */
   readonly under?: readonly string[]
   /** How it is ended with the test. Default: SIGKILL, which also ends a stopped process. */

@@ -1,6 +1,6 @@
 /**
- * Small applications with another session package, before they move to this one and after: nobody is signed out. Laravel's cookies are
- * tried by the program on its page.
+ * Small applications with another session package, before they move to this one and after: nobody is signed out. Laravel has a file
+ * of its own.
  */
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
@@ -28,6 +28,12 @@ const SECRET = 'a secret that has been there for many years'
 /** The application before: signs a visitor in at /login, and shows who that is at /. @returns what `adopt` has to be */
 type Before = (t: Test, directory: string) => Promise<{ readonly host: Host, readonly adopt: (after: FastifyInstance) => AdoptOptions }>
 
+/** What is used of @lunoxjs/session. */
+interface Lunox {
+  readonly SessionManager: new (app: object) => { setRequest (request: object): { put (key: string, value: unknown): void, get (key: string): string } }
+  readonly StartSession: { handleNative (req: IncomingMessage, res: ServerResponse, next: () => void): Promise<void> }
+}
+
 const options = (path: string): ConstructorParameters<ReturnType<typeof fileStore>>[0] => ({ path, retries: 0, reapInterval: -1, logFn: () => {} })
 
 const packages: Record<string, Before> = {
@@ -42,7 +48,7 @@ const packages: Record<string, Before> = {
     return { host: await listening(app), adopt: () => ({ cookie: 'sessionId', secret: SECRET, store, user: data => data['user'] as string }) }
   },
 
-  async 'express-session, as Lunox has it' (t, directory) {
+  async 'express-session' (t, directory) {
     const store = new (fileStore(expressSession))(options(directory))
     const sessions = expressSession({ secret: SECRET, resave: false, saveUninitialized: false, store })
     const host = await plainServer(t, (req, res) => {
@@ -53,6 +59,26 @@ const packages: Record<string, Before> = {
       })
     })
     return { host, adopt: () => ({ cookie: 'connect.sid', secret: SECRET, store, user: data => data['user'] as string }) }
+  },
+
+  async Lunox (t, directory) {
+    // What its application gives to the middleware: the config file, and the variables.
+    const settings = { cookie: 'lunox_session', files: directory, lifetime: 120, path: '/', secure: false, http_only: true, same_site: null }
+    Object.assign(globalThis, { config: () => settings, env: () => SECRET })
+    // Not by its name: its types declare a global `session`, as do those of this package.
+    const { SessionManager, StartSession } = await import(String('@lunoxjs/session')) as Lunox
+    const host = await plainServer(t, (req, res) => {
+      void StartSession.handleNative(req, res, () => {
+        const session = new SessionManager({}).setRequest({ getOriginalRequest: () => req })
+        if (req.url === '/login') {
+          session.put('user', 'ada')
+          session.put('cart', ['lamp'])
+        }
+        res.end(session.get('user'))
+      })
+    })
+    const store = new (fileStore(expressSession))(options(directory))
+    return { host, adopt: () => ({ cookie: 'lunox_session', secret: SECRET, store, user: data => data['user'] as string }) }
   },
 
   async '@fastify/secure-session' (t) {
