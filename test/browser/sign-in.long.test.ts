@@ -98,6 +98,7 @@ t.test('signing out', { skip }, async t => {
       t.notOk(await isSignedIn(page))
     }
     const store = new FileStore({ directory: shop.files, report: () => {} })
+    await store.open()
     t.same((await store.list({ userId: 'grace' }, { limit: 10 })).records, [])
   })
 })

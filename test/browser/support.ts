@@ -138,6 +138,7 @@ export async function passNight (shop: Shop, ...windows: BrowserContext[]): Prom
   const night = 12 * 60 * 60
   const earlier = (date: Date): Date => new Date(date.getTime() - night * 1000)
   const store = new FileStore({ directory: shop.files, report: () => {} })
+  await store.open()
   const { records } = await store.list({}, { limit: 1000 })
   for (const { key, expiresAt, lastActivity } of records) await store.touch(key, earlier(expiresAt), lastActivity && earlier(lastActivity))
   for (const window of windows) {

@@ -25,7 +25,9 @@ if (cluster.isPrimary) {
 } else {
   const app = Fastify()
   await app.register(ambientSession, options)
-  routes(app, { store: new FileStore({ directory: options.files ?? '', report: () => {} }), warnings: [] })
+  const store = new FileStore({ directory: options.files ?? '', report: () => {} })
+  await store.open()
+  routes(app, { store, warnings: [] })
   await app.listen({ port: 0, host: '127.0.0.1' })
   // If the primary was killed, nothing else ends this process.
   process.on('disconnect', () => { process.exit() })

@@ -19,12 +19,13 @@ const app = Fastify({ logger: { level: 'warn', stream }, forceCloseConnections: 
 
 const makeStore = (): SessionStore => newFileStore({ directory: options.files ?? '', report: () => {} })
 // The same store where sessions are in memory, and otherwise another one on the same directory.
-const store = options.driver === 'memory' ? new MemoryStore() : makeStore()
+const store: SessionStore = options.driver === 'memory' ? new MemoryStore() : makeStore()
 // Only a test can ask for other locks than those that the options give.
 const driver = options.driver === 'memory' ? store : process.env['TEST_LOCKS'] === undefined ? undefined : makeStore()
 
 countArrivals(app)
 await app.register(ambientSession, { sweep: false, ...options, ...driver !== undefined && { driver } })
+if (options.files !== undefined) await store.open?.()
 routes(app, { store, warnings })
 await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' })
 const address = app.server.address()
