@@ -20,7 +20,7 @@ async function pack (destination: string): Promise<Packed> {
 
 t.test('the package holds what users need and nothing else', async t => {
   const { files } = await pack(t.testdir())
-  const needless = files.map(({ path }) => path).filter(path => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|examples\/.+\.(ts|html)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))
+  const needless = files.map(({ path }) => path).filter(path => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.md|examples\/.+\.(ts|js|html|service)|examples\/deploy\/Dockerfile|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path))
   t.same(needless, [])
   t.ok(files.some(({ path }) => path === 'dist/index.js'))
 })
