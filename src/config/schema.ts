@@ -45,8 +45,7 @@ const blockFault = expected('true, false or { lock: seconds, wait: seconds }')
 const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) })
 
 /** The value of `block`: `true` means the defaults. */
-export const blockSchema = z.custom<boolean | BlockOptions>(isFlagOrObject, blockFault)
-  .transform((value, context) => value === false ? value : inParts(blockShape, value === true ? {} : value, context))
+export const blockSchema = z.custom<boolean | BlockOptions>(isFlagOrObject, blockFault).transform(partsOf(blockShape))
 
 const pathsFault = expected("a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below")
 const headersFault = expected('a list of names of headers')
@@ -64,8 +63,7 @@ const csrfShape = z.strictObject({
   field: z.string(fieldFault).min(1, fieldFault).default('_token'),
   cookie: z.union([z.literal(false), z.string().regex(TOKEN, tokenCookieFault)], tokenCookieFault).default('XSRF-TOKEN')
 })
-const csrfSchema = z.custom<boolean | CsrfOptions>(isFlagOrObject, csrfFault)
-  .transform((value, context) => value === false ? value : inParts(csrfShape, value === true ? {} : value, context))
+const csrfSchema = z.custom<boolean | CsrfOptions>(isFlagOrObject, csrfFault).transform(partsOf(csrfShape))
 
 const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
@@ -159,6 +157,12 @@ function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodTy
   return list
 }
 
+/** For an option that is a flag or an object: `false` stays, `true` means the object with all its defaults. */
+function partsOf<Shape extends z.ZodObject> (shape: Shape) {
+  return (value: boolean | object, context: z.RefinementCtx): false | z.output<Shape> =>
+    value === false ? value : inParts(shape, value === true ? {} : value, context)
+}
+
 /** Checks an object part by part, so that each fault names its part: a union that nothing fits does not say what was wrong. */
 function inParts<Shape extends z.ZodObject> (
   shape: Shape, value: object, context: z.RefinementCtx, at: PropertyKey[] = []
@@ -181,7 +185,7 @@ function adoptConfigOf (value: AdoptOptions | readonly AdoptOptions[], context: 
 }
 
 function isConnectStore (value: unknown): boolean {
-  return isObject(value) && ['get', 'destroy'].every(method => isFunction((value as Record<string, unknown>)[method]))
+  return isObject(value) && missingMethods(value, ['get', 'destroy']).length === 0
 }
 
 function isFunction (value: unknown): boolean {
@@ -197,8 +201,8 @@ function driverFault (value: unknown): string {
   return `expected 'file', 'memory' (or 'array'), 'redis', 'database', 'cookie', 'null' or an object that is a SessionStore, got ${show(value)}`
 }
 
-function missingMethods (store: object): string[] {
-  return STORE_METHODS.filter(method => !(method in store) || typeof (store as SessionStore)[method] !== 'function')
+function missingMethods (store: object, methods: readonly string[] = STORE_METHODS): string[] {
+  return methods.filter(method => !isFunction((store as Record<string, unknown>)[method]))
 }
 
 function isConnection (value: unknown): boolean {

@@ -7,8 +7,8 @@ import { Signer } from '@fastify/cookie'
 import type { AdoptConfig, SessionConfig } from '../config/options.ts'
 import { SessionHeadersSentError, SessionStoreError, SessionTooLargeError, SessionValueError } from '../errors.ts'
 import type { Report } from '../report.ts'
-import type { Client } from '../session/adopt.ts'
 import { adopt } from '../session/adopt.ts'
+import type { ClientInfo } from '../session/changes.ts'
 import type { SessionId } from '../session/id.ts'
 import { keyOf } from '../session/id.ts'
 import { isObject } from '../session/plain.ts'
@@ -24,7 +24,7 @@ import { CLEARED, CookieLines } from './set-cookie.ts'
 /** What express-session puts in front of a signed value. */
 const SIGNED = 's:'
 
-/** As many cookies of another package are looked at; a browser that moves brings one. */
+/** The most cookies of other packages that are looked at in a request; a browser that moves brings one. */
 const MOST_CANDIDATES = 3
 
 export class Adoption {
@@ -42,9 +42,9 @@ export class Adoption {
 
 /** A cookie of another package, in one request. */
 export class OldCookie {
-  /** As this package knows its session. Two requests at the same time make the same of it, and so find one session. */
+  /** What its session has here. Requests at the same time compute the same id, and so find one session. */
   readonly presented: PresentedCookie
-  /** Whether it can name a session no more. */
+  /** Whether it has been found to name no session any more. */
   isDead = false
   readonly #source: OldSource
   readonly #value: string
@@ -67,14 +67,14 @@ export class OldCookie {
    * @returns whether there is something here now: a session, or what says that it has ended since
    * @throws SessionStoreError when one of the two stores cannot be reached
    */
-  async takeOver (settings: SessionSettings, client: Client): Promise<boolean> {
+  async takeOver (settings: SessionSettings, clientInfo: ClientInfo): Promise<boolean> {
     const { key } = this.presented
     if (await settings.store.read(key) !== undefined) return true
     const read = await this.#source.read(this.#value)
     this.isDead = read.isDead
     if (read.data === undefined) return false
     try {
-      const isFirst = await adopt(settings, key, read.data, await this.#source.userOf(read.data), client)
+      const isFirst = await adopt(settings, key, read.data, await this.#source.userOf(read.data), clientInfo)
       if (isFirst && !this.#source.isCopied) await this.#end()
       return true
     } catch (error) {

@@ -226,7 +226,7 @@ export class RequestSession implements Scope, SessionHost {
 
   async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      return await cookie.takeOver(this.context.settings, { clientInfo: this.#clientInfo })
+      return await cookie.takeOver(this.context.settings, this.#clientInfo)
     } catch (error) {
       this.#prepared = { error }
       throw error

@@ -377,7 +377,7 @@ export class Session {
     this.#changes.record({ op: 'previousUrl', url })
   }
 
-  // SessionHost -------------------------------------------------------------------------------------------------------
+  // Lifecycle -------------------------------------------------------------------------------------------------------
 
   /**
    * Stores what has been changed so far. Needed only after the response's headers have left: in streams, on hijacked

@@ -12,7 +12,7 @@ export interface Sweep {
   readonly now: Date
   /** Expired sessions to remove at the most. */
   readonly limit: number
-  /** Removes a session under its lock if what is in its file has still expired. @returns whether it was removed */
+  /** Removes a session under its lock if what is in its file has expired by then. @returns whether it was removed */
   readonly remove: (key: StoreKey, isExpired: (content: Content) => boolean) => boolean
   /** Takes a lock on a file of its own. @returns undefined while another process holds it */
   readonly tryLock: (path: string) => (() => void) | undefined
