@@ -12,9 +12,6 @@ import type { Test } from 'tap'
 import t from 'tap'
 import { BARE_ENVIRONMENT } from './helpers/environment.ts'
 
-// Every case builds an application and runs it.
-t.setTimeout(120_000)
-
 const root = resolve(import.meta.dirname, '..')
 /** The packages that docs/bundling.md names: those that only some applications have, and those that are no JavaScript. */
 const OPTIONAL = ['better-sqlite3', 'fs-native-extensions', 'ioredis', 'iovalkey', 'jiti', 'kysely', 'mysql2', 'pg', 'redis']

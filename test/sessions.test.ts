@@ -15,8 +15,6 @@ import { Clock, COOKIE, Gate, Log, serve } from './http/support.ts'
 import { application } from './session/helpers.ts'
 import { run, services } from './stores/database-support.ts'
 
-t.setTimeout(120_000)
-
 const MINUTE = 60
 
 interface Service {

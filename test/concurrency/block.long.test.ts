@@ -12,8 +12,6 @@ const TURN = 100
 /** Tries of which the median counts: on a busy machine any single one may be late. */
 const TRIES = 5
 
-t.setTimeout(90_000)
-
 t.test('reading, thinking and writing is serial across processes', async t => {
   const servers = await startSeveral(t, 3, { files: t.testdir() })
   const ada = await beginning(servers)

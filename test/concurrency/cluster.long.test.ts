@@ -13,8 +13,6 @@ const PATIENCE = 3_000
 /** Where none does, every request is answered in the end. */
 const MUCH_PATIENCE = 30_000
 
-t.setTimeout(60_000)
-
 t.test('a cluster loses nothing', async t => {
   const server = await startServer(t, 'cluster.ts', [JSON.stringify({ files: t.testdir() })])
   const ada = server.visitor()

@@ -17,7 +17,7 @@ const AT_ONCE = 1_000
 /** Others have to grow stale. */
 const GROWN_STALE = 10_000
 
-t.setTimeout(60_000 + CRASHES * 10_000)
+t.setTimeout(900_000 + CRASHES * 30_000)
 
 /** A visitor who signs in and out again and again, and what has to be true of them. */
 class Regular {

@@ -17,8 +17,6 @@ const SESSIONS = 60
 
 const hasProc = existsSync('/proc/self/fd')
 
-t.setTimeout(60_000)
-
 t.test('without descriptors requests fail with a clear error or succeed, and when there are some again all is as it should be', {
   skip: unless(hasShell, 'a shell with ulimit')
 }, async t => {

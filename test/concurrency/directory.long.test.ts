@@ -11,8 +11,6 @@ import { act, dataOf, result, startSeveral } from './servers.ts'
 /** Milliseconds within which a server notices that its directory is another one. */
 const NOTICED = 1_000
 
-t.setTimeout(60_000)
-
 t.test('the directory of two running servers', async t => {
   const files = join(t.testdir(), 'sessions')
   const away = `${files}-away`

@@ -8,8 +8,6 @@ import { Load } from './load.ts'
 import { canMount, unless } from './needs.ts'
 import { act, dataOf, result, start } from './servers.ts'
 
-t.setTimeout(60_000)
-
 t.test('a full disk', { skip: unless(canMount(t.testdir()), 'the right to mount a file system') }, async t => {
   const disk = mkdtempSync(join(tmpdir(), 'ambient-session-disk-'))
   spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', disk])

@@ -10,8 +10,6 @@ import { canTrace, unless } from './needs.ts'
 import type { Step } from './servers.ts'
 import { result, start } from './servers.ts'
 
-t.setTimeout(60_000)
-
 const skip = unless(canTrace(), 'strace')
 
 t.test('durable', { skip }, async t => {

@@ -110,8 +110,6 @@ const settings: Record<string, readonly [processes: number, options: (t: Test) =
   'in files that two processes share': [2, t => ({ files: t.testdir() })]
 }
 
-t.setTimeout(60_000)
-
 for (const [setting, [processes, options]] of Object.entries(settings)) {
   t.test(`sessions ${setting}`, async t => {
     const { files, ...others } = options(t)

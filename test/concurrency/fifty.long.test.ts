@@ -17,8 +17,6 @@ const settings: Record<string, readonly [processes: number, options: (t: Test) =
   'the file store of four processes without locks of the operating system': [4, t => ({ files: t.testdir() }), { locks: 'lockfile' }]
 }
 
-t.setTimeout(60_000)
-
 for (const [setting, [processes, options, how]] of Object.entries(settings)) {
   t.test(`of fifty requests at once, ${setting} loses`, async t => {
     const servers = await startSeveral(t, processes, options(t), how)

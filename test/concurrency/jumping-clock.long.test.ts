@@ -11,8 +11,6 @@ const HOUR = 3600
 /** Milliseconds in which what a dead process held has to be had: it is taken over at once. */
 const AT_ONCE = 1_000
 
-t.setTimeout(90_000)
-
 async function two (t: Test): Promise<{ files: string, one: Server, other: Server }> {
   const files = t.testdir()
   const [one, other] = await startSeveral(t, 2, { files })

@@ -11,8 +11,6 @@ import { act, dataOf, result, start } from './servers.ts'
 
 const NOBODY = 65_534
 
-t.setTimeout(60_000)
-
 async function restricted (t: Test): Promise<{ files: string, server: Server, again: () => Promise<Server> }> {
   // Where every user can come to.
   const files = mkdtempSync(join(tmpdir(), 'ambient-session-'))

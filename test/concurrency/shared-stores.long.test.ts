@@ -55,8 +55,6 @@ const databases = services.map(({ name, dialect, skip, url }): Setting => ({
 /** What a request may do that does not know yet that its session has ended. */
 const lateActions = ['put', 'increment', 'push', 'flash', 'flush', 'token', 'saveTwice', 'regenerate', 'signIn', 'signOut', 'all']
 
-t.setTimeout(120_000)
-
 for (const { name, skip, share } of [redis, ...databases]) {
   t.test(`two processes that share ${name}`, { skip }, async t => {
     const { options, store, cleanUp } = await share(t)

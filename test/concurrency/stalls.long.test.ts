@@ -9,8 +9,6 @@ import { startProgram } from '../helpers/process.ts'
 import { create, readLiving, recordOf } from '../stores/conformance.ts'
 import { fileStore } from '../stores/support.ts'
 
-t.setTimeout(60_000)
-
 interface Stall {
   readonly store: FileStore
   readonly program: Program

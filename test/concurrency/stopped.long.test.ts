@@ -17,7 +17,7 @@ import { start } from './servers.ts'
 const STOPPED_FOR = 5_000
 const STOPS = Number(process.env['STOPS'] ?? 2)
 
-t.setTimeout(90_000 + STOPS * 10_000)
+t.setTimeout(900_000 + STOPS * 30_000)
 
 t.test('a server that is stopped under load, and continued, loses nothing and overwrites nothing of another one\'s', async t => {
   const files = t.testdir()

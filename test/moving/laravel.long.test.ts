@@ -11,8 +11,6 @@ import { unless } from '../concurrency/needs.ts'
 import { blocksOf } from '../helpers/doc-blocks.ts'
 import { startProgram } from '../helpers/process.ts'
 
-t.setTimeout(60_000)
-
 const root = join(import.meta.dirname, '../..')
 const APPLICATION = join(import.meta.dirname, 'laravel.php')
 const name = 'docs/moving/laravel.md'

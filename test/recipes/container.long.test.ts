@@ -12,8 +12,6 @@ import { unless } from '../concurrency/needs.ts'
 import type { Deployed } from './deployed.ts'
 import { deploy, directory, textOf } from './deployed.ts'
 
-t.setTimeout(60_000)
-
 const NODE_USER = 1000
 
 const instructions = textOf('Dockerfile').split('\n').map(line => line.split(/ (.*)/) as [name: string, rest: string])

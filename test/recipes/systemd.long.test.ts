@@ -8,8 +8,6 @@ import { unless } from '../concurrency/needs.ts'
 import type { Deployed } from './deployed.ts'
 import { deploy, directory, textOf } from './deployed.ts'
 
-t.setTimeout(60_000)
-
 const unit = textOf('shop.service')
 const setting = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1] ?? ''
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0

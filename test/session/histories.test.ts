@@ -313,8 +313,6 @@ const settings: Record<string, Open> = {
   }
 }
 
-t.setTimeout(60_000)
-
 for (const [setting, open] of Object.entries(settings)) {
   t.test(`whatever requests do at the same time, sessions ${setting} end up as if they had done it one after the other`, async t => {
     const browser = await open(t)

@@ -16,8 +16,6 @@ import { create, newKey, readLiving, recordOf } from './conformance.ts'
 import { databaseStore, mariadb, MYSQL, newTable, postgres, POSTGRES, run, sqlite } from './database-support.ts'
 import type { Warning } from './support.ts'
 
-t.setTimeout(240_000)
-
 const MINUTE = 60_000
 /** Milliseconds that a call may take in these tests, and what a busy machine may add. */
 const TIMEOUT = 1_000

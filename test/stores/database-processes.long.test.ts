@@ -7,9 +7,6 @@ import { startProgram } from '../helpers/process.ts'
 import { create, increment, newKey, readLiving } from './conformance.ts'
 import { databaseStore, newTable, run, services, sqlite } from './database-support.ts'
 
-// Each process takes its time to start.
-t.setTimeout(120_000)
-
 /** Starts a process with a database store; see database-child.ts for what it can do. */
 function start (t: Test, url: string, table: string, command: string, key: string, count = 0): Program {
   return startProgram(t, join(import.meta.dirname, 'database-child.ts'), [url, table, command, key, count])

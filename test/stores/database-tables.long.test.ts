@@ -9,8 +9,6 @@ import { create, readLiving } from './conformance.ts'
 import { mariadb, newTable, postgres, run, runOn, services, sqlite } from './database-support.ts'
 import type { Service } from './database-support.ts'
 
-t.setTimeout(120_000)
-
 type Changes = Partial<Record<'id' | Column, string>>
 
 /** What a table made with other columns comes to: an error's message, or undefined when it is taken. */

@@ -26,8 +26,6 @@ import { create, increment, newKey, readLiving, recordOf } from './conformance.t
 import { databaseStore, mariadb, MYSQL, newDatabaseStore, newTable, postgres, POSTGRES, run, runOn, services, sqlite } from './database-support.ts'
 import type { Service } from './database-support.ts'
 
-t.setTimeout(180_000)
-
 const MINUTE = 60_000
 
 for (const service of services) {

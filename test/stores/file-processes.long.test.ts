@@ -12,9 +12,6 @@ import { fileStore } from './support.ts'
 /** Milliseconds in which a lock of a dead process has to be had: it is taken over at once. */
 const AT_ONCE = 1_000
 
-// Each process takes its time to start.
-t.setTimeout(120_000)
-
 /** Starts a process with a file store; see child.ts for what it can do. */
 function start (t: Test, directory: string, command: string, key: StoreKey, count = 0): Program {
   return startProgram(t, join(import.meta.dirname, 'child.ts'), [directory, command, key, count])

@@ -16,8 +16,6 @@ import { create, increment, newKey, readLiving, recordOf } from './conformance.t
 const run = promisify(execFile)
 const skip = await skipWithout('redis-server to start', hasRedisServer)
 
-t.setTimeout(120_000)
-
 const clients: Record<string, (t: Test, server: RedisServer) => Promise<RedisStoreOptions['connection']>> = {
   async ioredis (t, { port }) {
     const cluster = new IoredisCluster([{ host: '127.0.0.1', port }], { redisOptions: { maxRetriesPerRequest: 1 } })

@@ -28,8 +28,6 @@ const PLAIN = /^the session store (?:could not be reached|did not answer in time
 const skip = await skipWithout('redis-server to start', hasRedisServer)
 const packages = ['ioredis', 'iovalkey', 'redis'] as const
 
-t.setTimeout(120_000)
-
 interface OpenStore {
   readonly store: RedisStore
   readonly warnings: SessionWarning[]

@@ -14,8 +14,6 @@ import { create, newKey, readLiving, recordOf } from './conformance.ts'
 const MINUTE = 60_000
 const skip = await skipWithout('redis-server to start', hasRedisServer)
 
-t.setTimeout(120_000)
-
 /** Clients that ask a sentinel where the primary is, as applications have them. Iovalkey is ioredis under another name. */
 const clients: Record<string, (t: Test, servers: SentinelServers) => Promise<RedisStoreOptions['connection']>> = {
   async ioredis (t, { sentinel, name }) {

@@ -26,8 +26,6 @@ const skip = await skipWithout('redis-server to start', hasRedisServer)
 type Connection = RedisStoreOptions['connection']
 type Connect = (t: Test, server: RedisServer) => Promise<Connection>
 
-t.setTimeout(120_000)
-
 /** Clients as applications have them. */
 const clients: Record<string, Connect> = {
   async ioredis (t, { port }) {

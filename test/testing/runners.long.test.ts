@@ -8,9 +8,6 @@ import { cases } from '../../src/testing/suite.ts'
 import { BARE_ENVIRONMENT } from '../helpers/environment.ts'
 import { ReferenceStore } from './reference-store.ts'
 
-// Each case starts a runner.
-t.setTimeout(120_000)
-
 interface Run {
   readonly code: number | string | null | undefined
   readonly output: string
