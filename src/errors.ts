@@ -88,9 +88,9 @@ export class SessionTooLargeError extends SessionError {
   /** @param place where the session would be kept */
   constructor (readonly bytes: number, readonly maxBytes: number, place: 'store' | 'cookies' = 'store') {
     super(place === 'store'
-      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}; the stored session is unchanged. ` +
+      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}, so that nothing of it is stored. ` +
         'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.'
-      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}; the browser keeps the session that it has. ` +
+      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}, so that the browser is not sent it. ` +
         'Keep large things elsewhere and a reference to them in the session, or use another driver than \'cookie\'.')
   }
 }

@@ -159,7 +159,7 @@ export class RequestSession implements Scope, SessionHost {
   commit (): Promise<void> | undefined {
     this.#isAnswered = true
     // Fastify sends the answer to an error of this very step through the same hook.
-    if (this.#hasFailed) return undefined
+    if (this.#hasFailed) return this.#clearIfEnded()
     this.#recordPage()
     if (this.#queue === undefined || this.#changes?.isOpen !== true) return undefined
     this.headers.varyByCookie()
@@ -377,6 +377,11 @@ export class RequestSession implements Scope, SessionHost {
     this.#hasFailed = true
     this.#onChange()
     throw error
+  }
+
+  /** After a sign-out the browser gives up its cookie, even if the next session could not be stored. */
+  #clearIfEnded (): undefined {
+    if (this.#changes?.isOpen === true && this.#changes.origin.kind === 'none') this.#writeCookie('ended', false)
   }
 
   /** Sends the cookie or clears it, if that is to be done. */

@@ -131,9 +131,31 @@ t.test('the largest session that fits fits exactly, and a byte more is a Session
   t.ok(lineLengths(answer).every(length => length <= 4096))
   t.equal((await ada.get('/size')).json, fits)
   const refused = await ada.post(`/fill/${tooLarge}`)
-  t.match(refused.json, { statusCode: 500, code: 'ERR_SESSION_TOO_LARGE', message: /bytes in cookies, which hold \d+; .* another driver/ })
+  t.match(refused.json, { statusCode: 500, code: 'ERR_SESSION_TOO_LARGE', message: /bytes in cookies, which hold \d+, so .* another driver/ })
   t.same(refused.setCookies, [])
   t.equal((await ada.get('/size')).json, fits, 'the browser keeps what it had')
+})
+
+t.test('a sign-out holds, even if what was put after it does not fit', async t => {
+  const app = await shop(t, {}, app => {
+    app.post('/logout/too-large', async () => {
+      session().invalidate()
+      session({ filling: 'x'.repeat(LARGE) })
+    })
+    app.post('/logout/saved', async () => {
+      session().invalidate()
+      session({ filling: 'x'.repeat(LARGE) })
+      await session().save()
+    })
+  })
+  for (const how of ['too-large', 'saved']) {
+    const ada = visitor(app)
+    await ada.post(`/fill/${MIDDLE}`)
+    const answer = await ada.post(`/logout/${how}`)
+    t.match(answer.json, { statusCode: 500, code: 'ERR_SESSION_TOO_LARGE' })
+    t.same(names(ada), [])
+    t.equal((await ada.get('/size')).json, 0)
+  }
 })
 
 t.test('maxBytes may set a lower limit', async t => {
