@@ -1,8 +1,7 @@
 /** The shop, put together. Read on in services/: that is where sessions are used. */
 import formBody from '@fastify/formbody'
 import ambientSession from 'ambient-session'
-import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { accountRoutes } from './routes/account.ts'
 import { assetRoutes } from './routes/assets.ts'
 import { cartRoutes } from './routes/cart.ts'

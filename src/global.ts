@@ -1,7 +1,6 @@
 /** `import 'ambient-session/global'` makes {@link session} and {@link request} globals of the process, typed. */
 import type { FastifyRequest } from 'fastify'
-import { request, session } from './context.ts'
-import type { SessionHelper } from './context.ts'
+import { request, session, type SessionHelper } from './context.ts'
 
 declare global {
   // Only var declares a property of globalThis.

@@ -1,6 +1,6 @@
 /** All sessions of an application: those of a user, or all that there are. Outside of requests as well. */
 import { resolveConfig } from './config/resolve.ts'
-import type { SessionOptions } from './config/schema.ts'
+import type { SessionOptions } from './config/options.ts'
 import { currentSessionIfAny } from './context.ts'
 import { SessionListError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'

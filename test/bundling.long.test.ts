@@ -6,10 +6,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import type { BuildOptions } from 'esbuild'
-import { build } from 'esbuild'
-import type { Test } from 'tap'
-import t from 'tap'
+import { build, type BuildOptions } from 'esbuild'
+import t, { type Test } from 'tap'
 import { BARE_ENVIRONMENT } from './helpers/environment.ts'
 
 const root = resolve(import.meta.dirname, '..')

@@ -1,8 +1,7 @@
 /** The demo as its visitors have it: a server of its own, driven over HTTP, and now and then killed. */
 import { readdirSync } from 'node:fs'
 import t from 'tap'
-import type { Shop } from './helpers/shop.ts'
-import { openShop } from './helpers/shop.ts'
+import { openShop, type Shop } from './helpers/shop.ts'
 
 interface Page {
   readonly status: number

@@ -2,8 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
-import type { Page } from './helpers/doc-blocks.ts'
-import { blocksOf, faultsIn } from './helpers/doc-blocks.ts'
+import { blocksOf, faultsIn, type Page } from './helpers/doc-blocks.ts'
 import { publicNames, sessionMembers } from './helpers/doc-exports.ts'
 
 const root = join(import.meta.dirname, '..')

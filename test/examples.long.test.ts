@@ -1,10 +1,8 @@
 /** The programs in examples/, over real sockets. */
 import type { FastifyInstance } from 'fastify'
-import type { Test } from 'tap'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { buildChat } from '../examples/chat/app.ts'
-import { visitor } from '../src/testing.ts'
-import type { Visitor } from '../src/testing.ts'
+import { visitor, type Visitor } from '../src/testing.ts'
 import { Socket } from './helpers/web-socket.ts'
 import { listening } from './http/support.ts'
 

@@ -3,8 +3,7 @@
  * whole request; what one visit leaves, the next one finds.
  */
 import t from 'tap'
-import type { Session } from '../src/index.ts'
-import { SessionValueError } from '../src/index.ts'
+import { type Session, SessionValueError } from '../src/index.ts'
 import { application, browser, browserWith, stored, watched } from './session/helpers.ts'
 
 const aUser = { user: { name: 'Ada', roles: ['admin', 'author'] }, theme: 'dark', nothing: null }

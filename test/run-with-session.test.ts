@@ -1,15 +1,13 @@
 /** Sessions without a request: jobs, tests, a REPL. */
 import { setImmediate as turn } from 'node:timers/promises'
-import Fastify from 'fastify'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import ambientSession, {
-  hasSession, onSessionEnd, runWithSession, session, SessionConfigError, SessionContextError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionTooLargeError, SessionValueError
+  hasSession, onSessionEnd, runWithSession, session, SessionConfigError, SessionContextError, SessionEndedError, SessionHeadersSentError,
+  SessionNotFoundError, SessionTooLargeError, SessionValueError
 } from '../src/index.ts'
-import { visitor } from './helpers/client.ts'
-import type { Visitor } from './helpers/client.ts'
-import { Clock, COOKIE, deferred, Log, nextMillisecond, serve } from './http/support.ts'
-import type { Teardown } from './http/support.ts'
+import { visitor, type Visitor } from './helpers/client.ts'
+import { Clock, COOKIE, deferred, Log, nextMillisecond, serve, type Teardown } from './http/support.ts'
 import { SpyStore } from './http/stores.ts'
 
 function greet (): string {

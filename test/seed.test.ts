@@ -1,15 +1,11 @@
 /** The sentences of the document this package began with, one by one; all over real sockets where it speaks of requests. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import Fastify from 'fastify'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import t from 'tap'
-import type { Test } from 'tap'
-import ambientSession, { session } from '../src/index.ts'
-import type { Session } from '../src/index.ts'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import t, { type Test } from 'tap'
+import ambientSession, { session, type Session } from '../src/index.ts'
 import '../src/global.ts'
-import { visitor } from './helpers/client.ts'
-import type { Answer, Visitor } from './helpers/client.ts'
+import { type Answer, visitor, type Visitor } from './helpers/client.ts'
 
 type Handler = (request: FastifyRequest) => unknown
 

@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { FileStore, fromConnectStore, MemoryStore, openSessions, runWithSession, session, SessionListError, SessionValueError } from '../src/index.ts'
-import type { ListedSession, RecordPage, Session, SessionOptions, Sessions, SessionStore, StoreKey } from '../src/index.ts'
-import { visitor } from './helpers/client.ts'
-import type { Visitor } from './helpers/client.ts'
+import {
+  FileStore, fromConnectStore, type ListedSession, MemoryStore, openSessions, type RecordPage, runWithSession, session, type Session,
+  SessionListError, type SessionOptions, type Sessions, type SessionStore, SessionValueError, type StoreKey
+} from '../src/index.ts'
+import { visitor, type Visitor } from './helpers/client.ts'
 import { hasRedisServer, newRedisServer } from './helpers/redis-server.ts'
 import { skipWithout } from './helpers/services.ts'
 import { Clock, COOKIE, Gate, Log, serve } from './http/support.ts'

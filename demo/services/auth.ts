@@ -1,7 +1,6 @@
 /** Who the visitor is. */
 import { session } from 'ambient-session'
-import type { User } from '../data/users.ts'
-import { findUser } from '../data/users.ts'
+import { findUser, type User } from '../data/users.ts'
 
 /** In minutes. */
 const THIRTY_DAYS = 30 * 24 * 60

@@ -1,7 +1,6 @@
 /** The visitor's cart. No function here is handed a request or a session: `session()` finds it. */
 import { session } from 'ambient-session'
-import type { Product } from '../data/products.ts'
-import { products } from '../data/products.ts'
+import { type Product, products } from '../data/products.ts'
 
 export interface CartLine {
   readonly product: Product

@@ -1,6 +1,5 @@
 /** The devices on which a user is signed in: each of them is a session, and can be ended from the others. */
-import { session } from 'ambient-session'
-import type { ListedSession, Sessions } from 'ambient-session'
+import { type ListedSession, session, type Sessions } from 'ambient-session'
 
 /** What pages say of a device. */
 export interface Device {

@@ -1,6 +1,5 @@
 /** The visitor's session as the store has it. Only the page that shows it needs this; an application never does. */
-import { FileStore, isRecord, session } from 'ambient-session'
-import type { StoredRecord } from 'ambient-session'
+import { FileStore, isRecord, session, type StoredRecord } from 'ambient-session'
 import { sessionFiles } from '../session-files.ts'
 
 const store = new FileStore({ directory: sessionFiles, report: () => {} })

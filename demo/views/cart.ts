@@ -1,10 +1,8 @@
 import { currentUser } from '../services/auth.ts'
-import type { CartLine } from '../services/cart.ts'
-import { cartLines, cartTotal } from '../services/cart.ts'
+import { type CartLine, cartLines, cartTotal } from '../services/cart.ts'
 import { postForm } from './form.ts'
 import { price } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function cartPage (): Html {

@@ -1,9 +1,7 @@
-import type { Product } from '../data/products.ts'
-import { products } from '../data/products.ts'
+import { type Product, products } from '../data/products.ts'
 import { postForm } from './form.ts'
 import { price } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function cataloguePage (): Html {

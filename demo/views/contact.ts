@@ -1,11 +1,9 @@
 import { currentUser } from '../services/auth.ts'
 import { enteredBefore } from '../services/forms.ts'
-import type { SentLetter } from '../services/letters.ts'
-import { sentLetters } from '../services/letters.ts'
+import { type SentLetter, sentLetters } from '../services/letters.ts'
 import { fileField, postForm, textArea, textField } from './form.ts'
 import { moment } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function contactPage (): Html {

@@ -1,8 +1,7 @@
 import type { Device } from '../services/devices.ts'
 import { postForm } from './form.ts'
 import { moment } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function devicesPage (devices: Device[]): Html {

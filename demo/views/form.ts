@@ -1,8 +1,7 @@
 /** Forms with the CSRF token in them, and fields that remember what was entered and say what was wrong with it. */
 import { csrfField } from 'ambient-session'
 import { enteredBefore, errorOf, isFirstError } from '../services/forms.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 
 export interface Field {
   readonly name: string

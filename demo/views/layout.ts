@@ -4,8 +4,7 @@ import { currentUser } from '../services/auth.ts'
 import { itemsInCart } from '../services/cart.ts'
 import { currentMessage } from '../services/messages.ts'
 import { postForm } from './form.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 
 export interface Page {
   readonly title: string

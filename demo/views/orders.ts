@@ -1,8 +1,6 @@
-import type { Order } from '../services/orders.ts'
-import { placedOrders } from '../services/orders.ts'
+import { type Order, placedOrders } from '../services/orders.ts'
 import { moment, price } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function ordersPage (): Html {

@@ -1,10 +1,8 @@
-import { session } from 'ambient-session'
-import type { StoredRecord } from 'ambient-session'
+import { session, type StoredRecord } from 'ambient-session'
 import { storedSession } from '../services/stored-session.ts'
 import { sessionFiles } from '../session-files.ts'
 import { count, moment } from './format.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export async function sessionPage (): Promise<Html> {

@@ -1,8 +1,6 @@
-import type { User } from '../data/users.ts'
-import { users } from '../data/users.ts'
+import { type User, users } from '../data/users.ts'
 import { checkBox, postForm, textField } from './form.ts'
-import type { Html } from './html.ts'
-import { html } from './html.ts'
+import { html, type Html } from './html.ts'
 import { layout } from './layout.ts'
 
 export function signInPage (): Html {

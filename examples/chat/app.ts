@@ -2,10 +2,8 @@
 import { readFileSync } from 'node:fs'
 import formBody from '@fastify/formbody'
 import websocket from '@fastify/websocket'
-import ambientSession, { onSessionEnd, runWithSession, session } from 'ambient-session'
-import type { SessionOptions } from 'ambient-session'
-import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import ambientSession, { onSessionEnd, runWithSession, session, type SessionOptions } from 'ambient-session'
+import Fastify, { type FastifyInstance } from 'fastify'
 
 const page = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8')
 const [door, room] = [page('door.html'), page('room.html')]

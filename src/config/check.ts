@@ -2,12 +2,10 @@
 import { resolve } from 'node:path'
 import { SessionConfigError } from '../errors.ts'
 import { readEnvironment } from './environment.ts'
-import type { Given } from './names.ts'
-import { readNames } from './names.ts'
+import { type Given, readNames } from './names.ts'
 import type { SessionConfig } from './options.ts'
 import { rules } from './rules.ts'
-import type { OptionName } from './schema.ts'
-import { sessionSchema } from './schema.ts'
+import { type OptionName, sessionSchema } from './schema.ts'
 
 export interface Surroundings {
   /** Where `SESSION_*` variables are looked up. */

@@ -1,4 +1,4 @@
-import type { SessionOptions } from './schema.ts'
+import type { SessionOptions } from './options.ts'
 
 /**
  * Types a `config/session.ts` while it is being written; returns what it was given.

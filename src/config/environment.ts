@@ -1,7 +1,6 @@
 /** `SESSION_*` variables, which take the place of the defaults. Their names and spellings are those Laravel uses. */
 import type { Given, Reading } from './names.ts'
-import type { OptionName } from './schema.ts'
-import { optionNames } from './schema.ts'
+import { type OptionName, optionNames } from './schema.ts'
 
 type Reader = (text: string) => unknown
 

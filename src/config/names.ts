@@ -1,8 +1,7 @@
 /** The names options are given by: camelCase, or the snake_case of a Laravel file. */
 import { notAnOption } from './nearest.ts'
 import { adviceFor, cookieAdvice, mayBeNull } from './peers.ts'
-import type { OptionName } from './schema.ts'
-import { optionNames } from './schema.ts'
+import { type OptionName, optionNames } from './schema.ts'
 
 /** One option as it was found. */
 export interface Given {

@@ -1,7 +1,6 @@
 /** From what users wrote to checked options: what is given in code, then a config file, the environment and the defaults. */
 import { SessionConfigError } from '../errors.ts'
-import type { Surroundings } from './check.ts'
-import { checkOptions } from './check.ts'
+import { checkOptions, type Surroundings } from './check.ts'
 import { show } from './describe.ts'
 import { assertConfigFile, findConfigFile, loadConfigFile, unwrapped } from './file.ts'
 import type { SessionConfig, SessionOptions } from './options.ts'

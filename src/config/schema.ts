@@ -6,8 +6,6 @@ import { conceal, show } from './describe.ts'
 import { notAnOption } from './nearest.ts'
 import type { AdoptConfig, AdoptOptions, BlockOptions, CamelCaseOptions, CsrfOptions, SameSite } from './options.ts'
 
-export type { SessionConfig, SessionOptions } from './options.ts'
-
 /** Of random base64 these are 192 bits; a passphrase that long is hard enough to guess, too. */
 const MIN_SECRET_LENGTH = 32
 /** A hundred years: far enough, and well within what a Date can hold. */

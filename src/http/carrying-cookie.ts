@@ -1,11 +1,9 @@
 /** The cookie of one request whose browser keeps the whole session: it brings the session, and takes it back. */
 import { keyOf } from '../session/id.ts'
-import type { LeavingHeaders } from './carried-store.ts'
-import { CarriedStore } from './carried-store.ts'
+import { CarriedStore, type LeavingHeaders } from './carried-store.ts'
 import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
 import type { SentCookies } from './response-headers.ts'
-import type { SealedCookie } from './sealed-cookie.ts'
-import { Chunks } from './sealed-cookie.ts'
+import { Chunks, type SealedCookie } from './sealed-cookie.ts'
 
 export class CarryingCookie implements RequestCookie {
   readonly store: CarriedStore

@@ -1,9 +1,8 @@
 /** The cookie that holds a session's id. For the driver `cookie`, which puts the whole session into cookies, see carrying-cookie.ts. */
 import { Signer } from '@fastify/cookie'
 import type { FastifyRequest } from 'fastify'
-import type { SessionConfig } from '../config/schema.ts'
-import type { SessionId, StoreKey } from '../session/id.ts'
-import { isSessionId, keyOf } from '../session/id.ts'
+import type { SessionConfig } from '../config/options.ts'
+import { isSessionId, keyOf, type SessionId, type StoreKey } from '../session/id.ts'
 import { findCookies } from './cookie-header.ts'
 import type { SentCookies } from './response-headers.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'

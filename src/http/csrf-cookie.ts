@@ -2,7 +2,7 @@
  * The cookie that axios and Angular read the CSRF token from, to send it in the header `X-XSRF-TOKEN`. Scripts of the page can
  * read it; otherwise it is like the session's cookie. What it brings back is never looked at as a token.
  */
-import type { SessionConfig } from '../config/schema.ts'
+import type { SessionConfig } from '../config/options.ts'
 import { findCookies } from './cookie-header.ts'
 import type { CookieRequest } from './cookie.ts'
 import type { ResponseHeaders } from './response-headers.ts'

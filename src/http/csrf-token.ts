@@ -1,5 +1,5 @@
 /** The CSRF token as it goes into pages. */
-import type { SessionConfig } from '../config/schema.ts'
+import type { SessionConfig } from '../config/options.ts'
 import { session } from '../context.ts'
 import type { Session } from '../session/session.ts'
 import { masked } from '../session/token.ts'

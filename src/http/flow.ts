@@ -1,8 +1,7 @@
 /** From one step of Fastify's to the next, in the flow of the request that both belong to. */
 import { EventEmitter } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Scope } from '../context.ts'
-import { isInScope, runInScope } from '../context.ts'
+import { isInScope, runInScope, type Scope } from '../context.ts'
 import type { Session } from '../session/session.ts'
 import type { RequestSession } from './request-session.ts'
 

@@ -1,8 +1,6 @@
 /** Finds sessions outside of requests: by a Cookie header, or by an id. */
-import type { SessionId, StoreKey } from '../session/id.ts'
-import { keyOf } from '../session/id.ts'
-import type { LoadResult } from '../session/load.ts'
-import { load, NOTHING } from '../session/load.ts'
+import { keyOf, type SessionId, type StoreKey } from '../session/id.ts'
+import { load, type LoadResult, NOTHING } from '../session/load.ts'
 import type { SessionSettings } from '../session/settings.ts'
 import type { CookieRequest } from './cookie.ts'
 import type { PluginContext } from './plugin-context.ts'

@@ -2,8 +2,7 @@
  * What `req.session` is: the helper of one request. It is called like the global `session()`, and any property is a key of the
  * session. The names in {@link Vocabulary} mean what they mean in @fastify/session, @fastify/secure-session and express-session.
  */
-import type { SessionHelper } from '../context.ts'
-import { useSession } from '../context.ts'
+import { type SessionHelper, useSession } from '../context.ts'
 import { SessionUsageError, SessionValueError } from '../errors.ts'
 import type { SessionId } from '../session/id.ts'
 import type { SessionData, SessionKey, SessionValues } from '../session/keys.ts'

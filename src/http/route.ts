@@ -1,8 +1,7 @@
 /** What a route says of its session (`config.session`), as rules for its requests. */
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import type { RouteSessionOptions } from '../config/route.ts'
-import { checkRouteOptions } from '../config/route.ts'
-import type { SessionConfig } from '../config/schema.ts'
+import { checkRouteOptions, type RouteSessionOptions } from '../config/route.ts'
+import type { SessionConfig } from '../config/options.ts'
 import { isWithinPath } from './cookie-path.ts'
 
 export interface RouteRules {

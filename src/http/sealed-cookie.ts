@@ -1,14 +1,11 @@
 /** A whole session in cookies of the browser, encrypted and bound to their name. */
-import type { SessionConfig } from '../config/schema.ts'
+import type { SessionConfig } from '../config/options.ts'
 import { SessionTooLargeError } from '../errors.ts'
-import type { SessionId } from '../session/id.ts'
-import { newSessionId } from '../session/id.ts'
+import { newSessionId, type SessionId } from '../session/id.ts'
 import { Sealer } from '../session/payload.ts'
 import type { NewRecord } from '../stores/store.ts'
-import type { CookieRequest } from './cookie.ts'
-import { MAX_CANDIDATES } from './cookie.ts'
-import type { FindCookie } from './cookie-chunks.ts'
-import { capacityOf, chunkName, countChunks, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
+import { type CookieRequest, MAX_CANDIDATES } from './cookie.ts'
+import { capacityOf, chunkName, countChunks, type FindCookie, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
 import { findCookies } from './cookie-header.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
 

@@ -1,5 +1,5 @@
 /** What every cookie of a session has in common: its attributes. */
-import type { SessionConfig } from '../config/schema.ts'
+import type { SessionConfig } from '../config/options.ts'
 import type { CookieRequest } from './cookie.ts'
 
 /** In the place of a value: makes the browser forget the cookie. */

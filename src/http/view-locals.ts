@@ -6,8 +6,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { CURRENT } from '../symbols.ts'
 import { csrfField, maskedToken } from './csrf-token.ts'
-import type { ErrorBag } from './error-bag.ts'
-import { errorBag } from './error-bag.ts'
+import { errorBag, type ErrorBag } from './error-bag.ts'
 import type { RequestFacade } from './request-facade.ts'
 
 /** A text that is made when a template prints it; it may also be called. */

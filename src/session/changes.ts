@@ -4,19 +4,13 @@
  */
 import { SessionReadonlyError } from '../errors.ts'
 import { deepFreeze } from './freeze.ts'
-import type { SessionId, StoreKey } from './id.ts'
-import { keyOf, newSessionId } from './id.ts'
+import { keyOf, newSessionId, type SessionId, type StoreKey } from './id.ts'
 import type { LoadResult, Origin, StoredSession } from './load.ts'
-import type { Mutation } from './mutations.ts'
-import { apply, replay, subjectOf } from './mutations.ts'
-import type { Tree } from './paths.ts'
-import { checkKey, rootOf, valueAt } from './paths.ts'
-import type { Stamp } from './stamp.ts'
-import { newStamp } from './stamp.ts'
-import type { Flashes, SessionState } from './state.ts'
-import { decodeState, emptyState, hasFlashes, NO_FLASHES } from './state.ts'
-import type { Encoded } from './values.ts'
-import { copyOf, encode, MAX_DEPTH_OF_MEMBER } from './values.ts'
+import { apply, type Mutation, replay, subjectOf } from './mutations.ts'
+import { checkKey, rootOf, type Tree, valueAt } from './paths.ts'
+import { newStamp, type Stamp } from './stamp.ts'
+import { decodeState, emptyState, type Flashes, hasFlashes, NO_FLASHES, type SessionState } from './state.ts'
+import { copyOf, encode, type Encoded, MAX_DEPTH_OF_MEMBER } from './values.ts'
 
 const NONE = Object.freeze({})
 

@@ -3,21 +3,15 @@
  * what is stored by then. A session that is not there any more is never written again.
  */
 import { SessionStoreError, SessionTooLargeError } from '../errors.ts'
-import type { MaybePromise, NewRecord, StoredRecord, Version } from '../stores/store.ts'
-import { isRecord } from '../stores/store.ts'
+import { isRecord, type MaybePromise, type NewRecord, type StoredRecord, type Version } from '../stores/store.ts'
 import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
-import type { StoreKey } from './id.ts'
-import { keyOf } from './id.ts'
-import type { StoredSession } from './load.ts'
-import { openRecord } from './load.ts'
+import { keyOf, type StoreKey } from './id.ts'
+import { openRecord, type StoredSession } from './load.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
-import type { Mutation } from './mutations.ts'
-import { replay, subjectOf } from './mutations.ts'
-import type { SessionSettings } from './settings.ts'
-import { lifetimeOf, tombstoneUntil } from './settings.ts'
-import type { SessionState } from './state.ts'
-import { decodeState, emptyState, encodeState } from './state.ts'
+import { type Mutation, replay, subjectOf } from './mutations.ts'
+import { lifetimeOf, type SessionSettings, tombstoneUntil } from './settings.ts'
+import { decodeState, emptyState, encodeState, type SessionState } from './state.ts'
 
 /** A session in which nothing is, and which is not stored for that. */
 const EMPTY = encodeState(emptyState())

@@ -4,8 +4,7 @@
  */
 import { SessionValueError } from '../errors.ts'
 import { kindOf } from './kind.ts'
-import type { Tree } from './paths.ts'
-import { setMember } from './paths.ts'
+import { setMember, type Tree } from './paths.ts'
 import { isPlainPrototype } from './plain.ts'
 import { MAX_DEPTH } from './values.ts'
 

@@ -1,12 +1,9 @@
 /** What the session that was asked for turned out to be: stored, none, or over. */
-import type { StoredRecord, Tombstone } from '../stores/store.ts'
-import { isRecord } from '../stores/store.ts'
+import { isRecord, type StoredRecord, type Tombstone } from '../stores/store.ts'
 import { isIdleTooLong } from './expiry.ts'
 import type { SessionId, StoreKey } from './id.ts'
-import type { SessionSettings } from './settings.ts'
-import { lifetimeOf } from './settings.ts'
-import type { SessionState } from './state.ts'
-import { decodeState } from './state.ts'
+import { lifetimeOf, type SessionSettings } from './settings.ts'
+import { decodeState, type SessionState } from './state.ts'
 
 /** What {@link SessionStore.read} answers. */
 export type Found = StoredRecord | Tombstone | 'gone' | undefined

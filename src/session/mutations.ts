@@ -5,10 +5,8 @@
 import { SessionValueError } from '../errors.ts'
 import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
-import type { SessionState } from './state.ts'
-import { emptyState, hasFlashes, NO_CONTAINERS, NO_FLASHES } from './state.ts'
-import type { Encoded } from './values.ts'
-import { decode } from './values.ts'
+import { emptyState, hasFlashes, NO_CONTAINERS, NO_FLASHES, type SessionState } from './state.ts'
+import { decode, type Encoded } from './values.ts'
 
 export type Mutation =
   | { readonly op: 'put', readonly path: string, readonly value: Encoded }

@@ -3,8 +3,7 @@
  * in as associated data, so that a payload moved under another key does not open. Encryption keys are derived from the
  * application's secrets with HKDF (RFC 5869): the first secret seals, any of them opens.
  */
-import type { KeyObject } from 'node:crypto'
-import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { StoreKey } from './id.ts'
 import { randomBytes } from './random.ts'
 

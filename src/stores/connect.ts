@@ -3,11 +3,9 @@
  * here: one operation at a time for each session, within this process. Other processes are not excluded.
  */
 import { reasonOf, storeError } from './faults.ts'
-import type { PlainRecord } from './plain-record.ts'
-import { plainOf, recordOf } from './plain-record.ts'
+import { plainOf, type PlainRecord, recordOf } from './plain-record.ts'
 import { refusalToSet, touched, versionAfter } from './record.ts'
-import type { EndReason, NewRecord, SessionStore, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
-import { isRecord } from './store.ts'
+import { type EndReason, isRecord, type NewRecord, type SessionStore, type StoredRecord, type StoreKey, type Tombstone, type Version } from './store.ts'
 import { Turns } from './turns.ts'
 import { within } from './within.ts'
 

@@ -1,13 +1,11 @@
 /** Makes the store that the option `driver` names. */
-import type { SessionConfig } from '../config/schema.ts'
+import type { SessionConfig } from '../config/options.ts'
 import type { Report } from '../report.ts'
-import { DatabaseStore } from './database/store.ts'
-import type { DatabaseStoreOptions } from './database/store.ts'
+import { DatabaseStore, type DatabaseStoreOptions } from './database/store.ts'
 import { FileStore } from './file/store.ts'
 import { MemoryStore } from './memory.ts'
 import { nullStore } from './null.ts'
-import { RedisStore } from './redis/store.ts'
-import type { RedisStoreOptions } from './redis/store.ts'
+import { RedisStore, type RedisStoreOptions } from './redis/store.ts'
 import type { SessionStore } from './store.ts'
 
 const SECOND = 1000

@@ -1,10 +1,10 @@
 import { inOrder } from './in-order.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listedAs, refusalToSet, touched, unexpired, versionAfter } from './record.ts'
-import type {
-  EndReason, ListedRecord, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
+import {
+  type EndReason, isRecord, type ListedRecord, type ListFilter, type LockOptions, type NewRecord, type Page, type RecordPage, type SessionStore,
+  type StoredRecord, type StoreKey, type Tombstone, type Unlock, type Version
 } from './store.ts'
-import { isRecord } from './store.ts'
 
 interface KeptTombstone extends Tombstone {
   readonly expiresAt: Date

@@ -1,6 +1,5 @@
 /** What the stores do alike: whether a record has expired, whether it may be replaced, and its next version. */
-import type { ListedRecord, StoredRecord, StoreKey, Tombstone, Version } from './store.ts'
-import { isRecord } from './store.ts'
+import { isRecord, type ListedRecord, type StoredRecord, type StoreKey, type Tombstone, type Version } from './store.ts'
 
 /** @returns the entry, unless it has expired */
 export function unexpired<Entry extends { readonly expiresAt: Date }> (entry: Entry | undefined): Entry | undefined {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Case } from './case.ts'
-import { caseOf } from './case.ts'
+import { type Case, caseOf } from './case.ts'
 import { atOnce, create, increment, MINUTE, newKey, PATIENCE, readLiving } from './records.ts'
 
 const LEASE = MINUTE

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
-import { isRecord } from '../stores/store.ts'
+import { isRecord, type MaybePromise, type NewRecord, type SessionStore, type StoredRecord, type StoreKey, type Version } from '../stores/store.ts'
 
 export const MINUTE = 60_000
 /** Milliseconds after which a wait for something that has to come is given up. */

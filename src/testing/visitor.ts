@@ -4,10 +4,8 @@ import { SessionUsageError } from '../errors.ts'
 import type { SessionValues } from '../session/keys.ts'
 import type { Session } from '../session/session.ts'
 import { CookieJar } from './cookie-jar.ts'
-import type { Exchange, Received } from './exchange.ts'
-import { overSockets, throughInject } from './exchange.ts'
-import type { ExpectedErrors } from './session-assertions.ts'
-import { assertHas, assertHasErrors, assertMissing } from './session-assertions.ts'
+import { type Exchange, overSockets, type Received, throughInject } from './exchange.ts'
+import { assertHas, assertHasErrors, assertMissing, type ExpectedErrors } from './session-assertions.ts'
 import type { Presented, VisitorSession } from './visitor-session.ts'
 
 export interface VisitorOptions {

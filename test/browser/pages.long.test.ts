@@ -1,6 +1,5 @@
 /** Every page of the demo, wide and narrow, light and dark: nothing is cut off, and axe has nothing to say. */
-import axe from 'axe-core'
-import type { AxeResults } from 'axe-core'
+import axe, { type AxeResults } from 'axe-core'
 import type { BrowserContextOptions } from 'playwright-core'
 import t from 'tap'
 import { openShop } from '../helpers/shop.ts'

@@ -4,8 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { isRecord, session } from '../../src/index.ts'
-import type { SessionStore, SessionValues, StoreKey } from '../../src/index.ts'
+import { isRecord, session, type SessionStore, type SessionValues, type StoreKey } from '../../src/index.ts'
 import { advanceClock } from './clock.ts'
 import { Gates } from './gates.ts'
 

@@ -1,11 +1,8 @@
 /** Routes that hold their session exclusively, when several processes serve them. */
 import { once } from 'node:events'
-import t from 'tap'
-import type { Test } from 'tap'
-import { Connection } from '../helpers/client.ts'
-import type { Answer, Visitor } from '../helpers/client.ts'
-import type { Server, Step } from './servers.ts'
-import { dataOf, result, start, startSeveral } from './servers.ts'
+import t, { type Test } from 'tap'
+import { type Answer, Connection, type Visitor } from '../helpers/client.ts'
+import { dataOf, result, type Server, start, startSeveral, type Step } from './servers.ts'
 
 /** Milliseconds within which a waiter gets its turn. */
 const TURN = 100

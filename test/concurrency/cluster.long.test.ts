@@ -1,10 +1,8 @@
 /** One process per core with node:cluster, on one directory: requests come through one port, to whichever is free. */
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { Connection } from '../helpers/client.ts'
-import type { Visitor } from '../helpers/client.ts'
-import type { Server, Step } from './servers.ts'
-import { dataOf, result, startServer } from './servers.ts'
+import { Connection, type Visitor } from '../helpers/client.ts'
+import { dataOf, result, type Server, startServer, type Step } from './servers.ts'
 
 const WORKERS = Math.max(2, availableParallelism())
 const REQUESTS = 200

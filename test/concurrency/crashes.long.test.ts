@@ -3,13 +3,10 @@
  * a minute.
  */
 import t from 'tap'
-import { FileStore } from '../../src/index.ts'
-import type { StoreKey } from '../../src/index.ts'
+import { FileStore, type StoreKey } from '../../src/index.ts'
 import type { Visitor } from '../helpers/client.ts'
-import { Load } from './load.ts'
-import type { Running } from './load.ts'
-import type { Server } from './servers.ts'
-import { dataOf, result, start } from './servers.ts'
+import { Load, type Running } from './load.ts'
+import { dataOf, result, type Server, start } from './servers.ts'
 
 const CRASHES = Number(process.env['CRASHES'] ?? 5)
 /** Milliseconds in which the first commit after a crash has to be done: the operating system frees the locks of a dead process. */

@@ -1,15 +1,12 @@
 /** A server that has run out of file descriptors: many connections, many sessions, and a bound on both together. */
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { connect } from 'node:net'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import type { RawAnswer, Visitor } from '../helpers/client.ts'
-import { Connection } from '../helpers/client.ts'
+import { Connection, type RawAnswer, type Visitor } from '../helpers/client.ts'
 import { hasShell, unless } from './needs.ts'
-import type { Step } from './servers.ts'
-import { dataOf, result, start } from './servers.ts'
+import { dataOf, result, start, type Step } from './servers.ts'
 
 /** As many as it takes to load all modules, which is done many at a time, and some more. */
 const DESCRIPTORS = 160

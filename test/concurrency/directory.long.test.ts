@@ -1,12 +1,10 @@
 /** The directory of the sessions is taken away from under running servers, and put back. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { Visitor } from '../helpers/client.ts'
 import { Load } from './load.ts'
-import type { Server } from './servers.ts'
-import { act, dataOf, result, startSeveral } from './servers.ts'
+import { act, dataOf, result, type Server, startSeveral } from './servers.ts'
 
 /** Milliseconds within which a server notices that its directory is another one. */
 const NOTICED = 1_000

@@ -4,11 +4,9 @@
  */
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { canTrace, unless } from './needs.ts'
-import type { Step } from './servers.ts'
-import { result, start } from './servers.ts'
+import { result, start, type Step } from './servers.ts'
 
 const skip = unless(canTrace(), 'strace')
 

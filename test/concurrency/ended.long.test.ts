@@ -3,12 +3,10 @@
  * nothing comes back, and its answer does not touch the cookie that the browser has by then.
  */
 import { readdirSync } from 'node:fs'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
 import type { Visitor } from '../helpers/client.ts'
-import type { Server, Step } from './servers.ts'
-import { act, dataOf, result, startSeveral } from './servers.ts'
+import { act, dataOf, result, type Server, startSeveral, type Step } from './servers.ts'
 
 /** What the late request does, for every way in which a request can come to write. */
 const paths: Record<string, readonly Step[]> = {

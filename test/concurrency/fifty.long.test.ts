@@ -1,10 +1,8 @@
 /** Fifty requests of one session at once, over real sockets, to one process and to several on one directory. */
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
 import type { Visitor } from '../helpers/client.ts'
-import type { How, Server, Step } from './servers.ts'
-import { dataOf, result, startSeveral } from './servers.ts'
+import { dataOf, type How, result, type Server, startSeveral, type Step } from './servers.ts'
 
 const FIFTY = Array.from({ length: 50 }, (_, n) => n)
 const sorted = (list: unknown): unknown[] => (list as number[]).toSorted((a, b) => a - b)

@@ -1,10 +1,8 @@
 /** Wall clocks that jump, in one process or in all, and files whose times lie in the future. */
 import { readdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
-import type { Server } from './servers.ts'
-import { act, dataOf, result, start, startSeveral } from './servers.ts'
+import t, { type Test } from 'tap'
+import { act, dataOf, result, type Server, start, startSeveral } from './servers.ts'
 import { Load } from './load.ts'
 
 const HOUR = 3600

@@ -1,8 +1,7 @@
 /** A session under load, and what has to be in it afterwards whatever happened to the servers meanwhile. */
 import { EventEmitter, once } from 'node:events'
 import type { Visitor } from '../helpers/client.ts'
-import type { Server, Step } from './servers.ts'
-import { act, result } from './servers.ts'
+import { act, result, type Server, type Step } from './servers.ts'
 
 /** Of one kind of write, how many were sent and which were acknowledged. */
 interface Ledger {

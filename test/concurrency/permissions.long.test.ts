@@ -2,12 +2,10 @@
 import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { Load } from './load.ts'
 import { isRoot } from './needs.ts'
-import type { Server } from './servers.ts'
-import { act, dataOf, result, start } from './servers.ts'
+import { act, dataOf, result, type Server, start } from './servers.ts'
 
 const NOBODY = 65_534
 

@@ -1,8 +1,7 @@
 /** A server as a process of its own: `server.ts OPTIONS`, the options of the plugin as JSON. Says its port when it listens. */
 import { writeSync } from 'node:fs'
 import Fastify from 'fastify'
-import ambientSession, { MemoryStore } from '../../src/index.ts'
-import type { SessionOptions, SessionStore } from '../../src/index.ts'
+import ambientSession, { MemoryStore, type SessionOptions, type SessionStore } from '../../src/index.ts'
 import { countArrivals, routes } from './app.ts'
 import { installClock } from './clock.ts'
 import { endWithParent } from './orphan.ts'

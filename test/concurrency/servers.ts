@@ -3,10 +3,8 @@ import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
-import type { Answer, Visitor } from '../helpers/client.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Program, ProgramOptions } from '../helpers/process.ts'
-import { startProgram } from '../helpers/process.ts'
+import { type Answer, visitor, type Visitor } from '../helpers/client.ts'
+import { type Program, type ProgramOptions, startProgram } from '../helpers/process.ts'
 import type { Step } from './app.ts'
 
 export type { Step }

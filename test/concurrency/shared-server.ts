@@ -9,8 +9,7 @@ import { EventEmitter, once } from 'node:events'
 import { writeSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
-import ambientSession, { session, SessionEndedError } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import ambientSession, { session, SessionEndedError, type SessionOptions } from '../../src/index.ts'
 import { endWithParent } from './orphan.ts'
 
 /** What requests do, each with a text that the test may give. */

@@ -2,15 +2,12 @@
  * Fifty of fifty, on the stores that machines share: two processes with one Redis or one database, whose requests of one
  * session run at the same time. The stores are those of the options, as an application has them.
  */
-import t from 'tap'
-import type { Test } from 'tap'
-import { DatabaseStore, RedisStore } from '../../src/index.ts'
-import type { SessionOptions, SessionStore, StoreKey } from '../../src/index.ts'
+import t, { type Test } from 'tap'
+import { DatabaseStore, RedisStore, type SessionOptions, type SessionStore, type StoreKey } from '../../src/index.ts'
 import { hasRedisServer, redisServer } from '../helpers/redis-server.ts'
 import { skipWithout } from '../helpers/services.ts'
 import { newTable, run, services } from '../stores/database-support.ts'
-import type { SharedServer } from './shared-servers.ts'
-import { Browser, startShared } from './shared-servers.ts'
+import { Browser, type SharedServer, startShared } from './shared-servers.ts'
 
 const FIFTY = Array.from({ length: 50 }, (_, n) => String(n))
 /** Seconds: what is asked here is whether anything is lost on a machine that is busy, not how fast it is. */

@@ -1,11 +1,9 @@
 /** What a process that is busy, stopped or killed does to the commits of another one. Checks the order of events, not times. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FileStore, StoreKey, Version } from '../../src/index.ts'
-import type { Program } from '../helpers/process.ts'
-import { startProgram } from '../helpers/process.ts'
+import { type Program, startProgram } from '../helpers/process.ts'
 import { create, readLiving, recordOf } from '../stores/conformance.ts'
 import { fileStore } from '../stores/support.ts'
 

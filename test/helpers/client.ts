@@ -1,7 +1,6 @@
 /** Clients over real sockets: one that keeps cookies as a browser does, and one that writes bytes as it is told. */
 import { once } from 'node:events'
-import type { AddressInfo, Socket } from 'node:net'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
 /** A Set-Cookie header, taken apart. Attributes are named in lower case; one without a value is `true`. */

@@ -2,8 +2,7 @@
  * Servers of PostgreSQL and MariaDB that belong to one test: on a free port, with their data in a temporary directory, killed
  * at its end.
  */
-import type { ChildProcess, SpawnOptions } from 'node:child_process'
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises'

@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import fastify from 'fastify'
+import fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import { takeProblems } from './doc-runtime.ts'
 
 export interface Job {

@@ -1,6 +1,5 @@
 /** Programs of the tests that run as processes of their own, and print lines to say how far they are. */
-import type { ChildProcessByStdio, SpawnOptions } from 'node:child_process'
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'

@@ -1,10 +1,8 @@
 /** Which requests use up flash data and move the expiry, and how long sessions live. */
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Visitor } from '../helpers/client.ts'
+import { session, type SessionOptions } from '../../src/index.ts'
+import { visitor, type Visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, serve } from './support.ts'
 import { SpyStore } from './stores.ts'
 

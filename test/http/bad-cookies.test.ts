@@ -2,11 +2,9 @@
 import { Signer } from '@fastify/cookie'
 import t from 'tap'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { COOKIE, serve } from './support.ts'
-import type { Teardown } from './support.ts'
+import { COOKIE, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const SECRET = 'a secret that has more than 32 characters'

@@ -1,11 +1,9 @@
 /** What caches are told of a response that was made with a session. */
 import t from 'tap'
 import { session } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Answer } from '../helpers/client.ts'
+import { type Answer, visitor } from '../helpers/client.ts'
 import { SpyStore } from './stores.ts'
-import { COOKIE, serve } from './support.ts'
-import type { Teardown } from './support.ts'
+import { COOKIE, serve, type Teardown } from './support.ts'
 
 /** @returns the answer of a page that reads its session and sets these headers */
 async function pageWith (t: Teardown, headers: Record<string, string | string[]>): Promise<Answer> {

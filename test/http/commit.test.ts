@@ -4,11 +4,9 @@ import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { session, SessionStoreError } from '../../src/index.ts'
-import type { Session } from '../../src/index.ts'
+import { session, type Session, SessionStoreError } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { COOKIE, deferred, Gate, Log, serve } from './support.ts'
-import type { LogEntry } from './support.ts'
+import { COOKIE, deferred, Gate, Log, type LogEntry, serve } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 function routes (app: FastifyInstance): void {

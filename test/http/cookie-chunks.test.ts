@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { FindCookie } from '../../src/http/cookie-chunks.ts'
-import { capacityOf, chunkName, countChunks, join, MAX_COOKIES, split } from '../../src/http/cookie-chunks.ts'
+import { capacityOf, chunkName, countChunks, type FindCookie, join, MAX_COOKIES, split } from '../../src/http/cookie-chunks.ts'
 
 function cookiesOf (chunks: readonly string[]): FindCookie {
   const cookies = new Map(chunks.map((chunk, index) => [chunkName('sid', index), chunk]))

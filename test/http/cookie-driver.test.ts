@@ -1,13 +1,10 @@
 /** Whole requests whose sessions are in the browser: driver `cookie`. */
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { runWithSession, session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Answer, Visitor } from '../helpers/client.ts'
+import { runWithSession, session, type SessionOptions } from '../../src/index.ts'
+import { type Answer, visitor, type Visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, Gate, Log, serve } from './support.ts'
 
 const [SECRET, NEXT_SECRET] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')]

@@ -1,14 +1,10 @@
 /** The session's cookie as the browser gets it. */
 import cookie from '@fastify/cookie'
-import Fastify from 'fastify'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t from 'tap'
-import ambientSession, { session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { SentCookie } from '../helpers/client.ts'
-import { COOKIE, listening, serve } from './support.ts'
-import type { Teardown } from './support.ts'
+import ambientSession, { session, type SessionOptions } from '../../src/index.ts'
+import { type SentCookie, visitor } from '../helpers/client.ts'
+import { COOKIE, listening, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const SECRETS = ['the first secret, which has 40 characters', 'the second secret, which has more than 40']

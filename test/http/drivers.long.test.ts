@@ -1,10 +1,8 @@
 /** Whole requests with the drivers that are servers, chosen by the options alone. */
 import { randomBytes } from 'node:crypto'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { hasRedisServer, newRedisServer } from '../helpers/redis-server.ts'
 import { skipWithout } from '../helpers/services.ts'

@@ -6,8 +6,7 @@ import t from 'tap'
 import { session } from '../../src/index.ts'
 import { fieldsToKeep } from '../../src/session/form-input.ts'
 import { Connection, visitor } from '../helpers/client.ts'
-import type { Teardown } from './support.ts'
-import { COOKIE, serve } from './support.ts'
+import { COOKIE, serve, type Teardown } from './support.ts'
 
 type Attach = true | 'keyValues'
 

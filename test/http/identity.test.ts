@@ -2,10 +2,8 @@
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { session } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Visitor } from '../helpers/client.ts'
-import { Clock, COOKIE, Gate, Log, nextMillisecond, serve } from './support.ts'
-import type { Teardown } from './support.ts'
+import { visitor, type Visitor } from '../helpers/client.ts'
+import { Clock, COOKIE, Gate, Log, nextMillisecond, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 interface Shop {

@@ -2,8 +2,7 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import type { FastifyRequest } from 'fastify'
-import { session } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, serve } from './support.ts'
 

@@ -3,8 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { requireUser, session } from '../../src/index.ts'
 import { visitor } from '../../src/testing.ts'
-import { serve } from './support.ts'
-import type { Teardown } from './support.ts'
+import { serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const HTML = { headers: { accept: 'text/html' } }

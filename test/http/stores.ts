@@ -1,5 +1,7 @@
-import { MemoryStore } from '../../src/index.ts'
-import type { EndReason, ListFilter, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Version } from '../../src/index.ts'
+import {
+  type EndReason, type ListFilter, type MaybePromise, MemoryStore, type NewRecord, type Page, type RecordPage, type SessionStore, type StoredRecord,
+  type StoreKey, type Tombstone, type Version
+} from '../../src/index.ts'
 
 type Method = 'read' | 'compareAndSet' | 'touch' | 'destroy'
 

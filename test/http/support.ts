@@ -1,10 +1,8 @@
 /** What whole-request tests are made with: a server, gates to hold a request at a point, and a log that can be read. */
 import { EventEmitter, once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
-import Fastify from 'fastify'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import ambientSession from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import ambientSession, { type SessionOptions } from '../../src/index.ts'
 
 export interface Teardown {
   teardown (fn: () => unknown): unknown

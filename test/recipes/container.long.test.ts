@@ -6,11 +6,9 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { unless } from '../concurrency/needs.ts'
-import type { Deployed } from './deployed.ts'
-import { deploy, directory, textOf } from './deployed.ts'
+import { deploy, type Deployed, directory, textOf } from './deployed.ts'
 
 const NODE_USER = 1000
 

@@ -5,8 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import { visitor } from '../../src/testing.ts'
-import type { Visitor } from '../../src/testing.ts'
+import { visitor, type Visitor } from '../../src/testing.ts'
 import { BARE_ENVIRONMENT } from '../helpers/environment.ts'
 
 export const directory = join(import.meta.dirname, '../../examples/deploy')

@@ -2,11 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { unless } from '../concurrency/needs.ts'
-import type { Deployed } from './deployed.ts'
-import { deploy, directory, textOf } from './deployed.ts'
+import { deploy, type Deployed, directory, textOf } from './deployed.ts'
 
 const unit = textOf('shop.service')
 const setting = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1] ?? ''

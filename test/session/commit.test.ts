@@ -1,12 +1,9 @@
 /** When and how a request's changes are written, and what happens when that does not go as hoped. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import t from 'tap'
-import type { Test } from 'tap'
-import { MemoryStore } from '../../src/index.ts'
-import type { Session, StoredRecord } from '../../src/index.ts'
+import t, { type Test } from 'tap'
+import { MemoryStore, type Session, type StoredRecord } from '../../src/index.ts'
 import { masked } from '../../src/session/token.ts'
-import { application, browserWith, living, once, stored, watched } from './helpers.ts'
-import type { Application, Browser, Warning, WatchedStore } from './helpers.ts'
+import { application, type Application, type Browser, browserWith, living, once, stored, type Warning, watched, type WatchedStore } from './helpers.ts'
 
 /** A store that is watched and a browser whose session is in it, with the calls that led there forgotten. */
 async function begun (t: Test, options = {}): Promise<Application & { store: WatchedStore, visitor: Browser }> {

@@ -1,9 +1,7 @@
 /** Idle timeout, absolute timeout, and how seldom they cost a write. The clock is the test's own. */
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { SessionOptions } from '../../src/index.ts'
-import { application, watched } from './helpers.ts'
-import type { Application, Browser, WatchedStore } from './helpers.ts'
+import { application, type Application, type Browser, watched, type WatchedStore } from './helpers.ts'
 
 const MINUTE = 60_000
 

@@ -2,10 +2,8 @@
  * Sessions as an application sees them. A `Browser` is one visitor of an application; `visit` runs a function in the
  * handler of one whole request of that visitor, from cookie to commit.
  */
-import type { FastifyInstance } from 'fastify'
-import Fastify from 'fastify'
-import ambientSession, { isRecord, MemoryStore } from '../../src/index.ts'
-import type { MaybePromise, Session, SessionOptions, SessionStore, StoredRecord, StoreKey } from '../../src/index.ts'
+import Fastify, { type FastifyInstance } from 'fastify'
+import ambientSession, { isRecord, type MaybePromise, MemoryStore, type Session, type SessionOptions, type SessionStore, type StoredRecord, type StoreKey } from '../../src/index.ts'
 
 export interface Warning {
   readonly code: string

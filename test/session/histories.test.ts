@@ -4,11 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { Session } from '../../src/index.ts'
-import type { Browser } from './helpers.ts'
-import { application } from './helpers.ts'
+import { application, type Browser } from './helpers.ts'
 
 const RUNS = Number(process.env['RUNS'] ?? 80)
 

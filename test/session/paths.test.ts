@@ -3,8 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { SessionValueError } from '../../src/index.ts'
-import type { Tree } from '../../src/session/paths.ts'
-import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, valueAt } from '../../src/session/paths.ts'
+import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, type Tree, valueAt } from '../../src/session/paths.ts'
 
 const segment = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom('a', 'b', 'c', '0', '1', '') },

@@ -1,8 +1,7 @@
 /** `encrypt`: what the store keeps is sealed, and opens for nobody but this application and this session. */
 import { Signer } from '@fastify/cookie'
 import t from 'tap'
-import { isRecord, MemoryStore } from '../../src/index.ts'
-import type { SessionOptions, StoreKey, StoredRecord } from '../../src/index.ts'
+import { isRecord, MemoryStore, type SessionOptions, type StoredRecord, type StoreKey } from '../../src/index.ts'
 import { sealedPayload } from '../../src/session/payload.ts'
 import { application, browserWith, living, stored, watched } from './helpers.ts'
 

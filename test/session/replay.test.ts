@@ -4,12 +4,10 @@
  */
 import t from 'tap'
 import type { Session } from '../../src/index.ts'
-import type { Mutation } from '../../src/session/mutations.ts'
-import { replay } from '../../src/session/mutations.ts'
+import { type Mutation, replay } from '../../src/session/mutations.ts'
 import { emptyState } from '../../src/session/state.ts'
 import type { Encoded } from '../../src/session/values.ts'
-import type { Browser } from './helpers.ts'
-import { application, stored } from './helpers.ts'
+import { application, type Browser, stored } from './helpers.ts'
 
 type Use = (session: Session) => unknown
 

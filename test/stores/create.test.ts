@@ -1,7 +1,6 @@
 import t from 'tap'
 import { resolveConfig } from '../../src/config/resolve.ts'
-import { DatabaseStore, FileStore, MemoryStore, RedisStore } from '../../src/index.ts'
-import type { SessionOptions } from '../../src/index.ts'
+import { DatabaseStore, FileStore, MemoryStore, RedisStore, type SessionOptions } from '../../src/index.ts'
 import { createStore } from '../../src/stores/create.ts'
 import { nullStore } from '../../src/stores/null.ts'
 

@@ -3,8 +3,7 @@
  * what it has come to on lines of its standard output, written at once.
  */
 import { writeSync } from 'node:fs'
-import { DatabaseStore } from '../../src/index.ts'
-import type { StoreKey } from '../../src/index.ts'
+import { DatabaseStore, type StoreKey } from '../../src/index.ts'
 import { increment, readLiving } from './conformance.ts'
 
 const [connection = '', table = '', command = '', name = '', count = '0'] = process.argv.slice(2)

@@ -1,9 +1,7 @@
 /** The database store between processes: real ones, on one table. */
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
-import type { Program } from '../helpers/process.ts'
-import { startProgram } from '../helpers/process.ts'
+import t, { type Test } from 'tap'
+import { type Program, startProgram } from '../helpers/process.ts'
 import { create, increment, newKey, readLiving } from './conformance.ts'
 import { databaseStore, newTable, run, services, sqlite } from './database-support.ts'
 

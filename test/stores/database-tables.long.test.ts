@@ -1,13 +1,10 @@
 /** Tables that are there already, made by hand or by another package: looked at when the store opens. */
 import Fastify from 'fastify'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import ambientSession, { DatabaseStore, session } from '../../src/index.ts'
-import { columns, definitions } from '../../src/stores/database/schema.ts'
-import type { Column } from '../../src/stores/database/schema.ts'
+import { type Column, columns, definitions } from '../../src/stores/database/schema.ts'
 import { create, readLiving } from './conformance.ts'
-import { mariadb, newTable, postgres, run, runOn, services, sqlite } from './database-support.ts'
-import type { Service } from './database-support.ts'
+import { mariadb, newTable, postgres, run, runOn, type Service, services, sqlite } from './database-support.ts'
 
 type Changes = Partial<Record<'id' | Column, string>>
 

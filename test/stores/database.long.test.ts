@@ -9,11 +9,9 @@ import {
 import mysql from 'mysql2'
 import mysqlPromise from 'mysql2/promise'
 import pg from 'pg'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { main } from '../../src/cli/main.ts'
-import { DatabaseStore } from '../../src/index.ts'
-import type { DatabaseStoreOptions, StoreKey } from '../../src/index.ts'
+import { DatabaseStore, type DatabaseStoreOptions, type StoreKey } from '../../src/index.ts'
 import type { KyselyInstance } from '../../src/stores/database/instances.ts'
 import { isRefusal, isWorthRetrying } from '../../src/stores/database/faults.ts'
 import { isMissing, orNotInstalled } from '../../src/stores/database/packages.ts'
@@ -23,8 +21,9 @@ import { drivers, openSqlite, preparedOnce } from '../../src/stores/database/sql
 import { bare, reasonOf } from '../../src/stores/faults.ts'
 import { testStore } from '../../src/testing.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
-import { databaseStore, mariadb, MYSQL, newDatabaseStore, newTable, postgres, POSTGRES, run, runOn, services, sqlite } from './database-support.ts'
-import type { Service } from './database-support.ts'
+import {
+  databaseStore, mariadb, MYSQL, newDatabaseStore, newTable, postgres, POSTGRES, run, runOn, type Service, services, sqlite
+} from './database-support.ts'
 
 const MINUTE = 60_000
 

@@ -3,15 +3,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
-import type { StoreKey } from '../../src/index.ts'
-import { session } from '../../src/index.ts'
+import t, { type Test } from 'tap'
+import { session, type StoreKey } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'
 import { create, increment, newKey, readLiving } from './conformance.ts'
-import { conforms, fileStore } from './support.ts'
-import type { OpenFileStore } from './support.ts'
+import { conforms, fileStore, type OpenFileStore } from './support.ts'
 
 t.test('the file store with asyncReads keeps the contract', async t => {
   await conforms(t, async t => (await fileStore(t, { asyncReads: true })).store)

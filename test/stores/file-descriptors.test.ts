@@ -1,8 +1,7 @@
 /** How many session files stay open, and what happens to the others. */
 import { readdirSync, readlinkSync, existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FileStore, FileStoreOptions, StoreKey, Version } from '../../src/index.ts'
 import { create, increment, readLiving, recordOf } from './conformance.ts'
 import { failToOpen, fault, replaceInFs } from './faults.ts'

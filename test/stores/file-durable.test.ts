@@ -1,7 +1,6 @@
 /** Commits that wait for the disk, and what happens when the disk says no. */
 import { readdirSync } from 'node:fs'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { StoredRecord } from '../../src/index.ts'
 import { create, increment, readLiving, recordOf } from './conformance.ts'
 import { failToWriteOnce, fault, replaceInFs } from './faults.ts'

@@ -1,10 +1,8 @@
 /** The file store between processes: real ones, on one directory, some of them killed. */
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { StoreKey } from '../../src/index.ts'
-import type { Program } from '../helpers/process.ts'
-import { startProgram } from '../helpers/process.ts'
+import { type Program, startProgram } from '../helpers/process.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { wholePayload } from './generations.ts'
 import { fileStore } from './support.ts'

@@ -1,8 +1,7 @@
 /** What the file store looks at to know that what it has read is still true. */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FileStore, StoreKey, Version } from '../../src/index.ts'
 import { create, readLiving, recordOf } from './conformance.ts'
 import { replaceInFs } from './faults.ts'

@@ -1,11 +1,9 @@
 /** The file store's index of users: what is in it after crashes and faults, and when it is tidied up. */
 import { createHash } from 'node:crypto'
-import fs from 'node:fs'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import type { FileStore, NewRecord, StoreKey, Version } from '../../src/index.ts'
 import { create, newKey, readLiving, recordOf } from './conformance.ts'
 import { fileStore } from './support.ts'

@@ -1,21 +1,18 @@
 /** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
 import {
-  chmodSync, closeSync, cpSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync
+  chmodSync, closeSync, cpSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync,
+  utimesSync, writeFileSync
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import t from 'tap'
-import type { Test } from 'tap'
-import { FileStore, SessionStoreError } from '../../src/index.ts'
-import type { FileLocks } from '../../src/stores/file/locks.ts'
-import { BestLocks, lockfileLocks } from '../../src/stores/file/locks.ts'
+import t, { type Test } from 'tap'
+import { FileStore, SessionStoreError, type StoredRecord, type StoreKey, type Version } from '../../src/index.ts'
+import { BestLocks, type FileLocks, lockfileLocks } from '../../src/stores/file/locks.ts'
 import { kernelLocks } from './locks.ts'
-import type { StoredRecord, StoreKey, Version } from '../../src/index.ts'
 import { fastClock } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { beforeOpening, failToOpen, failToWriteOnce, fault, replaceInFs } from './faults.ts'
-import { conforms, fileStore } from './support.ts'
-import type { OpenFileStore } from './support.ts'
+import { conforms, fileStore, type OpenFileStore } from './support.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE

@@ -1,7 +1,6 @@
 /** What the memory and the file store do beyond the contract. */
 import { setTimeout as delay } from 'node:timers/promises'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { MemoryStore } from '../../src/index.ts'
 import { create, newKey, readLiving } from './conformance.ts'
 import { fileStore } from './support.ts'

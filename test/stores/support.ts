@@ -1,6 +1,5 @@
 import type { Test } from 'tap'
-import { FileStore } from '../../src/index.ts'
-import type { FileStoreOptions, SessionStore } from '../../src/index.ts'
+import { FileStore, type FileStoreOptions, type SessionStore } from '../../src/index.ts'
 import type { FileLocks } from '../../src/stores/file/locks.ts'
 import { casesFor } from './conformance.ts'
 

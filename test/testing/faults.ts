@@ -1,8 +1,7 @@
 /** Stores with one fault each: mistakes that drivers make. */
 import type { LockOptions, NewRecord, StoredRecord, StoreKey, Unlock, Version } from '../../src/index.ts'
 import type { ListFilter, Page, RecordPage } from '../../src/stores/store.ts'
-import { pause, ReferenceStore } from './reference-store.ts'
-import type { Storage } from './reference-store.ts'
+import { pause, ReferenceStore, type Storage } from './reference-store.ts'
 
 export interface Fault {
   /** What is wrong with the store. */

@@ -1,6 +1,8 @@
 /** A store that does everything the contract asks for, as plainly as can be, for faults to be planted into. */
-import { SessionLockTimeoutError } from '../../src/index.ts'
-import type { LockOptions, MaybePromise, NewRecord, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version } from '../../src/index.ts'
+import {
+  type LockOptions, type MaybePromise, type NewRecord, SessionLockTimeoutError, type SessionStore, type StoredRecord, type StoreKey, type Tombstone,
+  type Unlock, type Version
+} from '../../src/index.ts'
 import type { ListFilter, Page, RecordPage } from '../../src/stores/store.ts'
 
 export interface Entry {

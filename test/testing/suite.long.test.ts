@@ -1,13 +1,9 @@
 /** The suite that driver authors run: a store that keeps the contract passes it, and one with a fault does not. */
-import t from 'tap'
-import type { Test } from 'tap'
-import { MemoryStore } from '../../src/index.ts'
-import type { NewRecord, SessionStore, StoreKey, Version } from '../../src/index.ts'
-import { testStore } from '../../src/testing.ts'
-import type { TestStoreOptions } from '../../src/testing.ts'
+import t, { type Test } from 'tap'
+import { MemoryStore, type NewRecord, type SessionStore, type StoreKey, type Version } from '../../src/index.ts'
+import { testStore, type TestStoreOptions } from '../../src/testing.ts'
 import { cases } from '../../src/testing/suite.ts'
-import type { Fault } from './faults.ts'
-import { earlyEnds, faults } from './faults.ts'
+import { earlyEnds, type Fault, faults } from './faults.ts'
 import { pause, ReferenceStore } from './reference-store.ts'
 
 interface Result {

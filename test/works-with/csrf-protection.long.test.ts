@@ -1,8 +1,7 @@
 /** @fastify/csrf-protection with each `sessionPlugin`: a token is good for its own visitor. */
 import cookie from '@fastify/cookie'
 import csrf from '@fastify/csrf-protection'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { visitor } from '../helpers/client.ts'
 import { COOKIE, serve } from '../http/support.ts'
 

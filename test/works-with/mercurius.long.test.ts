@@ -2,8 +2,7 @@
 import mercurius from 'mercurius'
 import t from 'tap'
 import { session } from '../../src/index.ts'
-import { visitor } from '../helpers/client.ts'
-import type { Visitor } from '../helpers/client.ts'
+import { visitor, type Visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'
 
 const schema = `

@@ -1,11 +1,9 @@
 /** @fastify/multipart: what handles the parts of an upload has the session of its visitor. */
 import { AsyncResource } from 'node:async_hooks'
 import { pipeline } from 'node:stream/promises'
-import multipart from '@fastify/multipart'
-import type { FastifyMultipartAttachFieldsToBodyOptions, FastifyMultipartOptions } from '@fastify/multipart'
+import multipart, { type FastifyMultipartAttachFieldsToBodyOptions, type FastifyMultipartOptions } from '@fastify/multipart'
 import type { FastifyInstance } from 'fastify'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { hasSession, session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'

@@ -3,15 +3,15 @@
  * tests are run by tools that only strip types.
  */
 import 'reflect-metadata'
-import { Catch, Controller, Get, Injectable, Module, Param, Post, Session, UnauthorizedException, UseFilters, UseGuards, UseInterceptors } from '@nestjs/common'
-import type { ArgumentsHost, CallHandler, CanActivate, ExceptionFilter, ExecutionContext, NestInterceptor, Type } from '@nestjs/common'
+import {
+  type ArgumentsHost, type CallHandler, type CanActivate, Catch, Controller, type ExceptionFilter, type ExecutionContext, Get, Injectable, Module,
+  type NestInterceptor, Param, Post, Session, type Type, UnauthorizedException, UseFilters, UseGuards, UseInterceptors
+} from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
-import { FastifyAdapter } from '@nestjs/platform-fastify'
-import type { NestFastifyApplication } from '@nestjs/platform-fastify'
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
 import type { FastifyReply } from 'fastify'
 import { tap } from 'rxjs'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import ambientSession, { session } from '../../src/index.ts'
 import type { RequestFacade } from '../../src/http/request-facade.ts'
 import { visitor } from '../helpers/client.ts'

@@ -1,13 +1,10 @@
 /** @fastify/oauth2, against a provider on 127.0.0.1: the state may be kept in the session, and a callback belongs to its visitor. */
 import formbody from '@fastify/formbody'
-import oauth2 from '@fastify/oauth2'
-import type { OAuth2Namespace } from '@fastify/oauth2'
+import oauth2, { type OAuth2Namespace } from '@fastify/oauth2'
 import Fastify from 'fastify'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { session } from '../../src/index.ts'
-import type { Visitor } from '../helpers/client.ts'
-import { visitor } from '../helpers/client.ts'
+import { visitor, type Visitor } from '../helpers/client.ts'
 import { COOKIE, listening, serve } from '../http/support.ts'
 
 declare module 'fastify' {

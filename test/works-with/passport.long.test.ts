@@ -1,12 +1,10 @@
 /** @fastify/passport: what it keeps in the session, and that a sign-in begins a session with a new id. */
 import { Authenticator } from '@fastify/passport'
 import { Strategy } from 'passport-local'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import type { Driver } from '../http/each-driver.ts'
-import { drivers } from '../http/each-driver.ts'
+import { type Driver, drivers } from '../http/each-driver.ts'
 import { COOKIE, serve } from '../http/support.ts'
 
 type Options = ConstructorParameters<typeof Authenticator>[0]

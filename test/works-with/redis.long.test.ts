@@ -1,9 +1,7 @@
 /** @fastify/redis: its connection is handed over to the driver redis. */
 import { once } from 'node:events'
-import redis from '@fastify/redis'
-import type { FastifyRedis } from '@fastify/redis'
-import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import redis, { type FastifyRedis } from '@fastify/redis'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import ambientSession, { session, SessionConfigError } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'

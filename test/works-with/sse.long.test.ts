@@ -1,10 +1,8 @@
 /** @fastify/sse: it writes the headers itself, so what a stream stores is saved before its first event. */
 import { fastifySSE } from '@fastify/sse'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { runWithSession, session } from '../../src/index.ts'
-import type { Visitor } from '../helpers/client.ts'
-import { originOf, visitor } from '../helpers/client.ts'
+import { originOf, visitor, type Visitor } from '../helpers/client.ts'
 import { COOKIE, Gate, Log, serve } from '../http/support.ts'
 
 async function application (t: Test, log = new Log()) {

@@ -1,7 +1,6 @@
 /** @fastify/static: files cost no session, and a guard may ask it. */
 import fastifyStatic from '@fastify/static'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'

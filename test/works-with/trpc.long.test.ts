@@ -1,11 +1,9 @@
 /** tRPC's adapter for Fastify: procedures and middleware use session(), over calls, batches and streamed batches. */
 import { initTRPC, TRPCError } from '@trpc/server'
-import { fastifyTRPCPlugin } from '@trpc/server/adapters/fastify'
-import type { CreateFastifyContextOptions } from '@trpc/server/adapters/fastify'
+import { type CreateFastifyContextOptions, fastifyTRPCPlugin } from '@trpc/server/adapters/fastify'
 import t from 'tap'
 import { session } from '../../src/index.ts'
-import type { Visitor } from '../helpers/client.ts'
-import { visitor } from '../helpers/client.ts'
+import { visitor, type Visitor } from '../helpers/client.ts'
 import { Log, serve } from '../http/support.ts'
 
 const trpc = initTRPC.context<ReturnType<typeof createContext>>().create()

@@ -2,12 +2,10 @@
 import { once } from 'node:events'
 import websocket from '@fastify/websocket'
 import type { preValidationAsyncHookHandler } from 'fastify'
-import t from 'tap'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import { hasSession, runWithSession, session } from '../../src/index.ts'
-import type { Visitor } from '../helpers/client.ts'
-import { originOf, visitor } from '../helpers/client.ts'
+import { originOf, visitor, type Visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'
 
 const signedIn: preValidationAsyncHookHandler = async (_req, reply) => {

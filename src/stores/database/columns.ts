@@ -1,7 +1,6 @@
 /** Whether a table that is there can keep sessions. A column of another type would cut off, change or mix up what it is given. */
 import type { Row } from './database.ts'
-import type { Column, Dialect } from './schema.ts'
-import { columns, definitions, migrationCommand, partsOf, quoted } from './schema.ts'
+import { type Column, columns, definitions, type Dialect, migrationCommand, partsOf, quoted } from './schema.ts'
 import { Statement } from './statement.ts'
 
 type Name = 'id' | Column

@@ -3,15 +3,13 @@ import type { Dialect as KyselyDialect, Kysely } from 'kysely'
 import type { Pool as MysqlPool } from 'mysql2'
 import type { Pool as PostgresPool } from 'pg'
 import { SessionConfigError } from '../../errors.ts'
-import { Database } from './database.ts'
-import type { Instance } from './database.ts'
+import { Database, type Instance } from './database.ts'
 import type { Connection } from './instances.ts'
 import { mysqlConnections, newMysqlPool } from './mysql.ts'
 import { orNotInstalled } from './packages.ts'
 import { newPostgresPool, PostgresConnections } from './postgres.ts'
 import type { Dialect } from './schema.ts'
-import { openSqlite, preparedOnce } from './sqlite.ts'
-import type { Sqlite } from './sqlite.ts'
+import { openSqlite, preparedOnce, type Sqlite } from './sqlite.ts'
 
 /**
  * @param timeout milliseconds after which a connection that does not answer is given up

@@ -2,8 +2,7 @@
 import type { EndReason, ListedRecord, NewRecord, StoredRecord, StoreKey, Tombstone, Version } from '../store.ts'
 import type { Row } from './database.ts'
 import type { Column } from './schema.ts'
-import type { Value } from './statement.ts'
-import { unescaped } from './statement.ts'
+import { unescaped, type Value } from './statement.ts'
 
 export function rowOf (record: NewRecord, version: number): Record<Column, Value> {
   const { payload, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity } = record

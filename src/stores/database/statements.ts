@@ -1,7 +1,6 @@
 /** Everything that is ever asked of the table, as SQL. */
 import { columnsQuery } from './columns.ts'
-import type { Dialect } from './schema.ts'
-import { columns, quoted } from './schema.ts'
+import { columns, type Dialect, quoted } from './schema.ts'
 import { Statement } from './statement.ts'
 
 /** A session that has neither been ended nor expired. Locks have no payload either. */

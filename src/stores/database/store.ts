@@ -1,17 +1,15 @@
 /** The contract of a store, by statements of SQL. */
 import { randomInt } from 'node:crypto'
 import { SessionConfigError, SessionStoreError } from '../../errors.ts'
-import type { Report } from '../../report.ts'
-import { reportToProcess } from '../../report.ts'
+import { type Report, reportToProcess } from '../../report.ts'
 import { bare, reasonOf, storeError } from '../faults.ts'
 import { refusalToSet, versionAfter } from '../record.ts'
-import type {
-  EndReason, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
+import {
+  type EndReason, isRecord, type ListFilter, type LockOptions, type NewRecord, type Page, type RecordPage, type SessionStore, type StoredRecord,
+  type StoreKey, type Tombstone, type Unlock, type Version
 } from '../store.ts'
-import { isRecord } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
-import type { IsTimeUp } from '../within.ts'
-import { within } from '../within.ts'
+import { type IsTimeUp, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
 import type { Database, Result } from './database.ts'
@@ -21,8 +19,7 @@ import { retrying } from './retrying.ts'
 import { listedIn, recordIn, rowOf } from './rows.ts'
 import { migration, migrationCommand } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
-import type { Statements } from './statements.ts'
-import { statementsFor } from './statements.ts'
+import { type Statements, statementsFor } from './statements.ts'
 
 export interface DatabaseStoreOptions {
   /**

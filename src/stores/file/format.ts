@@ -16,8 +16,7 @@
  * wrong was damaged later.
  */
 import { crc32 } from 'node:zlib'
-import type { EndReason, StoredRecord, Tombstone, Version } from '../store.ts'
-import { isRecord } from '../store.ts'
+import { type EndReason, isRecord, type StoredRecord, type Tombstone, type Version } from '../store.ts'
 
 /** A tombstone, and what is needed to sweep it away. */
 export interface KeptTombstone extends Tombstone {

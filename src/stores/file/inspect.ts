@@ -2,8 +2,7 @@
 import { open } from 'node:fs/promises'
 import type { StoreKey } from '../store.ts'
 import { codeOf, NotAFileError, READ } from './disk.ts'
-import type { Content } from './format.ts'
-import { decodeFile, READ_ATTEMPTS } from './format.ts'
+import { type Content, decodeFile, READ_ATTEMPTS } from './format.ts'
 
 /** What is in a file; the content is undefined when it is blank. */
 export interface Inspected {

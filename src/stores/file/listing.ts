@@ -2,14 +2,11 @@
 import { join } from 'node:path'
 import { inOrder } from '../in-order.ts'
 import { listedAs, unexpired } from '../record.ts'
-import type { ListedRecord, Page, RecordPage, StoreKey } from '../store.ts'
-import { isRecord } from '../store.ts'
+import { isRecord, type ListedRecord, type Page, type RecordPage, type StoreKey } from '../store.ts'
 import { codeOf } from './disk.ts'
 import type { Entry } from './format.ts'
-import type { Inspected } from './inspect.ts'
-import { inspectFile, isSessionName } from './inspect.ts'
-import type { UserIndex, UserName } from './user-index.ts'
-import { nameOf, namesIn } from './user-index.ts'
+import { type Inspected, inspectFile, isSessionName } from './inspect.ts'
+import { nameOf, namesIn, type UserIndex, type UserName } from './user-index.ts'
 
 const NO_FILE = Symbol('something else than a file')
 /** What opening a link, a directory or a socket says. */

@@ -6,12 +6,9 @@
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, readSync, renameSync, rmSync } from 'node:fs'
 import { randomBytes, randomInt } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
-import type { Version } from '../store.ts'
-import { isRecord } from '../store.ts'
-import type { OpenedFile } from './disk.ts'
-import { CREATE_NEW, flush, flushDirectory, openFile, writeAll } from './disk.ts'
-import type { Content, Entry } from './format.ts'
-import { bodyOf, capacityFor, decodeFile, encodeSlot, fits, HEAD, READ_ATTEMPTS } from './format.ts'
+import { isRecord, type Version } from '../store.ts'
+import { CREATE_NEW, flush, flushDirectory, type OpenedFile, openFile, writeAll } from './disk.ts'
+import { bodyOf, capacityFor, type Content, decodeFile, encodeSlot, type Entry, fits, HEAD, READ_ATTEMPTS } from './format.ts'
 import type { FileLocks } from './locks.ts'
 
 /** By how much a version may be advanced where the next one in the row may have been given out. */

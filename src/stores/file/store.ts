@@ -10,21 +10,18 @@ import { dirname, join } from 'node:path'
 import { SessionError, SessionStoreError } from '../../errors.ts'
 import type { Report } from '../../report.ts'
 import { refusalToSet, touched, unexpired } from '../record.ts'
-import type {
-  EndReason, ListFilter, LockOptions, MaybePromise, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
+import {
+  type EndReason, isRecord, type ListFilter, type LockOptions, type MaybePromise, type NewRecord, type Page, type RecordPage, type SessionStore,
+  type StoredRecord, type StoreKey, type Tombstone, type Unlock, type Version
 } from '../store.ts'
-import { isRecord } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
 import { tryBlock } from './block.ts'
 import { codeOf, DIRECTORY_MODE } from './disk.ts'
 import type { Entry } from './format.ts'
 import { inspectFile } from './inspect.ts'
-import type { Listing } from './listing.ts'
-import { isStale, listAll, listOfUser, removeStale } from './listing.ts'
-import type { Work } from './locked-files.ts'
-import { LockedFiles } from './locked-files.ts'
-import type { FileLocks } from './locks.ts'
-import { BestLocks } from './locks.ts'
+import { isStale, listAll, type Listing, listOfUser, removeStale } from './listing.ts'
+import { LockedFiles, type Work } from './locked-files.ts'
+import { BestLocks, type FileLocks } from './locks.ts'
 import { OpenFiles } from './open-files.ts'
 import type { SessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'

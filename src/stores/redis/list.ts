@@ -3,10 +3,8 @@
  * one. So each named session is read before it is returned.
  */
 import { listedAs } from '../record.ts'
-import type { ListFilter, ListedRecord, Page, RecordPage, StoreKey } from '../store.ts'
-import { isRecord } from '../store.ts'
-import type { Keys } from './keys.ts'
-import { SHARDS, shardOf } from './keys.ts'
+import { isRecord, type ListedRecord, type ListFilter, type Page, type RecordPage, type StoreKey } from '../store.ts'
+import { type Keys, shardOf, SHARDS } from './keys.ts'
 import type { Link } from './link.ts'
 import { entryIn } from './record.ts'
 

@@ -9,8 +9,7 @@ import type * as IoredisPackage from 'ioredis'
 import type * as RedisPackage from 'redis'
 import { SessionConfigError } from '../../errors.ts'
 import { within } from '../within.ts'
-import type { Connection } from './client.ts'
-import { ioredis, nodeRedis, UNTIMED } from './client.ts'
+import { type Connection, ioredis, nodeRedis, UNTIMED } from './client.ts'
 
 /** Packages that can open a URL, in the order in which they are tried. */
 export const CLIENT_PACKAGES = ['ioredis', 'iovalkey', 'redis'] as const
