@@ -5,6 +5,7 @@ import { currentSessionIfAny } from './context.ts'
 import { SessionListError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
+import { isStoreKey } from './session/id.ts'
 import type { Session } from './session/session.ts'
 import { tombstoneUntil } from './session/settings.ts'
 import { userIdOf } from './session/user-id.ts'
@@ -119,9 +120,10 @@ export class SessionsInStore implements Sessions {
 
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
+    if (!isStoreKey(key)) return false
     const tombstone = tombstoneUntil({ grace: this.#grace })
-    const isDestroyed = await this.#store.destroy(key as StoreKey, tombstone, undefined, 'ended') === 'destroyed'
-    if (isDestroyed) this.#ends?.leave({ key: key as StoreKey, to: undefined })
+    const isDestroyed = await this.#store.destroy(key, tombstone, undefined, 'ended') === 'destroyed'
+    if (isDestroyed) this.#ends?.leave({ key, to: undefined })
     return isDestroyed
   }
 

@@ -1,6 +1,8 @@
 /** All sessions of a user: whose a session is, the lists, and the end of the others. On every store that can list. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
@@ -320,6 +322,10 @@ t.test('the address that a trusted proxy gives is cut to the length of an addres
   t.match(await app.sessions.for('ada'), [{ ipAddress: '1'.repeat(45) }])
 })
 
+function keyNamed (name: string): StoreKey {
+  return createHash('sha256').update(name).digest('hex') as StoreKey
+}
+
 /** A store in which something happens right after a page was listed, as often as there is something. */
 class BusyStore extends MemoryStore {
   readonly meanwhile: Array<() => unknown> = []
@@ -330,8 +336,8 @@ class BusyStore extends MemoryStore {
     return page
   }
 
-  put (key: string, userId: string): void {
-    this.compareAndSet(key as StoreKey, { payload: '', createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000), userId }, undefined)
+  put (name: string, userId: string): void {
+    this.compareAndSet(keyNamed(name), { payload: '', createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000), userId }, undefined)
   }
 }
 
@@ -351,10 +357,10 @@ t.test('a session that gets a new id while it is listed is ended under that one'
   // The page has no room for what a listing of several steps would have passed already.
   store.meanwhile.push(() => {
     store.put('new', 'ada')
-    store.destroy('old' as StoreKey, new Date(Date.now() + 60_000))
+    store.destroy(keyNamed('old'), new Date(Date.now() + 60_000))
   })
   t.equal(await app.sessions.destroyFor('ada'), 1)
-  t.match(store.read('new' as StoreKey), { reason: 'ended' })
+  t.match(store.read(keyNamed('new')), { reason: 'ended' })
 })
 
 t.test('a listing that found nothing is repeated before it is believed', async t => {
@@ -391,6 +397,14 @@ t.test('sessions that end without a tombstone are gone all the same', async t =>
   const { device, key } = await signIn(app, 'ada')
   t.equal(await app.sessions.destroy(key), true)
   t.equal(await userOf(device), null)
+})
+
+t.test('a key that a form has made up names no session, and no other file', async t => {
+  const directory = t.testdir({ 'empty.flag': '', sessions: {} })
+  const { app, log } = await service(t, { driver: 'file', files: join(directory, 'sessions') })
+  for (const key of ['../empty.flag', 'a'.repeat(64), '', 'A'.repeat(64), ['a'.repeat(64)] as unknown as string]) t.equal(await app.sessions.destroy(key), false)
+  t.ok(existsSync(join(directory, 'empty.flag')))
+  t.same(log.warnings, [])
 })
 
 t.test('where sessions cannot be listed, an error says so', async t => {

@@ -241,14 +241,18 @@ export class RequestSession implements Scope, SessionHost {
       let first: Loaded | undefined
       for (const presented of candidates) {
         const unlock = await this.#takeLock(presented.key)
-        const loaded = this.#loaded(presented, await store.read(presented.key))
-        first ??= loaded
-        if (loaded?.result.origin.kind === 'stored') {
-          this.#prepared = loaded
-          if (unlock !== undefined) this.#releaseAtClose(unlock)
-          return loaded
+        let release = this.#release
+        try {
+          const loaded = this.#loaded(presented, await store.read(presented.key))
+          first ??= loaded
+          if (loaded?.result.origin.kind === 'stored') {
+            release = this.#releaseAtClose
+            this.#prepared = loaded
+            return loaded
+          }
+        } finally {
+          if (unlock !== undefined) release.call(this, unlock)
         }
-        if (unlock !== undefined) this.#release(unlock)
       }
       const found = first ?? { result: NOTHING, presented: undefined }
       this.#prepared = found

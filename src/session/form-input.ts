@@ -34,56 +34,66 @@ export function fieldsToKeep (body: unknown, dontFlash: readonly string[] = []):
 
 class Selection {
   readonly #secrets: ReadonlySet<string>
-  /** The names of the fields around, to which an index of a list does not count. */
-  readonly #path: string[] = []
+  readonly #longestSecret: number
   readonly #ancestors: object[] = []
 
   constructor (dontFlash: readonly string[]) {
-    this.#secrets = new Set([...SECRET_NAMES, ...dontFlash.map(plainNameOf)])
+    const secrets = [...SECRET_NAMES, ...dontFlash.map(plainNameOf)]
+    this.#secrets = new Set(secrets)
+    this.#longestSecret = Math.max(...secrets.map(({ length }) => length))
   }
 
-  fieldsOf (object: Tree): Tree {
+  /** @param around the path of the object, as {@link #pathOf} gives it */
+  fieldsOf (object: Tree, around: string | undefined = ''): Tree {
     const fields: Tree = {}
     let isSame = isPlainPrototype(Object.getPrototypeOf(object))
     for (const [name, member] of Object.entries(object)) {
-      this.#path.push(name)
-      const kept = this.#isSecret(name) ? OMITTED : this.#kept(member)
-      this.#path.pop()
+      const path = this.#pathOf(name, around)
+      const kept = this.#isSecret(name, path) ? OMITTED : this.#kept(member, path)
       isSame &&= kept === member
       if (kept !== OMITTED) setMember(fields, name, kept)
     }
     return isSame ? object : fields
   }
 
-  #kept (value: unknown): unknown {
+  #kept (value: unknown, path: string | undefined): unknown {
     if (typeof value !== 'object' || value === null) return value
     if (isFile(value)) return OMITTED
     // What refers back to itself or is no data is refused where the input is encoded, and named there.
     if (this.#ancestors.length > MAX_DEPTH || this.#ancestors.includes(value)) return value
     if (!Array.isArray(value) && !isPlainPrototype(Object.getPrototypeOf(value))) return value
     this.#ancestors.push(value)
-    const kept = this.#keptOf(value)
+    const kept = this.#keptOf(value, path)
     this.#ancestors.pop()
     return kept
   }
 
-  #keptOf (value: object): unknown {
-    if (Array.isArray(value)) return this.#keptInList(value)
-    return isField(value) ? this.#kept(value.value) : this.fieldsOf(value as Tree)
+  #keptOf (value: object, path: string | undefined): unknown {
+    if (Array.isArray(value)) return this.#keptInList(value, path)
+    return isField(value) ? this.#kept(value.value, path) : this.fieldsOf(value as Tree, path)
   }
 
-  #keptInList (list: unknown[]): unknown {
-    const kept = list.map(member => this.#kept(member))
+  #keptInList (list: unknown[], path: string | undefined): unknown {
+    const kept = list.map(member => this.#kept(member, path))
     if (kept.every((member, index) => member === list[index])) return list
     const present = kept.filter(member => member !== OMITTED)
     return present.length === 0 ? OMITTED : present
   }
 
   /** A name is a field's own, or a path: of `user[password]` and `user.password` each part counts. */
-  #isSecret (name: string): boolean {
-    const isListed = (plain: string): boolean => this.#secrets.has(plain)
-    return isListed(plainNameOf(name)) || partsOf(name).some(part => isListed(plainNameOf(part))) ||
-      isListed(plainNameOf(this.#path.flatMap(partsOf).join('.')))
+  #isSecret (name: string, path: string | undefined): boolean {
+    return [name, ...partsOf(name)].some(part => this.#secrets.has(plainNameOf(part))) || (path !== undefined && this.#secrets.has(path))
+  }
+
+  /**
+   * @param around the path of the field around
+   * @returns the names of a field and of those around it, but no indexes of lists; undefined where that is too long to be listed: a
+   *   client may send long names around many fields
+   */
+  #pathOf (name: string, around: string | undefined): string | undefined {
+    if (around === undefined) return undefined
+    const path = plainNameOf([...around === '' ? [] : [around], ...partsOf(name)].join('.'))
+    return path.length > this.#longestSecret ? undefined : path
   }
 }
 

@@ -20,6 +20,13 @@ export function isSessionId (text: string): text is SessionId {
   return ID_FORM.test(text)
 }
 
+const KEY_FORM = /^[0-9a-f]{64}$/
+
+/** Whether a text has the form of a key: it may come from a form, and a store may use it as the name of a file. */
+export function isStoreKey (text: unknown): text is StoreKey {
+  return typeof text === 'string' && KEY_FORM.test(text)
+}
+
 export function keyOf (id: SessionId): StoreKey {
   return hash('sha256', id, 'hex') as StoreKey
 }

@@ -154,6 +154,13 @@ t.test('fields that are left out', async t => {
   await t.test('are those that dontFlash names as well, by name or by path', async t => {
     const input = { card_number: '1', payment: { pin: '2', cvc: '3' }, cards: [{ cvc: '4', name: 'Ada' }], name: 'Ada' }
     t.same(fieldsToKeep(input, ['cardNumber', 'pin', 'cards.cvc']), { payment: { cvc: '3' }, cards: [{ name: 'Ada' }], name: 'Ada' })
+    t.same(fieldsToKeep({ 'user[cards]': { 2: { cvc: '4' } } }, ['user.cards.cvc']), { 'user[cards]': { 2: {} } })
+  })
+
+  await t.test('are looked for in a form with a name of half a megabyte around many fields, too', async t => {
+    const fields = Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`f${index}`, 1]))
+    const around = 'a.'.repeat(250_000)
+    t.same(fieldsToKeep({ [around]: { ...fields, pin: 2 } }, ['card.pin', 'pin']), { [around]: fields })
   })
 
   await t.test('are bytes, files and streams', async t => {

@@ -223,6 +223,22 @@ t.test('a request that has to wait too long is answered with 423 and told when t
   t.equal((await ada.get('/next')).text, 'ada')
 })
 
+t.test('a request whose session could not be read does not keep its lock', async t => {
+  const store = new SpyStore(false)
+  const app = await serve(t, app => {
+    routes(app)
+    app.get('/next', { config: { session: { block: { wait: 0 } } } }, async () => session('user.name', 'nobody'))
+  }, { driver: store })
+  const ada = await loggedIn(app)
+  store.before = method => {
+    if (method !== 'read') return
+    store.before = undefined
+    throw new Error('the store is out of order')
+  }
+  t.equal((await ada.get('/next')).status, 500)
+  t.equal((await ada.get('/next')).text, 'ada')
+})
+
 t.test('an error handler that reaches for the session of a request that waited too long ends in a 423 all the same', async t => {
   const gate = new Gate()
   const app = await serve(t, app => {

@@ -16,6 +16,7 @@ interface FsFunctions {
   readlinkSync: (path: string) => string
   linkSync: (existing: string, path: string) => void
   rmSync: (path: string, options?: object) => void
+  lstatSync: (path: string, options?: object) => fs.Stats | undefined
   statSync: (path: string, options?: object) => fs.Stats | undefined
   writeSync: (file: number, buffer: Buffer, offset: number, length: number, position: number) => number
 }

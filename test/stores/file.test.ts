@@ -549,6 +549,31 @@ t.test('a session\'s lock is one for all stores on the directory', async t => {
   await unlockOther()
 })
 
+t.test('a session\'s lock is released although nobody may look into the directory at that moment', async t => {
+  for (const ending of ['by the request', 'when its lease has run out']) {
+    await t.test(ending, async t => {
+      const { store, directory } = await fileStore(t)
+      const key = newKey()
+      const unlock = await store.lock(key, { lease: ending === 'by the request' ? MINUTE : 1, wait: 0 })
+      const waiting = setTimeout(() => {}, MINUTE)
+      await new Promise<void>(resolve => {
+        let isForbidden = true
+        replaceInFs(t, 'lstatSync', original => (path, options) => {
+          if (!isForbidden) return original(path, options)
+          isForbidden = false
+          setImmediate(resolve)
+          throw fault('EACCES')
+        })
+        if (ending === 'by the request') void unlock()
+      })
+      clearTimeout(waiting)
+      const unlockAgain = await store.lock(key, { lease: MINUTE, wait: 0 })
+      await unlockAgain()
+      t.same(readdirSync(directory), [])
+    })
+  }
+})
+
 t.test('commits', async t => {
   await t.test('are done at once while the lock is to be had', async t => {
     const { store, directory } = await fileStore(t)

@@ -6,21 +6,28 @@ import { SessionFile } from './session-file.ts'
 /** @returns a function that unlocks, once, and removes the file; undefined when the lock is held by another request */
 export function tryBlock (path: string, locks: FileLocks): (() => void) | undefined {
   const file = new SessionFile(path, openFile(path, CREATE), locks)
-  if (!file.tryLock()) {
+  let [isLocked, isHeld] = [false, false]
+  const letGo = (): void => {
     file.close()
-    return undefined
+    if (isLocked) file.unlock()
   }
-  let isHeld = file.isAtItsPath()
-  const unlock = (): void => {
+  try {
+    isLocked = file.tryLock()
+    isHeld = isLocked && file.isAtItsPath()
+  } finally {
+    if (!isHeld) letGo()
+  }
+  if (!isHeld) return undefined
+  return () => {
     if (!isHeld) return
     isHeld = false
-    // The directory may have been replaced meanwhile, and the file be that of another lock.
-    if (file.isAtItsPath()) file.removeIfBlank()
-    file.close()
-    file.unlock()
+    try {
+      // The directory may have been replaced meanwhile, and the file be that of another lock.
+      if (file.isAtItsPath()) file.removeIfBlank()
+    } catch {
+      // Nobody may look into the directory at the moment. The next sweep removes the file.
+    } finally {
+      letGo()
+    }
   }
-  if (isHeld) return unlock
-  file.close()
-  file.unlock()
-  return undefined
 }

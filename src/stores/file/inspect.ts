@@ -1,6 +1,5 @@
 /** Session files as they are looked at without being kept open: through the thread pool. */
 import { open } from 'node:fs/promises'
-import type { StoreKey } from '../store.ts'
 import { codeOf, NotAFileError, READ } from './disk.ts'
 import { type Content, decodeFile, READ_ATTEMPTS } from './format.ts'
 
@@ -9,12 +8,6 @@ export interface Inspected {
   readonly content: Content | undefined
   /** When the file was last changed, in milliseconds since 1970. */
   readonly changedAt: number
-}
-
-const SESSION_NAME = /^[0-9a-f]{64}$/
-
-export function isSessionName (name: string): name is StoreKey {
-  return SESSION_NAME.test(name)
 }
 
 /**

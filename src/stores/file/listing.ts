@@ -1,11 +1,12 @@
 /** Lists of sessions, in the order of their keys. */
 import { join } from 'node:path'
+import { isStoreKey } from '../../session/id.ts'
 import { inOrder } from '../in-order.ts'
 import { listedAs, unexpired } from '../record.ts'
 import { isRecord, type ListedRecord, type Page, type RecordPage, type StoreKey } from '../store.ts'
 import { codeOf } from './disk.ts'
 import type { Entry } from './format.ts'
-import { type Inspected, inspectFile, isSessionName } from './inspect.ts'
+import { type Inspected, inspectFile } from './inspect.ts'
 import { nameOf, namesIn, type UserIndex, type UserName } from './user-index.ts'
 
 const NO_FILE = Symbol('something else than a file')
@@ -24,7 +25,7 @@ export interface Listing {
 }
 
 export async function listAll ({ directory, settle }: Listing, page: Page): Promise<RecordPage> {
-  return await pageOf((await namesIn(directory)).filter(isSessionName), page, async key => {
+  return await pageOf((await namesIn(directory)).filter(isStoreKey), page, async key => {
     const found = await inspectSession(directory, key)
     if (found === NO_FILE) return undefined
     return listed(key, isUnclear(found) ? await settle(key) : found?.content?.entry)

@@ -3,10 +3,11 @@ import { lstatSync, rmdirSync, rmSync } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isStoreKey } from '../../session/id.ts'
 import type { StoreKey } from '../store.ts'
 import { codeOf } from './disk.ts'
 import type { Content } from './format.ts'
-import { inspectFile, isSessionName } from './inspect.ts'
+import { inspectFile } from './inspect.ts'
 
 export interface Sweep {
   readonly now: Date
@@ -52,7 +53,7 @@ async function sweepAll (directory: string, sweep: Sweep, pause: () => Promise<v
   let removed = 0
   for await (const { name } of await opendir(directory, { bufferSize: 64 })) {
     if (removed >= sweep.limit) break
-    if (isSessionName(name)) removed += await sweepSession(join(directory, name), name, sweep) ? 1 : 0
+    if (isStoreKey(name)) removed += await sweepSession(join(directory, name), name, sweep) ? 1 : 0
     else sweepLeftover(join(directory, name), name, sweep)
     await pause()
   }

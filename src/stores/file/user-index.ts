@@ -9,9 +9,9 @@ import { hash } from 'node:crypto'
 import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { isStoreKey } from '../../session/id.ts'
 import type { StoreKey } from '../store.ts'
 import { codeOf, CREATE, DIRECTORY_MODE, flushDirectory, openFile } from './disk.ts'
-import { isSessionName } from './inspect.ts'
 
 /** What stands for a user's id here. */
 export type UserName = string & { readonly brand: 'UserName' }
@@ -53,12 +53,12 @@ export class UserIndex {
 
   /** @returns the sessions that may be a user's; none of those that are is missing */
   async keysOf (user: UserName): Promise<StoreKey[]> {
-    return (await namesIn(join(this.#directory, user))).filter(isSessionName)
+    return (await namesIn(join(this.#directory, user))).filter(isStoreKey)
   }
 
   /** @returns all users that may have sessions */
   async users (): Promise<UserName[]> {
-    return (await namesIn(this.#directory)).filter(isSessionName) as string[] as UserName[]
+    return (await namesIn(this.#directory)).filter(isStoreKey) as string[] as UserName[]
   }
 
   #makeDirectory (path: string): void {
