@@ -13,7 +13,7 @@ import { keyOf, type SessionId } from '../session/id.ts'
 import { isObject } from '../session/plain.ts'
 import type { SessionSettings } from '../session/settings.ts'
 import { destroySession, findSession } from '../stores/connect.ts'
-import { bare, concealed, reasonOf, storeError } from '../stores/faults.ts'
+import { bare, concealed, reasonOf, storeError, withCauses } from '../stores/faults.ts'
 import { within } from '../stores/within.ts'
 import type { CookieRequest, PresentedCookie } from './cookie.ts'
 import { findCookies } from './cookie-header.ts'
@@ -70,8 +70,12 @@ export class OldCookie {
     const { key } = this.presented
     if (await settings.store.read(key) !== undefined) return true
     const read = await this.#source.read(this.#value)
-    this.isDead = read.isDead
-    if (read.data === undefined) return false
+    if (read.data === undefined) {
+      // Another request may have taken it over meanwhile, and have ended it there.
+      if (await settings.store.read(key) !== undefined) return true
+      this.isDead = read.isDead
+      return false
+    }
     try {
       const isFirst = await adopt(settings, key, read.data, await this.#source.userOf(read.data), clientInfo)
       if (isFirst && !this.#source.isCopied) await this.#end()
@@ -162,7 +166,14 @@ class OldSource {
   }
 
   async userOf (data: Record<string, unknown>): Promise<string | number | null | undefined> {
-    return await this.#adopt.user?.(data)
+    const { user } = this.#adopt
+    if (user === undefined) return undefined
+    try {
+      return await within(this.#timeout, async () => await user(data))
+    } catch (error) {
+      if (error instanceof SessionStoreError) throw error
+      throw storeError('failed', `the user of a session of the cookie '${this.cookie}' could not be found`, error)
+    }
   }
 
   clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
@@ -224,6 +235,5 @@ function hasPassed (end: unknown): boolean {
 
 /** Whether what is stored is damaged: asking again gives the same, and the visitor could never go on. */
 function isSyntaxError (error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) if (each.name === 'SyntaxError') return true
-  return false
+  return [...withCauses(error)].some(({ name }) => name === 'SyntaxError')
 }

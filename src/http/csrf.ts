@@ -105,8 +105,14 @@ function assertOwnOrigin ({ headers: { origin }, host }: FastifyRequest): void {
   // Without it the client is no browser.
   if (origin === undefined) return
   // The protocol is not compared: behind a proxy that ends TLS it is another one here.
-  if (URL.canParse(origin) && new URL(origin).host === host.toLowerCase()) return
+  if (URL.canParse(origin) && new URL(origin).host === hostAs(new URL(origin).protocol, host)) return
   throw crossOrigin('its Origin is not the Host of the request; behind a proxy, pass the Host header on, or set trustProxy and X-Forwarded-Host')
+}
+
+/** @returns a host as it is in a URL of the protocol: without the port that is its default */
+function hostAs (protocol: string, host: string): string | undefined {
+  const url = `${protocol}//${host}`
+  return URL.canParse(url) ? new URL(url).host : undefined
 }
 
 function crossOrigin (why: string): SessionCsrfError {

@@ -1,6 +1,7 @@
 /** A form that fails its route's schema goes back to its page, with the errors and the input (the option `flashValidation`). */
 import type { FastifyError, FastifyRequest, RouteOptions } from 'fastify'
 import { CURRENT } from '../symbols.ts'
+import { hasIssues, WHOLE } from './form-errors.ts'
 import { ownPath } from './own-url.ts'
 import { isShownToVisitor } from './page.ts'
 
@@ -15,7 +16,7 @@ export function flashValidationOf (route: RouteOptions): void {
   const next = route.errorHandler ?? leaveToApplication
   route.errorHandler = function (error, request, reply): void {
     if (!isForm(request) || !isOfBody(error) || request[CURRENT]?.hasSession !== true) return next.call(this, error, request, reply)
-    void reply.withErrors(error).withInput().back(formPage(request))
+    void reply.withErrors(hasIssues(error) ? error : { [WHOLE]: error.message }).withInput().back(formPage(request))
   }
 }
 

@@ -1,5 +1,6 @@
 /** From one step of Fastify's to the next, in the flow of the request that both belong to. */
 import { EventEmitter } from 'node:events'
+import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isInScope, runInScope, type Scope } from '../context.ts'
 import type { Session } from '../session/session.ts'
@@ -61,8 +62,11 @@ export function goOnAfter (preparation: Promise<unknown>, scope: Scope, done: Do
 /** Commits, and answers when the session is stored. */
 export function commitAndSend (current: RequestSession, reply: FastifyReply, given: unknown, next: SendDone): void {
   const payload = isWebResponse(given) ? takeHeaders(reply, given) : given
-  const done: Done = error => { next(error ?? null, payload) }
-  const committed = current.commit()
+  const done: Done = error => {
+    if (error !== undefined) discard(payload)
+    next(error ?? null, payload)
+  }
+  const committed = commit(current, payload)
   if (committed === undefined) return goOn(current, done)
   markAsSent(current, reply)
   // A stream that fails meanwhile would end the process. Who sends it is told once more.
@@ -74,6 +78,21 @@ export function commitAndSend (current: RequestSession, reply: FastifyReply, giv
     unmark(current, reply)
     goOn(current, () => { done(error) })
   })
+}
+
+function commit (current: RequestSession, payload: unknown): Promise<void> | undefined {
+  try {
+    return current.commit()
+  } catch (error) {
+    discard(payload)
+    throw error
+  }
+}
+
+/** Releases what a stream holds that is not going to be sent: a file, a connection. */
+function discard (payload: unknown): void {
+  if (payload instanceof ReadableStream) void payload.cancel().catch(() => {})
+  else if (payload instanceof Readable) payload.destroy()
 }
 
 /**

@@ -24,6 +24,8 @@ export type FormErrorsInput =
   | { readonly validation?: readonly FormIssue[] | undefined }
 
 const NO_MESSAGE = 'is not valid'
+/** The name under which faults are that belong to no field. */
+export const WHOLE = ''
 /** The members of `params` with which Ajv names a field that is missing, or should be. */
 const NAMED_BY_AJV = ['missingProperty', 'additionalProperty', 'unevaluatedProperty'] as const
 
@@ -33,7 +35,9 @@ const NAMED_BY_AJV = ['missingProperty', 'additionalProperty', 'unevaluatedPrope
  */
 export function fieldErrorsOf (errors: unknown): FieldErrors {
   const byField = new Map<string, Set<string>>()
-  for (const [field, messages] of messagesIn(errors)) {
+  for (const [named, messages] of messagesIn(errors)) {
+    // A client may send a field of any name.
+    const field = named === '__proto__' ? WHOLE : named
     const known = byField.get(field) ?? new Set()
     for (const message of messages) known.add(message)
     byField.set(field, known)
@@ -58,6 +62,11 @@ function messagesIn (errors: unknown): Array<[field: string, messages: readonly 
     if (messages === undefined) throw new SessionValueError(`errors.${field}`, `has to be a message or a list of messages, not ${kindOf(value)}`)
     return [field, messages]
   })
+}
+
+/** @returns whether there are messages by field in an error */
+export function hasIssues (error: unknown): boolean {
+  return issuesIn(error) !== undefined
 }
 
 function issuesIn (errors: unknown): readonly FormIssue[] | undefined {

@@ -6,6 +6,9 @@ const PAGE_TYPES = ['text/html', 'application/xhtml+xml', 'text/plain']
 /** `name:port`, without what would make another URL of it: a path, a user, blanks. */
 const HOST = /^(?:[\w.-]+|\[[\d.:a-f]+\])(?::\d{1,5})?$/i
 
+/** How long a URL may be to be kept in a session, in characters: a longer one could leave no room for anything else. */
+export const LONGEST_URL = 2000
+
 /** Whether the response is a page that a visitor looks at, so that "back" may lead to it. */
 export function isPage (request: FastifyRequest, reply: FastifyReply): boolean {
   return isNavigation(request) && !request.is404 && isShown(reply) && !isPrefetch(request) &&

@@ -9,14 +9,14 @@ import type { PluginContext } from './plugin-context.ts'
  * Finds the session that a Cookie header names, where there is no request of Fastify's.
  *
  * @param context made for this header by {@link PluginContext.forRequest}
- * @returns the first living session, or else the last that is known to be over
+ * @returns the first living session, or else the first that is known to be over
  */
 export async function findPresented ({ cookie, settings }: PluginContext, request: CookieRequest): Promise<LoadResult> {
   let over = NOTHING
   for (const { id, key } of cookie.read(request)) {
     const found = await find(settings, id, key)
     if (found.origin.kind === 'stored') return found
-    if (found !== NOTHING) over = found
+    if (over === NOTHING) over = found
   }
   return over
 }

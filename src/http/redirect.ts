@@ -9,7 +9,7 @@ import { CURRENT } from '../symbols.ts'
 import { fieldErrorsOf, type FormErrorsInput } from './form-errors.ts'
 import { isMultipart } from './multipart.ts'
 import { ownPath } from './own-url.ts'
-import { isNavigation } from './page.ts'
+import { isNavigation, isPrefetch, LONGEST_URL } from './page.ts'
 import type { RequestSession } from './request-session.ts'
 
 /** Which fields of a form {@link FastifyReply.withInput} keeps, by their names. */
@@ -143,7 +143,7 @@ class Redirect {
     const { request } = this.#reply
     // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
-    if (wanted !== undefined && this.#current?.isReadonly !== true) this.#record(wanted)
+    if (wanted !== undefined && this.#isWorthReturning(wanted, target)) this.#record(wanted)
     this.#goTo(target)
   }
 
@@ -165,6 +165,11 @@ class Redirect {
       session.flashInput(selected(request.body, selection))
       this.#hasInput = true
     })
+  }
+
+  /** What the browser fetches in advance nobody has asked for, and the page for signing in leads on to none. */
+  #isWorthReturning (wanted: string, signIn: string): boolean {
+    return this.#current?.isReadonly !== true && wanted.length <= LONGEST_URL && !isPrefetch(this.#reply.request) && pathOf(wanted) !== pathOf(signIn)
   }
 
   /** What was flashed for the page that the visitor does not get to see is for the one where it signs in. */
@@ -249,6 +254,10 @@ function selected (body: unknown, { only, except = [] }: InputSelection = {}): u
   if (typeof body !== 'object' || body === null || (only === undefined && except.length === 0)) return body
   const isKept = (name: string): boolean => (only === undefined || [only].flat().includes(name)) && ![except].flat().includes(name)
   return Object.fromEntries(Object.entries(body).filter(([name]) => isKept(name)))
+}
+
+function pathOf (url: string): string {
+  return url.split(/[?#]/, 1).join()
 }
 
 /** Whether the request asks for a page and sends nothing (RFC 9110, section 9.2.1). */

@@ -73,9 +73,7 @@ const VOCABULARY: Record<keyof Vocabulary, (current: RequestSession) => unknown>
     return withCallback(session.save(), callback)
   },
   regenerate: ({ session }) => (keys?: readonly SessionKey[] | Callback, callback?: Callback) => {
-    const kept = typeof keys === 'object' ? session.only(keys) : {}
-    session.invalidate()
-    session.put(kept)
+    session.invalidateAllBut(typeof keys === 'object' ? keys : [])
     return withCallback(Promise.resolve(), typeof keys === 'function' ? keys : callback)
   },
   options: ({ session }) => ({ maxAge }: { readonly maxAge?: number }) => {

@@ -14,7 +14,7 @@ import type { OldCookie } from './adoption.ts'
 import type { PresentedCookie } from './cookie.ts'
 import { tokenFieldOf } from './csrf-token.ts'
 import type { HooksScope } from './flow.ts'
-import { isPage, isPrefetch, urlOf } from './page.ts'
+import { isPage, isPrefetch, LONGEST_URL, urlOf } from './page.ts'
 import type { PluginContext } from './plugin-context.ts'
 import { ResponseHeaders } from './response-headers.ts'
 import type { RouteRules } from './route.ts'
@@ -338,7 +338,7 @@ export class RequestSession implements Scope, SessionHost {
   #recordPage (): void {
     if (!this.context.config.previousUrl || !this.#rules.enabled || this.#rules.readonly || !isPage(this.request, this.#reply)) return
     const page = urlOf(this.request)
-    if (page !== undefined) this.session.setPreviousUrl(page)
+    if (page !== undefined && page.length <= LONGEST_URL) this.session.setPreviousUrl(page)
   }
 
   #commit (queue: CommitQueue): Promise<void> | undefined {

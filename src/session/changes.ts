@@ -194,6 +194,11 @@ export class SessionChanges {
     this.#transient.add(key)
   }
 
+  /** Whether a key was put for this request only. */
+  isTransient (key: string): boolean {
+    return this.#transient.has(key)
+  }
+
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
   keep (paths?: readonly string[]): void {
     this.#assertWritable()

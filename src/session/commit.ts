@@ -7,7 +7,7 @@ import { isRecord, type MaybePromise, type NewRecord, type StoredRecord, type Ve
 import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
 import { keyOf, type StoreKey } from './id.ts'
-import { openRecord, type StoredSession } from './load.ts'
+import { type Found, openRecord, type StoredSession } from './load.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
 import { type Mutation, replay, subjectOf } from './mutations.ts'
 import { lifetimeOf, type SessionSettings, tombstoneUntil } from './settings.ts'
@@ -190,7 +190,12 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
  * session cannot be stored. Then this throws, and onSessionEnd() notices the end when it next asks the store.
  */
 async function invalidate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
-  if (await settings.store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') return drop(changes, set)
+  const { store } = settings
+  if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') {
+    const dropped = drop(changes, set)
+    // To end what has ended already is no failure. What goes on under another id has not been ended.
+    return set.mutations.length === 0 && !isRegenerated(await store.read(origin.key)) ? ENDED : dropped
+  }
   changes.markCommitted({ kind: 'none', wasEnded: true })
   const { outcome } = await create(changes, set, settings)
   return { ...outcome === 'issued' ? ISSUED : ENDED, left: { key: origin.key, to: undefined } }
@@ -238,6 +243,10 @@ export function toRecord (
 
 function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: Version, { text }: Written): StoredSession {
   return { kind: 'stored', id, key, record: { ...record, version }, text }
+}
+
+function isRegenerated (found: Found): boolean {
+  return typeof found === 'object' && !isRecord(found) && found.reason === 'regenerated'
 }
 
 async function readLiving ({ store }: SessionSettings, key: StoreKey): Promise<StoredRecord | undefined> {

@@ -337,6 +337,16 @@ export class Session {
     this.#changes.changeId('invalidate')
   }
 
+  /** @internal Ends the session as {@link invalidate} does, and begins another one with some of its data, of which flash data stays flash data. */
+  invalidateAllBut (keys: readonly SessionKey[]): void {
+    const names = this.#topLevelKeys([keys])
+    const kept = this.#handedOut(key => names.includes(key) && !this.#changes.isTransient(key))
+    const flashed = Object.keys(this.#changes.state.flashes).filter(path => Object.hasOwn(kept, rootOf(kept, path)))
+    this.invalidate()
+    this.put(kept)
+    for (const path of flashed) this.flash(path, valueAt(kept, path))
+  }
+
   // CSRF ------------------------------------------------------------------------------------------------------------
 
   /** @returns the session's CSRF token, made at the first call */
@@ -465,12 +475,12 @@ export class Session {
   }
 }
 
-/** A copy: the record's dates are shared by all requests. */
 /** @returns the default, made if it is a function */
 function defaultOf (fallback: unknown): unknown {
   return typeof fallback === 'function' ? (fallback as () => unknown)() : fallback
 }
 
+/** A copy: the record's dates are shared by all requests. */
 function copyOf (date: Date | undefined): Date | undefined {
   return date && new Date(date)
 }

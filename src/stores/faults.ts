@@ -43,11 +43,18 @@ export function reasonOf (error: unknown): string {
 
 /** @returns the error, whose messages and stacks and those of its causes do not contain the text any more: the id of a session in a path */
 export function concealed (error: Error, text: string): Error {
-  for (let each: unknown = error; each instanceof Error; each = each.cause) {
+  for (const each of withCauses(error)) {
     each.message = each.message.replaceAll(text, '…')
     if (each.stack !== undefined) each.stack = each.stack.replaceAll(text, '…')
   }
   return error
+}
+
+/** @returns an error and those that have caused it */
+export function withCauses (error: unknown): Set<Error> {
+  const errors = new Set<Error>()
+  for (let each = error; each instanceof Error && !errors.has(each); each = each.cause) errors.add(each)
+  return errors
 }
 
 function withoutQuotations (text: string): string {

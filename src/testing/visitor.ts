@@ -166,16 +166,16 @@ export class Visitor {
     this.#page = undefined
   }
 
-  /** Follows redirects as a browser does: with GET, unless the status asks for the same request once more. */
-  async #follow (first: VisitorResponse, origin: string, { method, encoded, headers }: Asked): Promise<VisitorResponse> {
+  /** Follows redirects as a browser does. */
+  async #follow (first: VisitorResponse, origin: string, asked: Asked): Promise<VisitorResponse> {
     let response = first
+    let { method, encoded } = asked
     for (let redirects = 0; response.location !== undefined; redirects++) {
       const target = urlOf(response.location, origin + response.url)
       if (target?.origin !== origin) return response
-      if (redirects === MOST_REDIRECTS) throw new Error(`${method} ${first.url} was redirected ${MOST_REDIRECTS} times, and now to ${response.location}`)
-      const isRepeated = response.status === 307 || response.status === 308
-      const url = target.pathname + target.search
-      response = isRepeated ? await this.#send(method, url, encoded, headers) : await this.#send('GET', url, NO_BODY, headers)
+      if (redirects === MOST_REDIRECTS) throw new Error(`${asked.method} ${first.url} was redirected ${MOST_REDIRECTS} times, and now to ${response.location}`)
+      if (becomesGet(response.status, method)) [method, encoded] = ['GET', NO_BODY]
+      response = await this.#send(method, target.pathname + target.search, encoded, asked.headers)
     }
     return response
   }
@@ -207,7 +207,9 @@ export class Visitor {
     if (this.#changes.length > 0) {
       const changes = this.#changes
       this.#changes = []
-      this.#begun = this.#begun.then(() => this.#change(changes))
+      const begun = this.#begun.then(() => this.#change(changes))
+      this.#begun = begun.catch(() => {})
+      return begun
     }
     return this.#begun
   }
@@ -232,6 +234,11 @@ export class Visitor {
 const stored = async () => await import('./visitor-session.ts')
 
 type ExtraHeaders = NonNullable<VisitorRequest['headers']>
+
+/** Whether a redirect is followed by GET (Fetch, "HTTP-redirect fetch"); others are followed by the same request once more. */
+function becomesGet (status: number, method: string): boolean {
+  return status === 303 ? method !== 'HEAD' : (status === 301 || status === 302) && method === 'POST'
+}
 
 interface Asked {
   readonly method: string

@@ -130,6 +130,20 @@ function visitorOf ([first]: Visitor[]): Visitor {
   return first
 }
 
+t.test('a request that asks the old store when another one has just taken the session over has the session', async t => {
+  const store = new MemoryStore()
+  const { app, old } = await move(t, { driver: store })
+  const [late, first] = [withOldCookie(app), withOldCookie(app)]
+  const get = old.get.bind(old)
+  old.get = (id, callback) => {
+    old.get = get
+    // The late one asks, and is answered when the first one has ended the session there.
+    void first.get('/').then(() => old.destroyed.promise).then(() => { get(id, callback) })
+  }
+  t.match((await late.get('/')).json, { name: 'ada' })
+  t.equal(late.cookies.get(COOKIE), first.cookies.get(COOKIE))
+})
+
 t.test('a browser that lost the answer finds its session with the old cookie', async t => {
   const { app } = await move(t)
   await withOldCookie(app).get('/visit')
@@ -325,6 +339,17 @@ t.test('the user of an adopted session is the one that the function names', asyn
   t.equal((await app.sessions.for('ada')).length, 1)
 })
 
+t.test('a user who cannot be found, or not in time, is a 503 without what the function has thrown', async t => {
+  for (const user of [() => { throw new Error('ada is not in the table') }, () => new Promise<never>(() => {})]) {
+    const { app } = await move(t, { timeout: 0.01 }, { user })
+    const ada = withOldCookie(app)
+    const answer = await ada.get('/')
+    t.match(answer.json, { statusCode: 503, code: 'ERR_SESSION_STORE' })
+    t.notMatch(answer.text, 'table')
+    t.same([...ada.cookies.keys()], [OLD])
+  }
+})
+
 t.test('an old store that fails is a 503: the visitor is not signed out', async t => {
   const { app, old } = await move(t)
   const ada = withOldCookie(app)
@@ -333,6 +358,14 @@ t.test('an old store that fails is a 503: the visitor is not signed out', async 
   t.same([...ada.cookies.keys()], [OLD])
   old.fault = undefined
   t.equal(((await ada.get('/')).json as { name: string }).name, 'ada')
+})
+
+t.test('an error of an old store that is its own cause is a 503', async t => {
+  const { app, old } = await move(t)
+  const error = new Error('out of order')
+  error.cause = error
+  old.fault = error
+  t.equal((await withOldCookie(app).get('/')).status, 503)
 })
 
 t.test('an old store that does not answer is a 503', async t => {

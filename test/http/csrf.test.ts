@@ -522,6 +522,7 @@ t.test('a WebSocket is opened by pages of the application, and by clients that a
   t.equal(await handshake(app, {}), 101)
   for (const origin of ['http://shop.example', 'https://shop.example']) t.equal(await handshake(app, { origin }), 101, origin)
   t.equal(await handshake(app, { origin: 'http://shop.example:8080', host: 'Shop.example:8080' }), 101)
+  t.equal(await handshake(app, { origin: 'https://shop.example', host: 'shop.example:443' }), 101, 'with the port that it has by default')
   t.equal(await handshake(app, { 'sec-fetch-site': 'same-origin', origin: 'http://elsewhere.example' }), 101)
 })
 

@@ -235,6 +235,33 @@ t.test('what a script or an image asked for is no page that was wanted', async t
   t.same(await redirectOf(ada, '/sign-in', { method: 'POST' }), [303, '/home'])
 })
 
+t.test('what a browser fetches in advance, and the page for signing in, are no pages that were wanted', async t => {
+  const app = await serveForms(t, app => {
+    guarded(app)
+    app.get('/sign-in', async () => 'sign in')
+  })
+  const ada = visitor(app)
+  await ada.get('/orders?page=2')
+  for (const [method, headers] of [
+    ['GET', { 'sec-purpose': 'prefetch', 'sec-fetch-dest': 'document' }],
+    ['POST', { referer: `${originOf(app)}/sign-in?tries=1` }]
+  ] as const) t.equal((await redirectOf(ada, '/orders', { method, headers }))[1], '/sign-in')
+  t.same(await redirectOf(ada, '/sign-in', { method: 'POST' }), [303, '/orders?page=2'])
+})
+
+t.test('a URL of more than 2,000 characters is not kept', async t => {
+  const app = await serveForms(t, app => {
+    guarded(app)
+    app.get('/found', async () => 'found')
+  }, { driver: 'cookie', secret: SECRET, previousUrl: true })
+  const ada = visitor(app)
+  const query = `?q=${'x'.repeat(12_000)}`
+  t.equal((await ada.get(`/found${query}`)).text, 'found')
+  t.same(await redirectOf(ada, '/back', { method: 'POST' }), [303, '/fallback'])
+  t.same(await redirectOf(ada, `/orders${query}`), [302, '/sign-in'])
+  t.same(await redirectOf(ada, '/sign-in', { method: 'POST' }), [303, '/home'])
+})
+
 t.test('what was flashed for a page that a guest may not see is there on the page for signing in, and then gone', async t => {
   const ada = visitor(await serveForms(t, app => {
     guarded(app)
@@ -423,6 +450,7 @@ const sources: Record<string, [errors: FormErrorsInput, expected: unknown]> = {
   ], { email: ['no address'], 'a/b.0.c~d': ['no text'], name: ['must have required property \'name\''], 'address.planet': ['must NOT have additional properties'] }],
   'an issue of the whole form, and one without a message': [[{ path: [], message: 'too late' }, { path: ['a'] }], { '': ['too late'], a: ['is not valid'] }],
   'fields with names of methods': [{ constructor: 'wrong', toString: 'wrong' }, { constructor: ['wrong'], toString: ['wrong'] }],
+  'a field that a client has called __proto__': [[{ message: 'no' }, { path: ['__proto__'], message: 'unknown' }, { path: ['name'], message: 'short' }], { '': ['no', 'unknown'], name: ['short'] }],
   'fields called issues and validation': [{ issues: 'wrong', validation: ['wrong', 'very'] }, { issues: ['wrong'], validation: ['wrong', 'very'] }]
 }
 
@@ -442,8 +470,7 @@ const unstorable: Record<string, [errors: unknown, message: RegExp]> = {
   'an error without issues': [new Error('secret'), /has to be an object of messages by field/],
   'a text': ['secret', /has to be an object of messages by field/],
   nothing: [undefined, /has to be an object of messages by field/],
-  'a field that is no message': [{ ok: 'x', address: { city: 'secret' } }, /errors\.address' has to be a message or a list of messages/],
-  'a field that would replace a prototype': [JSON.parse('{"__proto__":"secret"}'), /__proto__/]
+  'a field that is no message': [{ ok: 'x', address: { city: 'secret' } }, /errors\.address' has to be a message or a list of messages/]
 }
 
 for (const [name, [errors, message]] of Object.entries(unstorable)) {
@@ -665,6 +692,16 @@ t.test('all other errors are the application\'s and the route\'s, as if the opti
   t.match((await ada.post('/own', {})).text, /^route: body must have required property/)
   t.same(await redirectOf(ada, '/own', form({})), [303, '/'])
   t.match((await ada.send('/attached', form({}))).text, /^body must have required property/)
+})
+
+t.test('an error of a library that names no fields goes back as that of the whole form', async t => {
+  const app = await serveForms(t, app => {
+    app.setValidatorCompiler(() => () => ({ error: new Error('"name" is required') }))
+    app.post('/form', { schema: { body: {} } }, async () => 'never')
+  }, { flashValidation: true })
+  const ada = visitor(app)
+  t.same(await redirectOf(ada, '/form', form({ name: '' })), [303, '/'])
+  t.match((await ada.get('/shown')).json, { errors: { '': ['"name" is required'] }, old: { name: '' } })
 })
 
 t.test('a schema of zod goes back with its messages', async t => {

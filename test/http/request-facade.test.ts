@@ -149,6 +149,46 @@ for (const how of ['promise', 'callback'] as const) {
   })
 }
 
+t.test('regenerate() keeps flash data for one more request, and nothing that was for this one only', async t => {
+  const { request, all } = await acting(t)
+  await request(async req => {
+    req.session().flash('notice', 'hello')
+    req.session().flash('form.status', 'saved')
+    req.session().put('form.name', 'ada')
+    req.session().now('once', 1)
+    await req.session.regenerate(['notice', 'form', 'once'])
+  })
+  t.same(await all(), { notice: 'hello', form: { name: 'ada', status: 'saved' } })
+  t.same(await all(), { form: { name: 'ada' } })
+})
+
+t.test('of two requests that end the session at once both have ended it', async t => {
+  const { app, ada, request } = await acting(t)
+  await request(req => { req.session.user = 'ada' })
+  const { status } = await request(async req => {
+    t.equal(req.session.user, 'ada')
+    await app.sessions.destroy(req.session().key)
+    await req.session.destroy()
+    t.ok(req.session().isEnded)
+  })
+  t.equal(status, 200)
+  t.same((await ada.get('/all')).json, {})
+})
+
+t.test('to end a session that goes on under another id fails', async t => {
+  const { ada, request, all } = await acting(t)
+  await request(req => { req.session.user = 'ada' })
+  const tab = ada.copy()
+  let answer: unknown
+  await request(async req => {
+    t.equal(req.session.user, 'ada')
+    await request(other => { other.session().regenerate() }, tab)
+    answer = await req.session.destroy().catch((error: unknown) => error)
+  })
+  t.match(answer, { code: 'ERR_SESSION_ENDED' })
+  t.same(await all(tab), { user: 'ada' })
+})
+
 t.test('delete() without a key ends the session', async t => {
   const { ada, request } = await acting(t)
   await request(req => { req.session.user = 'ada' })

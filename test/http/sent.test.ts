@@ -1,9 +1,10 @@
 /** From when on a reply has been sent: as without sessions, also while a session is still being stored. */
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { session } from '../../src/index.ts'
+import { MemoryStore, session, type SessionStore } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { Log, serve } from './support.ts'
+import { deferred, Log, serve } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const stores = [
@@ -59,4 +60,33 @@ for (const { name, driver } of stores) {
     }, { driver: driver() })
     t.match(await visitor(app).post('/'), { status: 500 })
   })
+}
+
+const streams: Record<string, () => { body: unknown, closed: Promise<unknown> }> = {
+  'a stream of Node.js': () => {
+    const body = new Readable({ read () {} })
+    return { body, closed: once(body, 'close') }
+  },
+  'the body of a web response': () => {
+    const closed = deferred()
+    return { body: new Response(new ReadableStream({ cancel () { closed.resolve() } })), closed: closed.promise }
+  }
+}
+
+for (const [what, open] of Object.entries(streams)) {
+  for (const isSynchronous of [true, false]) {
+    t.test(`${what} that is not sent, because the session could not be stored, is closed (${isSynchronous ? 'at once' : 'later'})`, async t => {
+      const { body, closed } = open()
+      const driver: SessionStore = isSynchronous ? Object.assign(new MemoryStore(), { compareAndSet () { throw new Error('out of order') } }) : new SpyStore(false)
+      if (driver instanceof SpyStore) driver.before = () => { throw new Error('out of order') }
+      const app = await serve(t, app => {
+        app.get('/', async () => {
+          session().increment('n')
+          return body
+        })
+      }, { driver })
+      t.equal((await visitor(app).get('/')).status, 500)
+      await closed
+    })
+  }
 }
