@@ -18,6 +18,11 @@ export interface Case {
   readonly run: (subject: Subject) => Promise<void>
 }
 
+/** A case about what every store can do. */
+export function storeCase (name: string, run: Case['run']): Case {
+  return { name, run }
+}
+
 /** A case about an optional method, which the store that it is run with has to have. */
 export function caseOf<Method extends OptionalMethod> (needs: Method, name: string, run: (store: StoreWith<Method>) => Promise<void>): Case {
   return { name, needs, run: async ({ store }) => { await run(store as StoreWith<Method>) } }
