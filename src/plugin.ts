@@ -19,8 +19,8 @@ import { addViewLocals } from './http/view-locals.ts'
 import { type Report, reportToProcess } from './report.ts'
 import { type Sessions, SessionsInStore } from './sessions.ts'
 import { startLine } from './start-line.ts'
-import type { SessionStore } from './stores/store.ts'
-import { startSweeping, type SweptStore } from './sweeper.ts'
+import { can } from './stores/store.ts'
+import { startSweeping } from './sweeper.ts'
 import { CURRENT, PLUGIN } from './symbols.ts'
 
 declare module 'fastify' {
@@ -121,7 +121,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     runInScope(current.hooksScope, done)
   })
 
-  const stopSweeping = config.sweep !== false && isSwept(store) ? startSweeping(store, config.sweep * 1000, report) : undefined
+  const stopSweeping = config.sweep !== false && can(store, 'sweep') ? startSweeping(store, config.sweep * 1000, report) : undefined
   app.addHook('onClose', async () => {
     context.ends.close()
     await stopSweeping?.()
@@ -139,10 +139,6 @@ function commitLast (request: FastifyRequest, reply: FastifyReply, payload: unkn
 function closeHooksScope (request: FastifyRequest, _reply: FastifyReply, done: Done): void {
   request[CURRENT]?.hooksScope?.close()
   done()
-}
-
-function isSwept (store: SessionStore): store is SweptStore {
-  return store.sweep !== undefined
 }
 
 function currentOf (request: FastifyRequest): RequestSession {

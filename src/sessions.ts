@@ -10,7 +10,7 @@ import type { Session } from './session/session.ts'
 import { tombstoneUntil } from './session/settings.ts'
 import { userIdOf } from './session/user-id.ts'
 import { createStore } from './stores/create.ts'
-import type { ListedRecord, ListFilter, RecordPage, SessionStore, StoreKey, StoreWith } from './stores/store.ts'
+import { can, type ListedRecord, type ListFilter, type RecordPage, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
 
 /** A session in a list: without its data. */
 export interface ListedSession {
@@ -173,8 +173,8 @@ export class SessionsInStore implements Sessions {
     return await this.#assertListed().list(filter, { limit, after })
   }
 
-  #assertListed (): ListingStore {
-    if (canList(this.#store)) return this.#store
+  #assertListed (): StoreWith<'list'> {
+    if (can(this.#store, 'list')) return this.#store
     throw new SessionListError('the store of this application cannot list sessions, nor end one by its key: the drivers ' +
       "'cookie' and 'null' keep none, and stores for express-session cannot. Use 'file', 'memory', 'redis' or 'database'")
   }
@@ -196,22 +196,7 @@ export async function openSessions (options?: SessionOptions): Promise<OpenSessi
   const config = await resolveConfig(options)
   const store = createStore(config, reportToProcess)
   await store.open?.()
-  return new OpenedSessions(store, config.grace * 1000)
-}
-
-class OpenedSessions extends SessionsInStore implements OpenSessions {
-  readonly close: () => Promise<void>
-
-  constructor (store: SessionStore, grace: number) {
-    super(store, grace)
-    this.close = async () => { await store.close?.() }
-  }
-}
-
-type ListingStore = StoreWith<'list'>
-
-function canList (store: SessionStore): store is ListingStore {
-  return store.list !== undefined
+  return Object.assign(new SessionsInStore(store, config.grace * 1000), { close: async () => { await store.close?.() } })
 }
 
 function lastUse ({ lastActivity, createdAt }: ListedSession): number {

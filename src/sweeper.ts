@@ -2,9 +2,6 @@
 import type { Report } from './report.ts'
 import type { StoreWith } from './stores/store.ts'
 
-/** A store that has to be swept. */
-export type SweptStore = StoreWith<'sweep'>
-
 /** Expired sessions removed in one sweep. Where there are more, the next one follows at once. */
 const LIMIT = 10_000
 
@@ -14,7 +11,7 @@ const LIMIT = 10_000
  * @param interval milliseconds between the end of one sweep and the beginning of the next, unless there is more to do
  * @returns a function that stops it, and resolves when a running sweep has ended
  */
-export function startSweeping (store: SweptStore, interval: number, report: Report): () => Promise<void> {
+export function startSweeping (store: StoreWith<'sweep'>, interval: number, report: Report): () => Promise<void> {
   let underWay: Promise<void> = Promise.resolve()
   let timer = setTimeout(sweep, interval).unref()
   let isStopped = false
@@ -33,7 +30,7 @@ export function startSweeping (store: SweptStore, interval: number, report: Repo
 }
 
 /** @returns how many were removed */
-async function sweepOnce (store: SweptStore, report: Report): Promise<number> {
+async function sweepOnce (store: StoreWith<'sweep'>, report: Report): Promise<number> {
   try {
     return await store.sweep(new Date(), LIMIT)
   } catch (cause) {

@@ -51,15 +51,7 @@ function tableSql (name: string | undefined, table = 'sessions'): string {
   return migration(dialect, table).map(statement => `${statement};\n`).join('\n')
 }
 
-interface Command {
-  readonly command: string | undefined
-  readonly help: boolean
-  readonly version: boolean
-  readonly dialect: string | undefined
-  readonly table: string | undefined
-}
-
-function parse (args: readonly string[]): Command {
+function parse (args: readonly string[]) {
   const { values: { help, version, dialect, table }, positionals: [command, ...rest] } = readArgs(args)
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (command !== 'table' && (dialect ?? table) !== undefined) throw new UsageError('--dialect and --table belong to the command table')

@@ -44,9 +44,9 @@ export function checkOptions (layers: readonly Layer[], { env, cwd }: Surroundin
 
   // Rules run on valid options only: those that involve a faulty one wait until it is mended.
   const config = result.data ?? sessionSchema.parse(valuesOf(given, faulty))
-  for (const { of, and, broken, problem } of rules) {
-    if (faulty.has(of) || faulty.has(and) || !broken(config)) continue
-    problems.push(`${labels[of]}: ${problem(config)}`)
+  for (const { of, and, problem } of rules) {
+    const found = !faulty.has(of) && !faulty.has(and) && problem(config)
+    if (found !== false) problems.push(`${labels[of]}: ${found}`)
   }
 
   if (problems.length > 0) throw new SessionConfigError(problems, source)

@@ -10,9 +10,11 @@ export interface Rule {
   readonly of: OptionName
   /** The other option that the rule looks at. */
   readonly and: OptionName
-  readonly broken: (config: Checked) => boolean
-  readonly problem: (config: Checked) => string
+  /** @returns what is wrong; false when nothing is */
+  readonly problem: (config: Checked) => string | false
 }
+
+const rule = (of: OptionName, and: OptionName, problem: Rule['problem']): Rule => ({ of, and, problem })
 
 const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie.toLowerCase().startsWith(prefix)
 const bearsHostPrefix = bearsPrefix('__host-')
@@ -22,90 +24,37 @@ const bearsSecurePrefix = bearsPrefix('__secure-')
 const namesOfCookies = ({ cookie, csrf }: Checked): unknown[] => [cookie, `${cookie}.1`, `${cookie}.2`, csrf !== false && csrf.cookie]
 
 const REDIS_URL = /^rediss?:/
-const connects = ({ driver }: Checked): boolean => driver === 'redis' || driver === 'database'
 /** A client object is looked at by the store that is to use it. */
 const isUrl = ({ connection }: Checked): boolean => typeof connection === 'string'
 const isRedisUrl = ({ connection }: Checked): boolean => typeof connection === 'string' && REDIS_URL.test(connection)
 
 export const rules: readonly Rule[] = [
-  {
-    of: 'driver',
-    and: 'connection',
-    broken: config => connects(config) && config.connection === undefined,
-    problem: ({ driver }) => driver === 'redis'
-      ? "'redis' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as redis://127.0.0.1:6379, or to a client"
-      : "'database' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as postgres://127.0.0.1/app, or to a client"
-  },
-  {
-    of: 'connection',
-    and: 'driver',
-    broken: config => config.driver === 'redis' && isUrl(config) && !isRedisUrl(config),
-    problem: () => "the driver 'redis' needs a URL that begins with redis:// or rediss://; for this one the driver is 'database'"
-  },
-  {
-    of: 'connection',
-    and: 'driver',
-    broken: config => config.driver === 'database' && isRedisUrl(config),
-    problem: () => "the driver 'database' needs a URL that begins with postgres://, mysql://, mariadb:// or sqlite:; for this one the driver is 'redis'"
-  },
-  {
-    of: 'driver',
-    and: 'secret',
-    broken: ({ driver, secret }) => driver === 'cookie' && secret.length === 0,
-    problem: () => "'cookie' needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well"
-  },
-  {
-    of: 'block',
-    and: 'driver',
-    broken: ({ block, driver }) => driver === 'cookie' && block !== false,
-    problem: () => "has no effect with the driver 'cookie': every request brings its own copy of the session"
-  },
-  {
-    of: 'csrf',
-    and: 'cookie',
-    broken: ({ csrf, cookie }) => csrf !== false && csrf.cookie === cookie,
-    problem: ({ cookie }) => `the cookie of the token cannot be that of the session, ${show(cookie)}; give csrf.cookie another name, or false`
-  },
-  {
-    of: 'adopt',
-    and: 'cookie',
-    broken: config => namesOfCookies(config).some(name => config.adopt.some(({ cookie }) => cookie === name)),
-    problem: ({ cookie }) => `an old cookie cannot have the name of one of this package, which would take its place; give cookie another name than ${show(cookie)}`
-  },
-  {
-    of: 'encrypt',
-    and: 'secret',
-    broken: ({ encrypt, secret }) => encrypt && secret.length === 0,
-    problem: () => 'needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'
-  },
-  {
-    of: 'cookie',
-    and: 'path',
-    broken: config => bearsHostPrefix(config) && config.path !== '/',
-    problem: ({ path }) => `a name that begins with __Host- needs the path '/', got ${show(path)}`
-  },
-  {
-    of: 'cookie',
-    and: 'domain',
-    broken: config => bearsHostPrefix(config) && config.domain !== undefined,
-    problem: ({ domain }) => `a name that begins with __Host- allows no domain, got ${show(domain)}`
-  },
-  {
-    of: 'cookie',
-    and: 'secure',
-    broken: config => config.secure === false && (bearsHostPrefix(config) || bearsSecurePrefix(config)),
-    problem: ({ cookie }) => `browsers refuse ${show(cookie)} without Secure; secure must be true or 'auto'`
-  },
-  {
-    of: 'sameSite',
-    and: 'secure',
-    broken: ({ sameSite, secure }) => sameSite === 'none' && secure === false,
-    problem: () => "browsers refuse 'none' without Secure; secure must be true or 'auto'"
-  },
-  {
-    of: 'partitioned',
-    and: 'secure',
-    broken: ({ partitioned, secure }) => partitioned && secure === false,
-    problem: () => "browsers refuse a partitioned cookie without Secure; secure must be true or 'auto'"
-  }
+  rule('driver', 'connection', ({ driver, connection }) => driver === 'redis' && connection === undefined &&
+    "'redis' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as redis://127.0.0.1:6379, or to a client"),
+  rule('driver', 'connection', ({ driver, connection }) => driver === 'database' && connection === undefined &&
+    "'database' needs a connection: set connection (or SESSION_CONNECTION) to a URL such as postgres://127.0.0.1/app, or to a client"),
+  rule('connection', 'driver', config => config.driver === 'redis' && isUrl(config) && !isRedisUrl(config) &&
+    "the driver 'redis' needs a URL that begins with redis:// or rediss://; for this one the driver is 'database'"),
+  rule('connection', 'driver', config => config.driver === 'database' && isRedisUrl(config) &&
+    "the driver 'database' needs a URL that begins with postgres://, mysql://, mariadb:// or sqlite:; for this one the driver is 'redis'"),
+  rule('driver', 'secret', ({ driver, secret }) => driver === 'cookie' && secret.length === 0 &&
+    "'cookie' needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well"),
+  rule('block', 'driver', ({ block, driver }) => driver === 'cookie' && block !== false &&
+    "has no effect with the driver 'cookie': every request brings its own copy of the session"),
+  rule('csrf', 'cookie', ({ csrf, cookie }) => csrf !== false && csrf.cookie === cookie &&
+    `the cookie of the token cannot be that of the session, ${show(cookie)}; give csrf.cookie another name, or false`),
+  rule('adopt', 'cookie', config => namesOfCookies(config).some(name => config.adopt.some(({ cookie }) => cookie === name)) &&
+    `an old cookie cannot have the name of one of this package, which would take its place; give cookie another name than ${show(config.cookie)}`),
+  rule('encrypt', 'secret', ({ encrypt, secret }) => encrypt && secret.length === 0 &&
+    'needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'),
+  rule('cookie', 'path', config => bearsHostPrefix(config) && config.path !== '/' &&
+    `a name that begins with __Host- needs the path '/', got ${show(config.path)}`),
+  rule('cookie', 'domain', config => bearsHostPrefix(config) && config.domain !== undefined &&
+    `a name that begins with __Host- allows no domain, got ${show(config.domain)}`),
+  rule('cookie', 'secure', config => config.secure === false && (bearsHostPrefix(config) || bearsSecurePrefix(config)) &&
+    `browsers refuse ${show(config.cookie)} without Secure; secure must be true or 'auto'`),
+  rule('sameSite', 'secure', ({ sameSite, secure }) => sameSite === 'none' && secure === false &&
+    "browsers refuse 'none' without Secure; secure must be true or 'auto'"),
+  rule('partitioned', 'secure', ({ partitioned, secure }) => partitioned && secure === false &&
+    "browsers refuse a partitioned cookie without Secure; secure must be true or 'auto'")
 ]

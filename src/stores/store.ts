@@ -195,3 +195,7 @@ export type OptionalMethod = 'sweep' | 'list' | 'lock'
 
 /** A store that has an optional method. */
 export type StoreWith<Method extends OptionalMethod> = SessionStore & Required<Pick<SessionStore, Method>>
+
+export function can<Method extends OptionalMethod> (store: SessionStore, method: Method): store is StoreWith<Method> {
+  return store[method] !== undefined
+}

@@ -7,7 +7,7 @@ import { Database, type Instance } from './database.ts'
 import type { Connection } from './instances.ts'
 import { mysqlConnections, newMysqlPool } from './mysql.ts'
 import { orNotInstalled } from './packages.ts'
-import { newPostgresPool, PostgresConnections } from './postgres.ts'
+import { newPostgresPool, postgresConnections } from './postgres.ts'
 import type { Dialect } from './schema.ts'
 import { openSqlite, preparedOnce, type Sqlite } from './sqlite.ts'
 
@@ -71,7 +71,7 @@ async function overKysely (kysely: Instance): Promise<Database> {
 
 async function overPostgres (pool: PostgresPool, timeout: number, close = leaveOpen): Promise<Database> {
   const { PostgresDialect } = await loadKysely()
-  return await over('postgres', new PostgresDialect({ pool: new PostgresConnections(pool, timeout) }), close)
+  return await over('postgres', new PostgresDialect({ pool: postgresConnections(pool, timeout) }), close)
 }
 
 async function overMysql (pool: MysqlPool, timeout: number, close = leaveOpen): Promise<Database> {

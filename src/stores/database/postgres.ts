@@ -15,24 +15,12 @@ export async function newPostgresPool (url: string, timeout: number): Promise<Po
  * A pool as Kysely wants it. A connection that does not answer in time is closed; otherwise a silent server would keep all
  * connections until TCP gives up.
  */
-export class PostgresConnections implements PostgresPool {
-  readonly #pool: Pool
-  readonly #timeout: number
-
-  constructor (pool: Pool, timeout: number) {
-    this.#pool = pool
-    this.#timeout = timeout
-    // A connection that is lost while it is idle is replaced by a new one. Without a listener
-    // the process would end.
-    pool.on('error', ignore)
-  }
-
-  async connect (): Promise<PostgresPoolClient> {
-    return usable(await this.#pool.connect(), this.#timeout)
-  }
-
-  async end (): Promise<void> {
-    this.#pool.off('error', ignore)
+export function postgresConnections (pool: Pool, timeout: number): PostgresPool {
+  // A connection that is lost while it is idle is replaced by a new one. Without a listener the process would end.
+  pool.on('error', ignore)
+  return {
+    connect: async () => usable(await pool.connect(), timeout),
+    end: async () => { pool.off('error', ignore) }
   }
 }
 

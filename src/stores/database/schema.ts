@@ -40,7 +40,14 @@ export function quoted (table: string, dialect: Dialect): string {
   return table.split('.').map(part => `${quote}${part}${quote}`).join('.')
 }
 
-/** What the columns are. Times are longer than an `integer` of the servers. */
+/** Columns of numbers. Times are longer than an `integer` of the servers. */
+const numbers = (type: string) => ({
+  last_activity: type, version: `${type} not null`, created_at: `${type} not null`, expires_at: `${type} not null`, ended_at: type
+})
+
+const ANY_TEXT = 'character set utf8mb4 collate utf8mb4_bin'
+
+/** What the columns are. */
 export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column, string>>>> = {
   postgres: {
     id: 'text collate "C" primary key',
@@ -48,25 +55,17 @@ export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column
     ip_address: 'text',
     user_agent: 'text',
     payload: 'text',
-    last_activity: 'bigint',
-    version: 'bigint not null',
-    created_at: 'bigint not null',
-    expires_at: 'bigint not null',
-    ended_at: 'bigint',
-    end_reason: 'text'
+    end_reason: 'text',
+    ...numbers('bigint')
   },
   mysql: {
     id: 'varchar(80) character set ascii collate ascii_bin primary key',
-    user_id: 'varchar(255) character set utf8mb4 collate utf8mb4_bin',
-    ip_address: 'varchar(255) character set utf8mb4 collate utf8mb4_bin',
-    user_agent: 'text character set utf8mb4 collate utf8mb4_bin',
-    payload: 'longtext character set utf8mb4 collate utf8mb4_bin',
-    last_activity: 'bigint',
-    version: 'bigint not null',
-    created_at: 'bigint not null',
-    expires_at: 'bigint not null',
-    ended_at: 'bigint',
-    end_reason: 'varchar(16) character set utf8mb4 collate utf8mb4_bin'
+    user_id: `varchar(255) ${ANY_TEXT}`,
+    ip_address: `varchar(255) ${ANY_TEXT}`,
+    user_agent: `text ${ANY_TEXT}`,
+    payload: `longtext ${ANY_TEXT}`,
+    end_reason: `varchar(16) ${ANY_TEXT}`,
+    ...numbers('bigint')
   },
   sqlite: {
     id: 'text primary key not null',
@@ -74,12 +73,8 @@ export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column
     ip_address: 'text',
     user_agent: 'text',
     payload: 'text',
-    last_activity: 'integer',
-    version: 'integer not null',
-    created_at: 'integer not null',
-    expires_at: 'integer not null',
-    ended_at: 'integer',
-    end_reason: 'text'
+    end_reason: 'text',
+    ...numbers('integer')
   }
 }
 
