@@ -2,10 +2,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { runInScope, type Scope } from './context.ts'
 import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError } from './errors.ts'
-import { tokenFieldOf } from './http/csrf-token.ts'
 import type { PluginContext } from './http/plugin-context.ts'
 import { findById, findPresented } from './http/presented-session.ts'
-import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { SessionChanges } from './session/changes.ts'
 import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
@@ -15,8 +13,7 @@ import { loadAgain, type LoadResult, NOTHING, OVER } from './session/load.ts'
 import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
 import { plainPayload } from './session/payload.ts'
-import { Session } from './session/session.ts'
-import type { SessionSettings } from './session/settings.ts'
+import { Session, type SessionHost } from './session/session.ts'
 import { emptyState } from './session/state.ts'
 import { decode, encode } from './session/values.ts'
 import { nullStore } from './stores/null.ts'
@@ -36,24 +33,16 @@ export interface PresentedSession {
 }
 
 /** What is needed to work on a session outside of its request. */
-interface Opened {
+interface Opened extends Pick<PluginContext, 'settings'>, Partial<Pick<PluginContext, 'ends'>>, Pick<SessionHost, 'config'> {
   readonly found: LoadResult
-  readonly settings: SessionSettings
-  /** The name of the cookie. */
-  readonly name: string
-  readonly dontFlash: readonly string[]
-  readonly tokenField?: string | undefined
   readonly request?: FastifyRequest
-  /** Told of a session that the function ends. */
-  readonly ends?: SessionEnds
 }
 
 /** For a session that is kept nowhere. */
 const nowhere = {
   settings: { store: nullStore, format: plainPayload, lifetime: { idle: 0, absolute: undefined }, grace: 0, maxBytes: Infinity, report: reportToProcess },
-  name: 'session',
-  dontFlash: []
-}
+  config: { cookie: 'session', dontFlash: [], csrf: false }
+} as const
 
 /**
  * Runs a function with a session outside of a request's flow: in a job, a test, a REPL, for a message of a socket, or after
@@ -108,13 +97,13 @@ async function openById ({ app, id }: StoredSession): Promise<Opened> {
   if (found.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
-  return opened(context, found)
+  return { ...context, found }
 }
 
 async function openByCookie ({ app, cookie: header }: PresentedSession): Promise<Opened> {
   const request = { headers: { cookie: header }, protocol: 'http' } as const
   const context = (await contextOf(app)).forRequest({ canLeave: false })
-  return opened(context, await findPresented(context, request))
+  return { ...context, found: await findPresented(context, request) }
 }
 
 async function reopen (request: FastifyRequest): Promise<Opened> {
@@ -122,7 +111,7 @@ async function reopen (request: FastifyRequest): Promise<Opened> {
   if (current == null) throw new SessionConfigError(['the request has no session yet: it begins in the onRequest hook of ambient-session'], 'runWithSession(request)')
   const { session, context } = current
   const found = session.isEnded ? OVER : session.isNew ? NOTHING : await findAgain(context, session)
-  return { ...opened(context, found), request }
+  return { ...context, found, request }
 }
 
 async function findAgain ({ settings, ends }: PluginContext, session: Session): Promise<LoadResult> {
@@ -134,10 +123,6 @@ async function findAgain ({ settings, ends }: PluginContext, session: Session): 
   // Who watches the session is told first, and may close what the function would write to.
   await new Promise<void>(resolve => { process.nextTick(resolve) })
   return result
-}
-
-function opened ({ settings, cookie, config, ends }: PluginContext, found: LoadResult): Opened {
-  return { found, settings, name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), ends }
 }
 
 async function contextOf (app: FastifyInstance): Promise<PluginContext> {
@@ -153,7 +138,7 @@ interface Running {
   readonly report: (cause: unknown) => void
 }
 
-function scopeOf ({ found, settings, name, dontFlash, tokenField, request, ends }: Opened): Running {
+function scopeOf ({ found, settings, config, request, ends }: Opened): Running {
   const isKept = settings !== nowhere.settings
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
   const queue = new CommitQueue(changes, settings)
@@ -170,7 +155,7 @@ function scopeOf ({ found, settings, name, dontFlash, tokenField, request, ends 
   const save = async (): Promise<void> => {
     if (await commit() === 'dropped') throw new SessionEndedError('nothing was saved, because the session has ended')
   }
-  const session = new Session(changes, { name, dontFlash, tokenField, save, reload: () => queue.reload() })
+  const session = new Session(changes, { config, save, reload: () => queue.reload() })
   const report = (cause: unknown): void => {
     const keys = changes.unsaved
     settings.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { SessionConfigError } from '../errors.ts'
 import { show } from './describe.ts'
 import { notAnOption } from './nearest.ts'
-import type { BlockOptions, SessionConfig } from './options.ts'
+import type { BlockOptions } from './options.ts'
 import { blockSchema, optionNames } from './schema.ts'
 
 /** What a route says about its session, in `config.session`; `false` for none. */
@@ -18,15 +18,6 @@ export interface RouteSessionOptions {
   readonly flashValidation?: boolean
 }
 
-/** The options of a route, checked and complete but for what the plugin's own `block` decides. */
-export interface CheckedRouteOptions extends RouteSessionOptions {
-  readonly readonly: boolean
-  /** Missing where the route leaves it to the plugin's option. */
-  readonly block?: SessionConfig['block']
-  /** Missing where the route leaves it to the plugin's option. */
-  readonly flashValidation?: boolean
-}
-
 const flag = z.boolean({ error: ({ input }) => `expected true or false, got ${show(input)}` })
 
 const schema = z.object({
@@ -35,6 +26,9 @@ const schema = z.object({
   csrf: z.literal(false, { error: ({ input }) => `expected false, got ${show(input)}; the option csrf of the plugin turns the check on` }).optional(),
   flashValidation: flag.optional()
 })
+
+/** The options of a route, checked. What is missing the route leaves to the plugin's options. */
+export type CheckedRouteOptions = z.output<typeof schema>
 
 const NAMES = Object.keys(schema.shape)
 
@@ -61,13 +55,7 @@ export function checkRouteOptions (wishes: unknown, route: string): CheckedRoute
   const { data, error } = schema.safeParse(wishes)
   const wrong = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? []
   if (data === undefined || unknown.length > 0) throw new SessionConfigError([...unknown, ...wrong], source)
-  const { readonly, block, csrf, flashValidation } = data
-  return {
-    readonly,
-    ...block !== undefined && { block },
-    ...csrf !== undefined && { csrf },
-    ...flashValidation !== undefined && { flashValidation }
-  }
+  return data
 }
 
 function unknownName (name: string): string {

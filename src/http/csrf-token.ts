@@ -1,5 +1,4 @@
 /** The CSRF token as it goes into pages. */
-import type { SessionConfig } from '../config/options.ts'
 import { session } from '../context.ts'
 import type { Session } from '../session/session.ts'
 import { masked } from '../session/token.ts'
@@ -29,11 +28,6 @@ export function maskedToken (of: Session): string {
  */
 export function csrfField (of: Session = session()): string {
   return `<input type="hidden" name="${escaped(of.tokenField)}" value="${maskedToken(of)}">`
-}
-
-/** @returns the name of the form field in which the token is looked for; undefined where nothing looks for it */
-export function tokenFieldOf ({ csrf }: SessionConfig): string | undefined {
-  return csrf === false ? undefined : csrf.field
 }
 
 function escaped (name: string): string {

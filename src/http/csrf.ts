@@ -59,7 +59,7 @@ class CsrfCheck {
   /** @throws SessionCsrfError when the request may be forged */
   assert (request: FastifyRequest): void {
     const current = request[CURRENT]
-    if (current?.checksCsrf !== true) return
+    if (current?.rules.csrf !== true) return
     const isSocket = isUpgrade(request)
     if ((!isSocket && SAFE_METHODS.includes(request.method)) || this.#isExcepted(request.url)) return
     const site = request.headers['sec-fetch-site']

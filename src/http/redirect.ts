@@ -169,7 +169,7 @@ class Redirect {
 
   /** What the browser fetches in advance nobody has asked for, and the page for signing in leads on to none. */
   #isWorthReturning (wanted: string, signIn: string): boolean {
-    return this.#current?.isReadonly !== true && wanted.length <= LONGEST_URL && !isPrefetch(this.#reply.request) && pathOf(wanted) !== pathOf(signIn)
+    return this.#current?.rules.readonly !== true && wanted.length <= LONGEST_URL && !isPrefetch(this.#reply.request) && pathOf(wanted) !== pathOf(signIn)
   }
 
   /** What was flashed for the page that the visitor does not get to see is for the one where it signs in. */

@@ -1,5 +1,6 @@
 /** The session of one request: found by its cookie, committed before the response leaves, and its cookie sent where that is due. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { SessionConfig } from '../config/options.ts'
 import { runOutsideScopes, type Scope } from '../context.ts'
 import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionTooLargeError } from '../errors.ts'
 import { type ClientInfo, SessionChanges } from '../session/changes.ts'
@@ -12,7 +13,6 @@ import { Session, type SessionHost } from '../session/session.ts'
 import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
 import type { PresentedCookie } from './cookie.ts'
-import { tokenFieldOf } from './csrf-token.ts'
 import type { HooksScope } from './flow.ts'
 import { isPage, isPrefetch, LONGEST_URL, urlOf } from './page.ts'
 import type { PluginContext } from './plugin-context.ts'
@@ -46,7 +46,7 @@ export class RequestSession implements Scope, SessionHost {
   dropExpendable: ((cause: SessionTooLargeError) => boolean) | undefined
   /** What the plugin shares, or with the driver `cookie` what is this request's. */
   readonly context: PluginContext
-  readonly #rules: RouteRules
+  readonly rules: RouteRules
   readonly request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #startedAt = Date.now()
@@ -75,18 +75,14 @@ export class RequestSession implements Scope, SessionHost {
   constructor (context: PluginContext, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
     this.headers = new ResponseHeaders(reply)
     this.context = context.forRequest(this.headers)
-    this.#rules = rules
+    this.rules = rules
     this.request = request
     this.#reply = reply
     reply.raw.once('close', () => { this.#closedAt = Date.now() })
   }
 
-  get name (): string {
-    return this.context.cookie.name
-  }
-
-  get dontFlash (): readonly string[] {
-    return this.context.config.dontFlash
+  get config (): SessionConfig {
+    return this.context.config
   }
 
   /** Node's own response. */
@@ -95,20 +91,7 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   get hasSession (): boolean {
-    return this.#rules.enabled
-  }
-
-  get isReadonly (): boolean {
-    return this.#rules.readonly
-  }
-
-  get tokenField (): string | undefined {
-    return tokenFieldOf(this.context.config)
-  }
-
-  /** Whether the request is to be checked for forgery. */
-  get checksCsrf (): boolean {
-    return this.#rules.enabled && this.#rules.csrf
+    return this.rules.enabled
   }
 
   /**
@@ -137,7 +120,7 @@ export class RequestSession implements Scope, SessionHost {
    * @throws SessionLockTimeoutError, and what the store throws when it cannot be reached
    */
   prepare (): Promise<unknown> | undefined {
-    const { enabled, block } = this.#rules
+    const { enabled, block } = this.rules
     const { settings, cookie, adoption } = this.context
     const isLazy = settings.store.readsSynchronously === true && block === false
     if (!enabled || (isLazy && adoption === undefined)) return undefined
@@ -264,7 +247,7 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   async #takeLock (key: StoreKey): Promise<Unlock | undefined> {
-    const { block } = this.#rules
+    const { block } = this.rules
     const { lock } = this.context
     if (block === false) return undefined
     try {
@@ -288,12 +271,12 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   #begin (): Session {
-    if (!this.#rules.enabled) throw new SessionContextError(this.#rules.reason)
+    if (!this.rules.enabled) throw new SessionContextError(this.rules.reason)
     this.#changes = new SessionChanges({
       load: () => this.#load(),
-      readonly: this.#rules.readonly,
-      agesFlashData: !this.#rules.readonly && this.request.method !== 'HEAD' && !isPrefetch(this.request),
-      extendsExpiry: !this.#rules.readonly,
+      readonly: this.rules.readonly,
+      agesFlashData: !this.rules.readonly && this.request.method !== 'HEAD' && !isPrefetch(this.request),
+      extendsExpiry: !this.rules.readonly,
       clientInfo: () => this.#clientInfo,
       onChange: () => { this.#onChange() }
     })
@@ -336,7 +319,7 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   #recordPage (): void {
-    if (!this.context.config.previousUrl || !this.#rules.enabled || this.#rules.readonly || !isPage(this.request, this.#reply)) return
+    if (!this.context.config.previousUrl || !this.rules.enabled || this.rules.readonly || !isPage(this.request, this.#reply)) return
     const page = urlOf(this.request)
     if (page !== undefined && page.length <= LONGEST_URL) this.session.setPreviousUrl(page)
   }

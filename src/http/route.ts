@@ -38,7 +38,7 @@ export class RouteRulesReader {
     this.#defaults = { enabled: true, reason: '', readonly: false, block, csrf: true, flashValidation }
     const reason = `this request has no session: its URL is outside of the option path, '${path}', where browsers do not send the cookie. ` +
       'Choose a path that has all routes with a session in it'
-    this.#outside = { ...this.#defaults, enabled: false, reason }
+    this.#outside = { ...this.#defaults, enabled: false, reason, csrf: false }
   }
 
   /**
@@ -65,8 +65,9 @@ export class RouteRulesReader {
 
   #read (wishes: unknown, route: () => string): RouteRules {
     if (wishes === false) return { enabled: false, reason: NO_SESSION, readonly: false, block: false, csrf: false, flashValidation: false }
-    const rules = { ...this.#defaults, ...checkRouteOptions(wishes, route()) }
+    const { block: blockOfPlugin, flashValidation: byDefault } = this.#defaults
+    const { readonly, block = blockOfPlugin, csrf = true, flashValidation = byDefault } = checkRouteOptions(wishes, route())
     // A read-only session takes no errors.
-    return { ...rules, flashValidation: rules.flashValidation && !rules.readonly }
+    return { ...this.#defaults, readonly, block, csrf, flashValidation: flashValidation && !readonly }
   }
 }

@@ -1,4 +1,5 @@
 /** The class that applications use. Its methods check their arguments; changes.ts keeps what they change. */
+import type { SessionConfig } from '../config/options.ts'
 import { SessionValueError } from '../errors.ts'
 import { fieldsToKeep } from './form-input.ts'
 import { guard } from './guard.ts'
@@ -27,12 +28,7 @@ export type SessionKeys = ReadonlyArray<SessionKey | readonly SessionKey[]>
 
 /** What a session needs from whoever made it: a request, or a job. */
 export interface SessionHost {
-  /** The name of the cookie. */
-  readonly name: string
-  /** More names of form fields that {@link Session.flashInput} leaves out. */
-  readonly dontFlash?: readonly string[]
-  /** The name of the form field that carries the CSRF token. */
-  readonly tokenField?: string | undefined
+  readonly config: Pick<SessionConfig, 'cookie' | 'dontFlash' | 'csrf'>
   save (): Promise<void>
   reload (): Promise<void>
 }
@@ -240,7 +236,7 @@ export class Session {
    */
   flashInput (body: unknown): void {
     // The encoding is a copy: what the application changes in its body afterwards is not stored.
-    const value = encode(fieldsToKeep(body, this.#host.dontFlash), 'old input', undefined, 'any')
+    const value = encode(fieldsToKeep(body, this.#host.config.dontFlash), 'old input', undefined, 'any')
     this.#changes.record({ op: 'flashInput', value, stamp: newStamp() })
   }
 
@@ -281,7 +277,7 @@ export class Session {
 
   /** The name of the session's cookie. */
   get name (): string {
-    return this.#host.name
+    return this.#host.config.cookie
   }
 
   /** The id of the user that {@link setUser} tied the session to. */
@@ -371,7 +367,8 @@ export class Session {
 
   /** @internal The name of the form field that carries the CSRF token. */
   get tokenField (): string {
-    return this.#host.tokenField ?? '_token'
+    const { csrf } = this.#host.config
+    return csrf === false ? '_token' : csrf.field
   }
 
   // Navigation ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
  * here: one operation at a time for each session, within this process. Other processes are not excluded.
  */
 import { reasonOf, storeError } from './faults.ts'
-import { plainOf, type PlainRecord, recordOf } from './plain-record.ts'
 import { refusalToSet, touched, versionAfter } from './record.ts'
 import { type EndReason, isRecord, type NewRecord, type SessionStore, type StoredRecord, type StoreKey, type Tombstone, type Version } from './store.ts'
 import { Turns } from './turns.ts'
@@ -15,6 +14,11 @@ export interface ConnectStore {
   set (sid: string, session: ConnectSession, callback: (error?: unknown) => void): unknown
   destroy (sid: string, callback: (error?: unknown) => void): unknown
 }
+
+type Times = 'createdAt' | 'expiresAt' | 'lastActivity'
+
+/** A record as JSON can hold it. Times are milliseconds since 1970. */
+type PlainRecord = Omit<StoredRecord, Times> & { readonly createdAt: number, readonly expiresAt: number, readonly lastActivity?: number | undefined }
 
 /** What is stored in the place of an express session. */
 export interface ConnectSession {
@@ -172,4 +176,22 @@ function answered<T> (done: string, ask: (callback: (error?: unknown, answer?: T
       fail(error)
     }
   })
+}
+
+function plainOf ({ createdAt, expiresAt, lastActivity, ...rest }: StoredRecord): PlainRecord {
+  return {
+    ...rest,
+    createdAt: createdAt.getTime(),
+    expiresAt: expiresAt.getTime(),
+    ...lastActivity !== undefined && { lastActivity: lastActivity.getTime() }
+  }
+}
+
+function recordOf ({ createdAt, expiresAt, lastActivity, ...rest }: PlainRecord): StoredRecord {
+  return {
+    ...rest,
+    createdAt: new Date(createdAt),
+    expiresAt: new Date(expiresAt),
+    ...lastActivity !== undefined && { lastActivity: new Date(lastActivity) }
+  }
 }

@@ -2,7 +2,6 @@
 import type { FastifyInstance } from 'fastify'
 import { SessionConfigError, SessionEndedError } from '../errors.ts'
 import type { CookieRequest } from '../http/cookie.ts'
-import { tokenFieldOf } from '../http/csrf-token.ts'
 import type { PluginContext } from '../http/plugin-context.ts'
 import { findPresented } from '../http/presented-session.ts'
 import { SessionChanges } from '../session/changes.ts'
@@ -74,7 +73,7 @@ export async function changeSession (presented: Presented, change: (session: Ses
   const save = async (): Promise<void> => {
     if ((await queue.commit()).outcome === 'dropped') throw new SessionEndedError('the visitor\'s session has ended, so that nothing can be put into it')
   }
-  change(new Session(changes, { name: cookie.name, dontFlash: config.dontFlash, tokenField: tokenFieldOf(config), save, reload: () => queue.reload() }))
+  change(new Session(changes, { config, save, reload: () => queue.reload() }))
   await save()
   const sent: string[] = []
   const { stored, facts } = changes
