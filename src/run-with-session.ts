@@ -147,7 +147,7 @@ function scopeOf ({ found, settings, config, request, ends }: Opened): Running {
       throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
         'end it with invalidate(), or begin or regenerate it in a request')
     }
-    const { outcome, dropped, left } = await queue.commit()
+    const { outcome, dropped = [], left } = await queue.commit()
     ends?.leave(left)
     if (dropped.length > 0) settings.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
     return outcome

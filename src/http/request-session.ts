@@ -350,9 +350,9 @@ export class RequestSession implements Scope, SessionHost {
     return this.#fail(error)
   }
 
-  #finish ({ outcome, dropped, left }: CommitResult): void {
+  #finish ({ outcome, dropped = [], left }: CommitResult): void {
     this.context.ends.leave(left)
-    if (dropped.length > 0) this.#reportDropped(dropped)
+    if (dropped.length > 0) this.context.settings.report(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
     this.#writeCookie(outcome, false)
   }
 
@@ -427,11 +427,6 @@ export class RequestSession implements Scope, SessionHost {
       'a session was changed and its request was never committed: the reply was hijacked or ended by reply.raw, or an onSend hook failed',
       'Call `await session().save()` before the reply is hijacked or ended, and again after later changes'
     ]
-  }
-
-  #reportDropped (keys: readonly string[]): void {
-    const { key } = this.#changes as SessionChanges
-    this.context.settings.report(droppedWarning('a request\'s changes to its session', key, keys))
   }
 }
 

@@ -18,17 +18,13 @@ export class CookieLines {
 
   /** @param value consists of octets that a cookie can hold as they are: base64, base64url and a dot */
   line (request: CookieRequest, name: string, value: string, suffix = ''): string {
-    return `${name}=${value}${suffix}${this.#attributesFor(request)}`
+    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
+    return `${name}=${value}${suffix}${this.#attributes[isSecure ? 'secure' : 'plain']}`
   }
 
   /** @returns how many characters a line has beside its value, on a secure connection */
   overhead (name: string, suffix: string): number {
     return name.length + 1 + suffix.length + this.#attributes.secure.length
-  }
-
-  #attributesFor (request: CookieRequest): string {
-    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
-    return isSecure ? this.#attributes.secure : this.#attributes.plain
   }
 }
 

@@ -3,7 +3,6 @@
  * what it changed. Nothing here touches a store; a commit takes the pending changes and writes them.
  */
 import { SessionReadonlyError } from '../errors.ts'
-import { deepFreeze } from './freeze.ts'
 import { keyOf, newSessionId, type SessionId, type StoreKey } from './id.ts'
 import type { LoadResult, Origin, StoredSession } from './load.ts'
 import { apply, type Mutation, replay, subjectOf } from './mutations.ts'
@@ -371,4 +370,12 @@ export class SessionChanges {
 /** @returns what the mutation puts under the key, if that is all that is there then */
 function wholeValue (mutation: Extract<Mutation, { path: string }>, key: string): Encoded | undefined {
   return (mutation.op === 'put' || mutation.op === 'flash') && mutation.path === key ? mutation.value : undefined
+}
+
+/** Freezes plain objects and lists all the way down, so that a change in place throws where it is made. */
+function deepFreeze<T> (value: T): T {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const member of Object.values(value)) deepFreeze(member)
+  return value
 }

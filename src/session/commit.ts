@@ -33,7 +33,7 @@ export interface CommitResult {
     /** The session had been ended by another request or process. Nothing was stored. */
     | 'dropped'
   /** The names of the changes that were dropped, for people. */
-  readonly dropped: readonly string[]
+  readonly dropped?: readonly string[]
   /** The session that the commit has ended, or given another id. */
   readonly left?: LeftSession
 }
@@ -50,13 +50,6 @@ interface Written {
   readonly state: SessionState
   readonly text: string
 }
-
-const result = (outcome: CommitResult['outcome']): CommitResult => ({ outcome, dropped: [] })
-const UNCHANGED = result('unchanged')
-const STORED = result('stored')
-const EXTENDED = result('extended')
-const ISSUED = result('issued')
-const ENDED = result('ended')
 
 /**
  * Writes all that is uncommitted. When it throws, everything counts as uncommitted again, and nothing of it is stored; but what
@@ -99,14 +92,14 @@ function create (changes: SessionChanges, set: ChangeSet, settings: SessionSetti
   const written = set.mutations.length === 0 ? undefined : apply(emptyState(), set.mutations)
   if (written === undefined || written.text === EMPTY) {
     changes.markCommitted(changes.origin)
-    return UNCHANGED
+    return { outcome: 'unchanged' }
   }
   const now = new Date(Date.now())
   const key = keyOf(set.id)
   const record = toRecord(changes, settings, key, written, now, new Date(expiryFrom(now.getTime(), now.getTime(), lifetimeOf(settings, written.state))))
   return andThen(writeNew(settings, key, record, undefined), version => {
     changes.markCommitted(stored(set, key, record, version, written))
-    return ISSUED
+    return { outcome: 'issued' }
   })
 }
 
@@ -114,12 +107,12 @@ function create (changes: SessionChanges, set: ChangeSet, settings: SessionSetti
 function extend (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): MaybePromise<CommitResult> {
   const { key, record } = origin
   const expiresAt = expiryDue(changes, settings, record, changes.facts)
-  if (expiresAt === undefined) return UNCHANGED
+  if (expiresAt === undefined) return { outcome: 'unchanged' }
   const lastActivity = record.userId === undefined ? undefined : new Date(Date.now())
   return andThen(settings.store.touch(key, expiresAt, lastActivity), isAlive => {
     if (!isAlive) return drop(changes, set)
     changes.markCommitted({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
-    return EXTENDED
+    return { outcome: 'extended' }
   })
 }
 
@@ -135,15 +128,15 @@ function update (
   const expiresAt = expiryDue(changes, settings, current, written.state)
   if (written.text === before.text && expiresAt === undefined) {
     changes.markCommitted(origin)
-    return UNCHANGED
+    return { outcome: 'unchanged' }
   }
   const record = toRecord(changes, settings, key, written, current.createdAt, expiresAt ?? current.expiresAt, current)
   return andThen(settings.store.compareAndSet(key, record, current.version), answer => {
     if (answer === 'gone') return drop(changes, set)
     if (answer === 'conflict') return updateAgain(changes, origin, set, settings, conflicts + 1)
     changes.markCommitted({ ...origin, record: { ...record, version: answer }, text: written.text })
-    if (written.state.isPersistent !== wasPersistent) return ISSUED
-    return expiresAt === undefined ? STORED : EXTENDED
+    if (written.state.isPersistent !== wasPersistent) return { outcome: 'issued' }
+    return { outcome: expiresAt === undefined ? 'stored' : 'extended' }
   })
 }
 
@@ -176,7 +169,7 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
     const destroyed = await store.destroy(origin.key, tombstoneUntil(settings), current.version, 'regenerated')
     if (destroyed === 'destroyed') {
       changes.markCommitted(stored(set, key, record, version, written))
-      return { ...ISSUED, left: { key: origin.key, to: key } }
+      return { outcome: 'issued', left: { key: origin.key, to: key } }
     }
     current = destroyed === 'conflict' ? await readLiving(settings, origin.key) : undefined
   }
@@ -194,11 +187,11 @@ async function invalidate (changes: SessionChanges, origin: StoredSession, set: 
   if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') {
     const dropped = drop(changes, set)
     // To end what has ended already is no failure. What goes on under another id has not been ended.
-    return set.mutations.length === 0 && !isRegenerated(await store.read(origin.key)) ? ENDED : dropped
+    return set.mutations.length === 0 && !isRegenerated(await store.read(origin.key)) ? { outcome: 'ended' } : dropped
   }
   changes.markCommitted({ kind: 'none', wasEnded: true })
   const { outcome } = await create(changes, set, settings)
-  return { ...outcome === 'issued' ? ISSUED : ENDED, left: { key: origin.key, to: undefined } }
+  return { outcome: outcome === 'issued' ? 'issued' : 'ended', left: { key: origin.key, to: undefined } }
 }
 
 /** The session was ended while the request was under way, or before. */

@@ -7,7 +7,6 @@
  * nothing of the kind, and text without `{"$` is read by JSON.parse alone.
  */
 import { SessionValueError } from '../errors.ts'
-import { setMember } from './paths.ts'
 import { isPlainPrototype, isThenable } from './plain.ts'
 
 /** A value as text. */
@@ -118,7 +117,8 @@ export function encode (value: unknown, path: string, maxDepth = MAX_DEPTH, name
  */
 export function decode (encoded: string): unknown {
   const value: unknown = JSON.parse(encoded)
-  if (isPlainText(encoded)) return value
+  // JSON and nothing beyond; a text may have that in it as well, and is only looked at in vain.
+  if (!encoded.includes('{"$')) return value
   try {
     return revive(value)
   } catch (cause) {
@@ -126,19 +126,9 @@ export function decode (encoded: string): unknown {
   }
 }
 
-/** Whether a text that {@link encode} has made is JSON and nothing beyond. Wrongly false of a text with that in a string. */
-function isPlainText (encoded: string): boolean {
-  return !encoded.includes('{"$')
-}
-
 /** @returns a copy of a value that can be stored, sharing no object with it */
 export function copyOf (value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(copyOf)
-  if (!isPlainPrototype(Object.getPrototypeOf(value))) return decode(encode(value, 'session', MAX_DEPTH_OF_WHOLE, 'any'))
-  const copy: Tagged = {}
-  for (const name of Object.keys(value)) setMember(copy, name, copyOf((value as Tagged)[name]))
-  return copy
+  return decode(encode(value, 'session', MAX_DEPTH_OF_WHOLE, 'any'))
 }
 
 /** The value itself where JSON can express it, and otherwise a copy in which everything else is tagged. */

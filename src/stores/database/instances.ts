@@ -12,21 +12,13 @@ export interface KyselyInstance {
   readonly selectFrom: Method
 }
 
-/** A `Pool` of the package `pg`. */
-export interface PostgresPoolInstance {
-  readonly connect: Method
-  readonly totalCount: number
-}
-
-/** A pool of the package `mysql2`, or of `mysql2/promise`. */
-export interface MysqlPoolInstance {
-  readonly getConnection: Method
-}
-
-/** A `Database` of the package `better-sqlite3`, or a `DatabaseSync` of `node:sqlite`. */
-export interface SqliteInstance {
-  readonly prepare: Method
-  readonly exec: Method
-}
-
-export type Connection = string | KyselyInstance | PostgresPoolInstance | MysqlPoolInstance | SqliteInstance
+export type Connection =
+  /** A URL. */
+  | string
+  | KyselyInstance
+  /** A `Pool` of the package `pg`. */
+  | { readonly connect: Method, readonly totalCount: number }
+  /** A pool of the package `mysql2`, or of `mysql2/promise`. */
+  | { readonly getConnection: Method }
+  /** A `Database` of the package `better-sqlite3`, or a `DatabaseSync` of `node:sqlite`. */
+  | { readonly prepare: Method, readonly exec: Method }

@@ -17,7 +17,6 @@ import {
 import { TwoLevelLock } from '../two-level-lock.ts'
 import { tryBlock } from './block.ts'
 import { codeOf, DIRECTORY_MODE } from './disk.ts'
-import type { Entry } from './format.ts'
 import { inspectFile } from './inspect.ts'
 import { isStale, listAll, type Listing, listOfUser, removeStale } from './listing.ts'
 import { LockedFiles, type Work } from './locked-files.ts'
@@ -109,7 +108,7 @@ export class FileStore implements SessionStore {
       const version = file.nextVersion
       const { userId } = record
       if (userId !== undefined && userId !== current?.userId) this.#users.add(userId, key)
-      this.#write(file, { ...record, version })
+      file.write({ ...record, version }, this.#isDurable)
       return version
     })
   }
@@ -118,7 +117,7 @@ export class FileStore implements SessionStore {
     return this.#commit(key, false, file => {
       const current = unexpired(file?.content?.entry)
       if (file === undefined || !isRecord(current)) return false
-      this.#write(file, touched(current, expiresAt, lastActivity))
+      file.write(touched(current, expiresAt, lastActivity), this.#isDurable)
       return true
     })
   }
@@ -130,7 +129,7 @@ export class FileStore implements SessionStore {
       const { version, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
       if (tombstoneUntil === undefined) file.remove()
-      else this.#write(file, { reason, since: new Date(), version, expiresAt: tombstoneUntil, userId })
+      else file.write({ reason, since: new Date(), version, expiresAt: tombstoneUntil, userId }, this.#isDurable)
       return 'destroyed'
     })
   }
@@ -210,10 +209,6 @@ export class FileStore implements SessionStore {
     } catch (error) {
       return failAsStore(error)
     }
-  }
-
-  #write (file: SessionFile, entry: Entry): void {
-    file.write(entry, this.#isDurable)
   }
 
   #makeDirectory (): void {
