@@ -25,7 +25,7 @@ const LONGEST = 86_400
  *
  * It stops by itself when the connection closes, or the response where the connection was not upgraded.
  *
- * @param fn called at most once, in the flow of the request
+ * @param fn called at most once, in the flow of the request; what it throws or rejects with is reported
  * @returns how to stop
  * @throws SessionContextError on a route that has no session, SessionUsageError when `every` makes no sense
  * @example
@@ -35,7 +35,7 @@ const LONGEST = 86_400
  * })
  * ```
  */
-export function onSessionEnd (request: FastifyRequest, fn: () => void, { every = EVERY }: SessionEndOptions = {}): () => void {
+export function onSessionEnd (request: FastifyRequest, fn: () => unknown, { every = EVERY }: SessionEndOptions = {}): () => void {
   const current = request[CURRENT]
   if (current == null) throw new SessionConfigError(['the request has no session: its app has not registered ambient-session'], 'onSessionEnd(request, fn)')
   if (!(typeof every === 'number' && every > 0 && every <= LONGEST)) {
@@ -43,7 +43,12 @@ export function onSessionEnd (request: FastifyRequest, fn: () => void, { every =
   }
   const connection = connectionOf(request, current)
   if (current.isClosed || connection.destroyed) return () => {}
-  const stopWatching = current.context.ends.watch(current.session, every * 1000, AsyncResource.bind(fn))
+  const { ends, settings: { report } } = current.context
+  const call = async (): Promise<void> => { await fn() }
+  const onEnd = AsyncResource.bind(() => {
+    call().catch((cause: unknown) => { report({ code: 'AMBIENT_SESSION_END', message: 'a function that was given to onSessionEnd() has failed', cause }) })
+  })
+  const stopWatching = ends.watch(current.session, every * 1000, onEnd)
   const stop = (): void => {
     connection.off('close', stop)
     stopWatching()

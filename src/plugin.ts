@@ -19,6 +19,7 @@ import { addViewLocals } from './http/view-locals.ts'
 import { type Report, reportToProcess } from './report.ts'
 import { type Sessions, SessionsInStore } from './sessions.ts'
 import { startLine } from './start-line.ts'
+import { openStore } from './stores/create.ts'
 import { can } from './stores/store.ts'
 import { startSweeping } from './sweeper.ts'
 import { CURRENT, PLUGIN } from './symbols.ts'
@@ -59,7 +60,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   const context = createContext(resolved.config, reportTo(app))
   const { settings: { store, report, grace }, config } = context
   const rules = new RouteRulesReader(config)
-  await store.open?.()
+  await openStore(store)
   app.log.info(startLine(config, resolved.source))
 
   app.decorate(PLUGIN, context)

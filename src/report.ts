@@ -2,7 +2,7 @@
 export interface SessionWarning {
   readonly code:
     | 'AMBIENT_SESSION_UNSAVED' | 'AMBIENT_SESSION_DROPPED' | 'AMBIENT_SESSION_DAMAGED' | 'AMBIENT_SESSION_STORE'
-    | 'AMBIENT_SESSION_COOKIE' | 'AMBIENT_SESSION_FORM' | 'AMBIENT_SESSION_ADOPT'
+    | 'AMBIENT_SESSION_COOKIE' | 'AMBIENT_SESSION_FORM' | 'AMBIENT_SESSION_ADOPT' | 'AMBIENT_SESSION_END'
   readonly message: string
   /** SHA-256 of the session's id, where one session is concerned. */
   readonly key?: string

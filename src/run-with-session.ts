@@ -1,7 +1,7 @@
 /** `runWithSession()`: a session outside of a request, as in a job, a test or a message of a socket. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { runInScope, type Scope } from './context.ts'
-import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError } from './errors.ts'
+import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionUsageError } from './errors.ts'
 import type { PluginContext } from './http/plugin-context.ts'
 import { findById, findPresented } from './http/presented-session.ts'
 import { reportToProcess } from './report.ts'
@@ -73,6 +73,7 @@ export function runWithSession (target: StoredSession | PresentedSession | Fasti
   if (isRequest(target)) return runStored(reopen(target), fn)
   if (isStored(target)) return runStored(openById(target), fn)
   if (isPresented(target)) return runStored(openByCookie(target), fn)
+  if (isNoData(target)) return Promise.reject(new SessionUsageError(NO_TARGET))
   return runInScope(scopeOf({ ...nowhere, found: startWith(target) }).scope, fn)
 }
 
@@ -167,18 +168,26 @@ function startWith (data: SessionValues): LoadResult {
   return { ...NOTHING, state: { ...emptyState(), data: decode(encode(data, 'session')) as Tree } }
 }
 
-function isRequest (target: object): target is FastifyRequest {
-  return CURRENT in target
+const NO_TARGET = 'runWithSession() takes a request of an application with ambient-session, { app, id } with the id of a session, ' +
+  '{ app, cookie } with the Cookie header of a client, or an object of data'
+
+/** What was meant to be something else, and is no data of a session. */
+function isNoData (target: unknown): boolean {
+  return typeof target !== 'object' || target === null || isOfApp(target) || ('routeOptions' in target && 'raw' in target)
 }
 
-function isStored (target: object): target is StoredSession {
+function isRequest (target: unknown): target is FastifyRequest {
+  return typeof target === 'object' && target !== null && CURRENT in target
+}
+
+function isStored (target: unknown): target is StoredSession {
   return isOfApp(target) && 'id' in target && typeof target.id === 'string'
 }
 
-function isPresented (target: object): target is PresentedSession {
+function isPresented (target: unknown): target is PresentedSession {
   return isOfApp(target) && 'cookie' in target && (target.cookie === undefined || typeof target.cookie === 'string')
 }
 
-function isOfApp (target: object): target is { readonly app: FastifyInstance } {
-  return 'app' in target && typeof target.app === 'object' && target.app !== null && 'addHook' in target.app
+function isOfApp (target: unknown): target is { readonly app: FastifyInstance } {
+  return typeof target === 'object' && target !== null && 'app' in target && typeof target.app === 'object' && target.app !== null && 'addHook' in target.app
 }

@@ -2,14 +2,14 @@
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/options.ts'
 import { currentSessionIfAny } from './context.ts'
-import { SessionListError } from './errors.ts'
+import { SessionConfigError, SessionListError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { isStoreKey } from './session/id.ts'
 import type { Session } from './session/session.ts'
 import { tombstoneUntil } from './session/settings.ts'
 import { userIdOf } from './session/user-id.ts'
-import { createStore } from './stores/create.ts'
+import { createStore, openStore } from './stores/create.ts'
 import { can, type ListedRecord, type ListFilter, type RecordPage, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
 
 /** A session in a list: without its data. */
@@ -46,6 +46,8 @@ export interface SessionPage {
 const LIMIT = 100
 /** Records on a page where all records are read. */
 const MANY = 1000
+/** Sessions that are ended at the same time: requests of visitors need the store, too. */
+const AT_ONCE = 16
 /**
  * The most rounds of listing a user's sessions and ending what was found. After two rounds that found none there are no more: what
  * begins or gets a new id during one round is found by the next.
@@ -139,11 +141,20 @@ export class SessionsInStore implements Sessions {
       let found = 0
       for await (const page of this.#pages(filter)) {
         const others = page.filter(listed => !isSpared(listed))
-        const answers = await Promise.all(others.map(({ key }) => this.destroy(key)))
         found += others.length
-        ended += answers.filter(isDone => isDone).length
+        ended += await this.#destroyAll(others)
       }
       empty = found === 0 ? empty + 1 : 0
+    }
+    return ended
+  }
+
+  /** @returns how many it has ended */
+  async #destroyAll (sessions: readonly ListedSession[]): Promise<number> {
+    let ended = 0
+    for (let start = 0; start < sessions.length; start += AT_ONCE) {
+      const answers = await Promise.all(sessions.slice(start, start + AT_ONCE).map(({ key }) => this.destroy(key)))
+      ended += answers.filter(isDone => isDone).length
     }
     return ended
   }
@@ -180,6 +191,9 @@ export class SessionsInStore implements Sessions {
   }
 }
 
+const NOT_HERE = "driver: 'memory' keeps sessions in the process of the application, and no other process can reach them: use app.sessions " +
+  'there, or another driver'
+
 /**
  * Opens the sessions of an application without the application: in a job, a script, a REPL.
  *
@@ -194,8 +208,9 @@ export class SessionsInStore implements Sessions {
  */
 export async function openSessions (options?: SessionOptions): Promise<OpenSessions> {
   const config = await resolveConfig(options)
+  if (config.driver === 'memory') throw new SessionConfigError([NOT_HERE], 'openSessions()')
   const store = createStore(config, reportToProcess)
-  await store.open?.()
+  await openStore(store)
   return Object.assign(new SessionsInStore(store, config.grace * 1000), { close: async () => { await store.close?.() } })
 }
 

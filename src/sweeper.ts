@@ -18,7 +18,7 @@ export function startSweeping (store: StoreWith<'sweep'>, interval: number, repo
 
   function sweep (): void {
     underWay = sweepOnce(store, report).then(removed => {
-      if (!isStopped) timer = setTimeout(sweep, removed < LIMIT ? interval : 0).unref()
+      if (!isStopped) timer = setTimeout(sweep, removed >= LIMIT ? 0 : interval).unref()
     })
   }
 

@@ -1,6 +1,7 @@
 /** Sockets and streams that close when their session ends, in this process and in others. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
@@ -205,13 +206,14 @@ t.test('a session that the request begins and another process ends before the fi
 
 t.test('in a request', async t => {
   let use: (req: FastifyRequest) => unknown = () => {}
+  const log = new Log()
   const app = await serve(t, async app => {
     await routes()(app)
     app.get('/', async req => {
       await use(req)
       return {}
     })
-  })
+  }, {}, { logger: log })
   const inRequest = async (ada: Visitor, fn: typeof use, headers: Record<string, string> = {}): Promise<void> => {
     use = fn
     const { status, text } = await ada.get('/', headers)
@@ -242,6 +244,38 @@ t.test('in a request', async t => {
       onSessionEnd(req, () => { t.fail('the function was called') })()
       await app.sessions.destroy(session().key)
     })
+  })
+
+  await t.test('a function is not called any more that another one of the same session has stopped', async t => {
+    const ada = await signedIn(app)
+    await inRequest(ada, async req => {
+      const called = deferred()
+      let stopOther = (): void => {}
+      onSessionEnd(req, () => {
+        stopOther()
+        called.resolve()
+      })
+      stopOther = onSessionEnd(req, () => { t.fail('the function was called') })
+      await app.sessions.destroy(session().key)
+      await called.promise
+      await turn()
+    })
+  })
+
+  await t.test('a function that fails is reported, and ends nothing else', async t => {
+    for (const fail of [() => { throw new Error('sorry') }, async () => { throw new Error('sorry') }]) {
+      const ada = await signedIn(app)
+      const before = log.lines.length
+      await inRequest(ada, async req => {
+        const called = deferred()
+        onSessionEnd(req, fail)
+        onSessionEnd(req, called.resolve)
+        await app.sessions.destroy(session().key)
+        await called.promise
+        await turn()
+      })
+      t.match(log.entries.slice(before), [{ code: 'AMBIENT_SESSION_END', err: { message: 'sorry' } }])
+    }
   })
 
   await t.test('it ends with the response', async t => {

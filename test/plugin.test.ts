@@ -235,6 +235,15 @@ t.test('expired sessions are swept away again and again, in the background', asy
   }
 })
 
+t.test('a store whose sweep does not say how much it has removed is swept at the interval', async t => {
+  const driver = new SweptStore()
+  await serve(t, () => {}, { driver: Object.assign(driver, { sweep: async () => { driver.sweeps.push([new Date(), 0]) } }), sweep: 0.05 })
+  const often = new SweptStore()
+  await serve(t, () => {}, { driver: often, sweep: 0.01 })
+  await often.swept(3)
+  t.ok(driver.sweeps.length <= often.sweeps.length, `swept ${driver.sweeps.length} times`)
+})
+
 t.test('where more has expired than one sweep removes, the next follows without waiting', async t => {
   const driver = new SweptStore()
   driver.expired = 25_000

@@ -338,6 +338,18 @@ t.test('callbacks that a job leaves behind find no session once it is over', asy
   t.equal(await seen.promise, false)
 })
 
+t.test('what is neither a request, nor a stored session, nor data is refused by a promise', async t => {
+  const app = await serve(t, () => {})
+  const other = Fastify()
+  t.teardown(() => other.close())
+  let request: unknown
+  other.get('/', async req => { request = req })
+  await other.inject('/')
+  for (const target of [undefined, null, 'id', { app }, { app, id: undefined }, { app, id: 5 }, { app, cookie: null }, { app, key: 'a' }, request]) {
+    await t.rejects(runWithSession(target as FastifyRequest, () => {}), { code: 'ERR_SESSION_USAGE', message: /\{ app, id \}/ })
+  }
+})
+
 t.test('a request that has no session yet is a clear error', async t => {
   const app = Fastify()
   t.teardown(() => app.close())

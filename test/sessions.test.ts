@@ -3,10 +3,11 @@ import { createHash, randomBytes } from 'node:crypto'
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import type { FastifyInstance } from 'fastify'
-import {
+import Fastify, { type FastifyInstance } from 'fastify'
+import ambientSession, {
   FileStore, fromConnectStore, type ListedSession, MemoryStore, openSessions, type RecordPage, runWithSession, session, type Session,
   SessionListError, type SessionOptions, type Sessions, type SessionStore, SessionValueError, type StoreKey
 } from '../src/index.ts'
@@ -405,6 +406,38 @@ t.test('a key that a form has made up names no session, and no other file', asyn
   for (const key of ['../empty.flag', 'a'.repeat(64), '', 'A'.repeat(64), ['a'.repeat(64)] as unknown as string]) t.equal(await app.sessions.destroy(key), false)
   t.ok(existsSync(join(directory, 'empty.flag')))
   t.same(log.entries.filter(({ code }) => code !== undefined), [])
+})
+
+t.test('sessions in memory are not opened from elsewhere', async t => {
+  await t.rejects(openSessions({ driver: 'memory' }), { code: 'ERR_SESSION_CONFIG', message: /app\.sessions/ })
+})
+
+t.test('a store that cannot be opened is closed', async t => {
+  let closed = 0
+  const driver = Object.assign(new MemoryStore(), { open () { throw new Error('no table') }, close () { closed++ } })
+  await t.rejects(openSessions({ driver }), { message: 'no table' })
+  const app = Fastify()
+  await t.rejects(async () => { await app.register(ambientSession, { driver }) }, { message: 'no table' })
+  await app.close()
+  t.equal(closed, 2)
+})
+
+t.test('of a user with many sessions no more than sixteen are ended at the same time', async t => {
+  let [atOnce, most] = [0, 0]
+  class SlowStore extends BusyStore {
+    // @ts-expect-error -- a promise of what the other returns
+    override async destroy (...args: Parameters<MemoryStore['destroy']>) {
+      most = Math.max(most, ++atOnce)
+      await turn()
+      atOnce--
+      return super.destroy(...args)
+    }
+  }
+  const store = new SlowStore()
+  const { app } = await application(t, { driver: store })
+  for (let n = 0; n < 100; n++) store.put(String(n), 'ada')
+  t.equal(await app.sessions.destroyFor('ada'), 100)
+  t.equal(most, 16)
 })
 
 t.test('where sessions cannot be listed, an error says so', async t => {

@@ -32,13 +32,14 @@ export function assertConfigFile (cwd: string, file: string): void {
  */
 export async function loadConfigFile (cwd: string, file: string, stripsTypes = nodeStripsTypes): Promise<object> {
   const load = file.endsWith('ts') && !stripsTypes ? importTranspiled : importNative
-  const exported = await load(resolve(cwd, file)).catch((error: unknown) => {
+  const fail = (error: unknown): never => {
     throw new SessionConfigError([`could not be loaded: ${firstLine(error)}`], file, { cause: error })
-  })
+  }
+  const exported = await load(resolve(cwd, file)).catch(fail)
   if (!('default' in exported)) {
     throw new SessionConfigError(['has no default export; it should have export default defineConfig({ … })'], file)
   }
-  const options: unknown = await unwrapped(exported.default)
+  const options: unknown = await unwrapped(exported.default).catch(fail)
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new SessionConfigError([`should export an object of options by default, got ${show(options)}`], file)
   }

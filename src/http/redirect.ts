@@ -145,6 +145,8 @@ class Redirect {
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
     if (wanted !== undefined && this.#isWorthReturning(wanted, target)) this.#record(wanted)
     this.#goTo(target)
+    // A hook with a callback does not wait for the redirect, and Fastify goes on to the handler while the reply is not sent.
+    Object.defineProperty(this.#reply, 'sent', { value: true, configurable: true })
   }
 
   flashErrors (errors: unknown, bag: string | undefined): void {
@@ -187,6 +189,7 @@ class Redirect {
 
   #send (): void {
     const reply = this.#reply
+    delete (reply as { sent?: boolean }).sent
     // The code that asked for the redirect may have failed since.
     if (this.#target === undefined || reply.sent) return
     try {

@@ -73,7 +73,7 @@ const VOCABULARY: Record<keyof Vocabulary, (current: RequestSession) => unknown>
     return withCallback(session.save(), callback)
   },
   regenerate: ({ session }) => (keys?: readonly SessionKey[] | Callback, callback?: Callback) => {
-    session.invalidateAllBut(typeof keys === 'object' ? keys : [])
+    session.invalidateAllBut(typeof keys === 'function' ? [] : [keys ?? []].flat())
     return withCallback(Promise.resolve(), typeof keys === 'function' ? keys : callback)
   },
   options: ({ session }) => ({ maxAge }: { readonly maxAge?: number }) => {
@@ -189,8 +189,9 @@ class Cookie implements FacadeCookie {
 
 /** @param milliseconds without them the lifetime is that of the options, and the cookie ends with the browser */
 function setLifetime (session: Session, milliseconds: number | null | undefined): void {
-  if (milliseconds == null) session.setLifetime(null, { persistent: false })
-  else session.setLifetime(milliseconds / MINUTE, { persistent: true })
+  if (milliseconds == null) return session.setLifetime(null, { persistent: false })
+  if (milliseconds <= 0) throw new SessionUsageError('a session is not ended by its cookie: to end it call req.session.destroy()')
+  session.setLifetime(milliseconds / MINUTE, { persistent: true })
 }
 
 function isVocabulary (name: string): name is keyof Vocabulary {

@@ -251,7 +251,7 @@ export class RequestSession implements Scope, SessionHost {
     const { lock } = this.context
     if (block === false) return undefined
     try {
-      return await lock(key, { lease: block.lock * 1000, wait: block.wait * 1000 })
+      return await lock(key, { lease: Math.ceil(block.lock * 1000), wait: Math.ceil(block.wait * 1000) })
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error

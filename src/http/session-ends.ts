@@ -22,6 +22,7 @@ interface Watch {
   /** Milliseconds between two looks. */
   readonly every: number
   readonly onEnd: () => void
+  isStopped: boolean
   key: StoreKey
   /** Whether the session has been stored. Before that there is nothing that could end. */
   hasBegun: boolean
@@ -54,13 +55,16 @@ export class SessionEnds {
    * @returns how to stop
    */
   watch (session: WatchedSession, every: number, onEnd: () => void): () => void {
-    const watch: Watch = { session, every, onEnd, key: session.key, hasBegun: !session.isNew, wasMoved: false, dueAt: nextLook(every) }
+    const watch: Watch = { session, every, onEnd, isStopped: false, key: session.key, hasBegun: !session.isNew, wasMoved: false, dueAt: nextLook(every) }
     this.#add(watch)
     if (session.isEnded) this.#end(watch)
     // It may have ended between the beginning of its request and now.
     else void this.#outsideRequests(() => this.#look(watch.key))
     this.#arm(watch.dueAt)
-    return () => { this.#remove(watch) }
+    return () => {
+      watch.isStopped = true
+      this.#remove(watch)
+    }
   }
 
   /** To be called after what ends a session in this process or gives it a new id: calls back, or follows it to its new key. */
@@ -117,7 +121,7 @@ export class SessionEnds {
   }
 
   #end (watch: Watch): void {
-    if (this.#remove(watch)) process.nextTick(watch.onEnd)
+    if (this.#remove(watch)) process.nextTick(() => { if (!watch.isStopped) watch.onEnd() })
   }
 
   #arm (at: number): void {

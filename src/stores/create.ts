@@ -38,3 +38,13 @@ export function createStore (config: SessionConfig, report: Report): SessionStor
       return driver
   }
 }
+
+/** Opens a store. One that cannot work is closed, so that it keeps no process alive. */
+export async function openStore (store: SessionStore): Promise<void> {
+  try {
+    await store.open?.()
+  } catch (error) {
+    await (async () => { await store.close?.() })().catch(() => {})
+    throw error
+  }
+}

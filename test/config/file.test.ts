@@ -92,6 +92,12 @@ t.test('a file that throws something else than an error is named, too', async t 
   t.equal(error.message, 'config/session.mjs: could not be loaded: no vault')
 })
 
+t.test('a file whose options are a promise that is rejected is named, too', async t => {
+  const cwd = t.testdir({ config: { 'session.mjs': 'export default Promise.reject(new Error("the vault is sealed"))' } })
+  const error = await errorOf(resolveConfig({}, { cwd, env: {} }))
+  t.equal(error.message, 'config/session.mjs: could not be loaded: the vault is sealed')
+})
+
 t.test('a file with a mistake in its syntax is named', async t => {
   const cwd = t.testdir({ config: { 'session.ts': 'export default {' } })
   const error = await errorOf(resolveConfig({}, { cwd, env: {} }))

@@ -37,6 +37,17 @@ const wrongForms: Record<string, string> = {
   'an escaped line break': `${FORGED.slice(0, -3)}%0AA`
 }
 
+t.test('of hundreds of cookies with the session\'s name the first 32 are looked at', async t => {
+  const app = await serve(t, routes, { driver: 'memory' })
+  const ada = visitor(app)
+  await ada.post('/login')
+  const own = `${COOKIE}=${ada.cookies.get(COOKIE)}`
+  for (const [others, name] of [[31, 'ada'], [32, 'nobody'], [700, 'nobody']] as const) {
+    const cookie = [...Array<string>(others).fill(`${COOKIE}=%`), own].join('; ')
+    t.equal((await visitor(app).get('/name', { cookie })).text, name)
+  }
+})
+
 for (const [what, value] of Object.entries(wrongForms)) {
   t.test(`a cookie with ${what} is no session, no error and no access to the store`, async t => {
     const { store, get } = await presenting(t)

@@ -38,6 +38,26 @@ t.test('a guest who sends a form is led to the page for signing in as well', asy
   t.match(await guest.post('/orders', new URLSearchParams({ item: 'pen' })), { status: 303, location: '/sign-in' })
 })
 
+for (const driver of ['memory', new SpyStore(false)] as const) {
+  t.test(`a hook with a callback that sends a guest away keeps the handler from running, with ${typeof driver === 'string' ? driver : 'an asynchronous store'}`, async t => {
+    const ran: string[] = []
+    const app = await serve(t, app => {
+      app.get('/secret', {
+        preHandler: (_request, reply, done) => {
+          reply.guest('/sign-in')
+          done()
+        }
+      }, () => ran.push('handler'))
+      app.get('/unreturned', (_request, reply) => {
+        reply.guest('/sign-in')
+        return 'secret'
+      })
+    }, { driver })
+    for (const path of ['/secret', '/unreturned']) t.match(await visitor(app).get(path, HTML), { status: 302, location: '/sign-in', text: '' })
+    t.same(ran, [])
+  })
+}
+
 t.test('a script gets a 401', async t => {
   const script = visitor(await shop(t), { socket: true })
   const answers = [

@@ -223,6 +223,19 @@ t.test('a request that has to wait too long is answered with 423 and told when t
   t.equal((await ada.get('/next')).text, 'ada')
 })
 
+t.test('a store is asked for whole milliseconds', async t => {
+  const asked: LockOptions[] = []
+  class LockingStore extends MemoryStore {
+    override lock (...[key, options]: Parameters<MemoryStore['lock']>): ReturnType<MemoryStore['lock']> {
+      asked.push(options)
+      return super.lock(key, options)
+    }
+  }
+  const app = await serve(t, routes, { driver: new LockingStore(), block: { lock: 1.2345, wait: 2.01 } })
+  await (await loggedIn(app)).get('/all')
+  t.same(asked.at(-1), { lease: 1235, wait: 2010 })
+})
+
 t.test('a request whose session could not be read does not keep its lock', async t => {
   const store = new SpyStore(false)
   const app = await serve(t, app => {
