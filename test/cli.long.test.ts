@@ -133,6 +133,8 @@ t.test('init leaves what is there as it is', async t => {
 })
 
 t.test('init fails with a message where it cannot write', async t => {
+  const broken = await run(t.testdir({ 'package.json': '{' }), 'init')
+  t.match(broken, { code: 1, err: /package\.json cannot be read: / })
   const { code, err } = await run(t.testdir({ storage: 'a file' }), 'init')
   t.equal(code, 1)
   t.match(err, /^ambient-session: .*(ENOTDIR|EEXIST)/)

@@ -63,5 +63,10 @@ function usesTypeScript ({ dependencies, devDependencies }: Package): boolean {
 
 function readPackage (cwd: string): Package {
   const path = join(cwd, 'package.json')
-  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Package : {}
+  if (!existsSync(path)) return {}
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Package
+  } catch (cause) {
+    throw new Error(`package.json cannot be read: ${(cause as Error).message}`, { cause })
+  }
 }

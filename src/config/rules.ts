@@ -20,8 +20,9 @@ const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie
 const bearsHostPrefix = bearsPrefix('__host-')
 const bearsSecurePrefix = bearsPrefix('__secure-')
 
-/** Those of the session, in its parts with the driver `cookie`, and of the CSRF token. */
-const namesOfCookies = ({ cookie, csrf }: Checked): unknown[] => [cookie, `${cookie}.1`, `${cookie}.2`, csrf !== false && csrf.cookie]
+/** Those of the session, which with the driver `cookie` may take several. */
+const namesOfSession = ({ cookie }: Checked): unknown[] => [cookie, `${cookie}.1`, `${cookie}.2`]
+const nameOfToken = ({ csrf }: Checked): unknown => csrf !== false && csrf.cookie
 
 const REDIS_URL = /^rediss?:/
 /** A client object is looked at by the store that is to use it. */
@@ -41,9 +42,9 @@ export const rules: readonly Rule[] = [
     "'cookie' needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well"),
   rule('block', 'driver', ({ block, driver }) => driver === 'cookie' && block !== false &&
     "has no effect with the driver 'cookie': every request brings its own copy of the session"),
-  rule('csrf', 'cookie', ({ csrf, cookie }) => csrf !== false && csrf.cookie === cookie &&
-    `the cookie of the token cannot be that of the session, ${show(cookie)}; give csrf.cookie another name, or false`),
-  rule('adopt', 'cookie', config => namesOfCookies(config).some(name => config.adopt.some(({ cookie }) => cookie === name)) &&
+  rule('csrf', 'cookie', config => namesOfSession(config).includes(nameOfToken(config)) &&
+    `the cookie of the token cannot be that of the session, ${show(nameOfToken(config))}; give csrf.cookie another name, or false`),
+  rule('adopt', 'cookie', config => config.adopt.some(({ cookie }) => [...namesOfSession(config), nameOfToken(config)].includes(cookie)) &&
     `an old cookie cannot have the name of one of this package, which would take its place; give cookie another name than ${show(config.cookie)}`),
   rule('encrypt', 'secret', ({ encrypt, secret }) => encrypt && secret.length === 0 &&
     'needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'),

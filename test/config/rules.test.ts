@@ -81,6 +81,7 @@ t.test('rules are checked beside faults that have nothing to do with them', asyn
 })
 
 t.test('the cookie of the CSRF token is not that of the session', async t => {
+  t.match(await problemsOf({ csrf: { cookie: 'sid.1' }, cookie: 'sid' }), [/^csrf: the cookie of the token cannot be that of the session, "sid.1"/])
   t.strictSame(await problemsOf({ csrf: { cookie: 'sid' }, cookie: 'sid' }), [
     'csrf: the cookie of the token cannot be that of the session, "sid"; give csrf.cookie another name, or false'
   ])
