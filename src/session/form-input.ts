@@ -15,6 +15,9 @@ const SECRET_NAMES = [
   '_token', '_csrf'
 ]
 
+/** No form has so many fields; a client that sends more wants the server to be busy with them. */
+const MOST_FIELDS = 10_000
+
 /** Stands for a field that is left out. */
 const OMITTED = Symbol('omitted')
 
@@ -22,7 +25,7 @@ const OMITTED = Symbol('omitted')
  * @param body what a form has sent; `null` or `undefined` for an empty one
  * @param dontFlash more names of fields that are not kept; with dots the path of one
  * @returns the fields to keep; of the same objects as the body where nothing of them is left out
- * @throws SessionValueError when the body is no object of fields
+ * @throws SessionValueError when the body is no object of fields, or has too many
  */
 export function fieldsToKeep (body: unknown, dontFlash: readonly string[] = []): Tree {
   if (body === undefined || body === null) return {}
@@ -36,6 +39,7 @@ class Selection {
   readonly #secrets: ReadonlySet<string>
   readonly #longestSecret: number
   readonly #ancestors: object[] = []
+  #seen = 0
 
   constructor (dontFlash: readonly string[]) {
     const secrets = [...SECRET_NAMES, ...dontFlash.map(plainNameOf)]
@@ -48,6 +52,7 @@ class Selection {
     const fields: Tree = {}
     let isSame = isPlainPrototype(Object.getPrototypeOf(object))
     for (const [name, member] of Object.entries(object)) {
+      if (++this.#seen > MOST_FIELDS) throw new SessionValueError('old input', `has more than ${MOST_FIELDS} fields`)
       const path = this.#pathOf(name, around)
       const kept = this.#isSecret(name, path) ? OMITTED : this.#kept(member, path)
       isSame &&= kept === member
