@@ -40,6 +40,14 @@ const commands: Record<string, () => Promise<void>> = {
     }
   },
 
+  /** Opens the store, and closes it when it gets input. */
+  async close () {
+    await store.open()
+    say('opened')
+    await new Promise(resolve => { process.stdin.once('data', resolve) })
+    process.stdin.destroy()
+  },
+
   /** Takes the session's lock, and keeps it. */
   async lock () {
     await store.lock(key, { lease: Number(count), wait: 10_000 })

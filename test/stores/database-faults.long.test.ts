@@ -1,13 +1,16 @@
 /** What the database store does when its database does not do what it should: on private servers that are killed, stopped, and set against it. */
 import { once } from 'node:events'
 import { type AddressInfo, connect as openSocket, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import fastify from 'fastify'
 import mysql from 'mysql2'
 import mysqlPromise from 'mysql2/promise'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { DatabaseStore, type DatabaseStoreOptions, SessionStoreError } from '../../src/index.ts'
+import ambientSession, { DatabaseStore, type DatabaseStoreOptions, SessionStoreError } from '../../src/index.ts'
 import { hasDatabaseServer, newDatabaseServer } from '../helpers/database-servers.ts'
+import { startProgram } from '../helpers/process.ts'
 import { skipWithout } from '../helpers/services.ts'
 import { create, newKey, readLiving, recordOf } from './conformance.ts'
 import { databaseStore, mariadb, MYSQL, newTable, postgres, POSTGRES, run, sqlite } from './database-support.ts'
@@ -338,12 +341,46 @@ t.test('a network that swallows everything: the connections are given up, and ne
   }
 })
 
+t.test('a server that has gone silent does not keep the process from ending', { skip: postgres.skip || mariadb.skip, timeout: MINUTE }, async t => {
+  for (const service of [postgres, mariadb]) {
+    const network = await newNetwork(t, Number(new URL(service.url(t)).port))
+    const url = new URL(service.url(t))
+    url.port = String(network.port)
+    const table = newTable()
+    t.teardown(async () => { await run(service.url(t), `drop table if exists ${table}`) })
+    const program = startProgram(t, join(import.meta.dirname, 'database-child.ts'), [url.href, table, 'close', newKey()])
+    await program.said('opened')
+    network.swallow()
+    program.process.stdin.write('close')
+    await program.ended
+    t.equal(program.process.exitCode, 0, service.name)
+  }
+})
+
+t.test('an application with a long timeout starts while its database is silent', { skip: postgres.skip || mariadb.skip }, async t => {
+  await Promise.all([postgres, mariadb].map(async service => {
+    const network = await newNetwork(t, Number(new URL(service.url(t)).port))
+    const url = new URL(service.url(t))
+    url.port = String(network.port)
+    network.swallow()
+    const warnings: Warning[] = []
+    const driver = new DatabaseStore({ connection: url.href, timeout: MINUTE, report: warning => { warnings.push(warning) } })
+    const app = fastify()
+    await t.resolves(async () => { await app.register(ambientSession, { driver }) }, service.name)
+    t.match(warnings, [{ message: /will be answered with 503 until the database is there/ }])
+    network.close()
+    await app.close()
+  }))
+})
+
 interface Network {
   readonly port: number
   /** From now on nothing arrives any more, on any connection. */
   swallow (): void
   /** New connections are served again. */
   serve (): void
+  /** Closes all connections. */
+  close (): void
 }
 
 /** Between the store and a server. */
@@ -359,11 +396,13 @@ async function newNetwork (t: Test, target: number): Promise<Network> {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.teardown(() => {
+  const close = (): void => {
     for (const socket of sockets) socket.destroy()
     server.close()
-  })
+  }
+  t.teardown(close)
   return {
+    close,
     port: (server.address() as AddressInfo).port,
     swallow () {
       isServing = false

@@ -1,5 +1,7 @@
 /** The database store: the contract on every database, and what it makes of its options. Faults have a file of their own. */
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
@@ -14,6 +16,7 @@ import { main } from '../../src/cli/main.ts'
 import { DatabaseStore, type DatabaseStoreOptions, type StoreKey } from '../../src/index.ts'
 import type { KyselyInstance } from '../../src/stores/database/instances.ts'
 import { isRefusal, isWorthRetrying } from '../../src/stores/database/faults.ts'
+import { OwnSockets } from '../../src/stores/database/own-sockets.ts'
 import { isMissing, orNotInstalled } from '../../src/stores/database/packages.ts'
 import { retrying } from '../../src/stores/database/retrying.ts'
 import { migration } from '../../src/stores/database/schema.ts'
@@ -248,6 +251,42 @@ t.test('MariaDB: a connection that lacks characters is refused', { skip: mariadb
   })
 })
 
+t.test('PostgreSQL: a database that lacks characters is refused', { skip: postgres.skip }, async t => {
+  const database = newTable()
+  t.teardown(async () => { await run(POSTGRES, `drop database ${database}`) })
+  await run(POSTGRES, `create database ${database} encoding 'LATIN1' template template0 locale 'C'`)
+  const url = new URL(POSTGRES)
+  url.pathname = database
+  const store = new DatabaseStore({ connection: url.href, createTable: true })
+  t.teardown(async () => { await store.close() })
+  await t.rejects(store.open(), {
+    code: 'ERR_SESSION_CONFIG', message: /connection: the encoding of the database is LATIN1, .* should be UTF8: use one that was made with/
+  })
+})
+
+t.test('MariaDB: a statement takes one round trip, and a connection is asked once how it commits', { skip: mariadb.skip }, async t => {
+  const pool = mysql.createPool({ uri: MYSQL, connectionLimit: 1 })
+  const statements: string[] = []
+  pool.on('connection', connection => {
+    const query = connection.query.bind(connection) as (sql: string, ...rest: unknown[]) => unknown
+    t.intercept(connection, 'query', {
+      value (sql: string, ...rest: unknown[]) {
+        statements.push(sql)
+        return query(sql, ...rest)
+      }
+    })
+  })
+  t.teardown(async () => { await pool.promise().end() })
+  const { store } = await databaseStore(t, mariadb, { connection: pool })
+  const { key, version } = await create(store)
+  await store.compareAndSet(key, recordOf('changed'), version)
+  await readLiving(store, key)
+  t.equal(statements.filter(sql => sql.includes('@@autocommit')).length, 1)
+  statements.length = 0
+  await readLiving(store, key)
+  t.equal(statements.length, 1)
+})
+
 t.test('MariaDB: a connection that counts only changed rows is as good', { skip: mariadb.skip }, async t => {
   const pool = mysql.createPool({ uri: MYSQL, flags: ['-FOUND_ROWS'] })
   t.teardown(async () => { await pool.promise().end() })
@@ -406,6 +445,21 @@ t.test('a package that is not installed is named, and what else goes wrong in lo
   await t.rejects(Promise.reject(new Error('broken within')).catch(orNotInstalled('broken')), { message: 'broken within' })
 })
 
+t.test('sockets of a pool that is closed keep no process running, and are closed when the server does not do it', async t => {
+  const sockets = new OwnSockets()
+  const [open, connectedLate] = [new Socket(), new Socket()]
+  const unref = [open, connectedLate].map(socket => t.capture(socket, 'unref'))
+  // What is waited for here would not keep this process running either.
+  const running = setInterval(() => {}, MINUTE)
+  t.teardown(() => { clearInterval(running) })
+  sockets.add(open)
+  const closed = [open, connectedLate].map(socket => once(socket, 'close'))
+  await sockets.closeAfter(async () => {}, 1)
+  sockets.add(connectedLate)
+  t.same(unref.map(calls => calls().length), [1, 1])
+  await Promise.all(closed)
+})
+
 t.test('the database can be left before it was ever entered', async t => {
   await t.resolves(new DatabaseStore({ connection: POSTGRES }).close())
 })
@@ -418,14 +472,18 @@ t.test('errors of node:sqlite are told by SQLite\'s numbers', t => {
   t.end()
 })
 
-t.test('a passing fault is tried again, a bounded number of times', async t => {
-  let attempts = 0
-  const busy = Object.assign(new Error('busy'), { code: 'SQLITE_BUSY' })
-  await t.rejects(retrying(() => false, async () => {
-    attempts++
-    throw busy
-  }), busy)
-  t.equal(attempts, 100)
+t.test('a deadlock is tried again a bounded number of times, and a busy database until time is up', async t => {
+  t.intercept(Math, 'random', { value: () => 0 })
+  const attemptsOf = async (error: Error, most = Infinity): Promise<number> => {
+    let attempts = 0
+    await t.rejects(retrying(() => attempts >= most, async () => {
+      attempts++
+      throw error
+    }), error)
+    return attempts
+  }
+  t.equal(await attemptsOf(Object.assign(new Error('deadlock'), { errno: 1205 })), 100)
+  t.equal(await attemptsOf(Object.assign(new Error('busy'), { code: 'SQLITE_BUSY' }), 150), 150)
 })
 
 t.test('an error does not tell the value that a database has refused', t => {

@@ -332,6 +332,27 @@ t.test('an application answers 503 while the server is away, and works when it i
   t.equal((await app.inject({ url: '/count', cookies })).body, '3')
 })
 
+t.test('an application with a long timeout starts while there is no answer', { skip }, async t => {
+  const starts = async (connection: RedisStoreOptions['connection'], warnings: SessionWarning[] = []): Promise<void> => {
+    const app = fastify()
+    t.teardown(async () => { await app.close() })
+    const report = (warning: SessionWarning): void => { warnings.push(warning) }
+    await app.register(ambientSession, { driver: new RedisStore({ connection, timeout: MINUTE, report }) })
+    await t.resolves(async () => { await app.ready() })
+  }
+  const stopped = await redisServer(t)
+  const client = new Ioredis(stopped.port).on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  await once(client, 'ready')
+  stopped.signal('SIGSTOP')
+  const warnings: SessionWarning[] = []
+  await Promise.all([
+    t.resolves(starts((await newRedisServer(t)).url, warnings), 'without a connection'),
+    t.resolves(starts(client), 'with a connection over which nobody says whose keys there are')
+  ])
+  t.match(warnings, [{ message: /ECONNREFUSED/ }])
+})
+
 t.test('an error does not tell what was to be stored', { skip }, async t => {
   const server = await redisServer(t, '--maxmemory-policy', 'noeviction')
   const { store } = await redisStore(t, server)

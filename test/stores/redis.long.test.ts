@@ -17,6 +17,7 @@ import { skipWithout } from '../helpers/services.ts'
 import { casesFor, create, newKey, readLiving, recordOf } from './conformance.ts'
 
 const MINUTE = 60_000
+const YEAR = 365 * 24 * 60 * MINUTE
 const skip = await skipWithout('redis-server to start', hasRedisServer)
 
 type Connection = RedisStoreOptions['connection']
@@ -197,24 +198,29 @@ t.test('in the server', { skip }, async t => {
     for (const name of names) t.ok(await ttl(name) > 0, name)
   })
 
-  await t.test('the list of all sheds what has expired', async t => {
+  await t.test('the list of all sheds what has expired, also beside a session that lives for long', async t => {
     const store = await open(t)
     const inShard = (): StoreKey => `00${newKey().slice(2)}` as StoreKey
-    await store.compareAndSet(inShard(), recordOf('living'), undefined)
-    await store.compareAndSet(inShard(), recordOf('expiring', 20), undefined)
-    t.equal(await server.command('ZCARD', 'ambient_session:{00}:all'), 2)
-    await delay(25)
-    // It is cleared when it is given another end, which need not be at every commit.
-    await store.compareAndSet(inShard(), recordOf('another', 10 * MINUTE), undefined)
-    t.equal(await server.command('ZCARD', 'ambient_session:{00}:all'), 2)
+    const list = 'ambient_session:{00}:all'
+    const [living, touched, expiring] = [inShard(), inShard(), inShard()]
+    await store.compareAndSet(living, recordOf('living', YEAR), undefined)
+    await store.compareAndSet(expiring, recordOf('expiring', 20), undefined)
+    t.same(await server.command('ZCARD', list), 2)
+    while (await server.command('EXISTS', `ambient_session:{00}:session:${expiring}`) === 1) await delay(5)
+    await store.compareAndSet(touched, recordOf('touched'), undefined)
+    t.same(await server.command('ZRANGE', list, '0', '-1'), [touched, living])
+    await server.command('ZADD', list, String(Date.now() - 1), 'over')
+    await store.touch(touched, new Date(Date.now() + 2 * MINUTE))
+    t.same(await server.command('ZRANGE', list, '0', '-1'), [touched, living])
+    t.ok(await ttl(list) > YEAR / 2, 'it lives as long as the last session on it')
   })
 
   await t.test('the list of a user sheds what has expired for long, and not what may yet be written', async t => {
     const store = await open(t)
     const list = 'ambient_session:user-sessions:ada'
-    await store.compareAndSet(newKey(), ownedBy('ada'), undefined)
+    await store.compareAndSet(newKey(), ownedBy('ada', YEAR), undefined)
     await server.command('ZADD', list, String(Date.now() - 59_000), 'late', String(Date.now() - 61_000), 'over')
-    await store.compareAndSet(newKey(), ownedBy('ada', 10 * MINUTE), undefined)
+    await store.compareAndSet(newKey(), ownedBy('ada'), undefined)
     const named = await server.command('ZRANGE', list, '0', '-1') as string[]
     t.ok(named.includes('late'))
     t.notOk(named.includes('over'))
@@ -263,7 +269,7 @@ t.test('in the server', { skip }, async t => {
       connection: calling(client, async (command, args) => {
         const answer = await client.call(command, args)
         // Only a touch answers so: with the user whose list has to be extended first.
-        if (Array.isArray(answer)) version = await other.compareAndSet(key, ownedBy(`user ${version + 1}`), version) as Version
+        if (typeof answer === 'string' && answer.startsWith('"')) version = await other.compareAndSet(key, ownedBy(`user ${version + 1}`), version) as Version
         return answer
       })
     })
@@ -374,6 +380,37 @@ t.test('a commit that is sent again behind others is still known as done, up to 
     t.equal(answer, behind < 8 ? 1 : 'conflict', `${behind} commits behind`)
     t.equal(await store.compareAndSet(key, recordOf(String(behind + 1)), (version + behind) as Version), version + behind + 1)
   }
+})
+
+t.test('an answer that is none is an error, and nothing that a caller could rely on', { skip }, async t => {
+  const server = await redisServer(t)
+  const client = new Ioredis(server.port)
+  t.teardown(() => { client.disconnect() })
+  const real = new RedisStore({ connection: client })
+  const { key, version } = await create(real, 'before')
+  const owned = newKey()
+  await real.compareAndSet(owned, ownedBy('ada'), undefined)
+  const allFail = async (store: RedisStore, message: RegExp): Promise<void> => {
+    const calls: Record<string, () => unknown> = {
+      read: () => store.read(key),
+      compareAndSet: () => store.compareAndSet(key, recordOf('after'), version),
+      'compareAndSet for a user': () => store.compareAndSet(newKey(), ownedBy('ada'), undefined),
+      touch: () => store.touch(key, new Date(Date.now() + 2 * MINUTE)),
+      destroy: () => store.destroy(key),
+      list: () => store.list({ userId: 'ada' }, { limit: 10 }),
+      lock: () => store.lock(key, { lease: MINUTE, wait: 0 })
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      await t.rejects(async () => await call(), { code: 'ERR_SESSION_STORE', message: 'the session store has failed', cause: { message } }, name)
+    }
+  }
+  await client.multi({ pipeline: false })
+  await allFail(real, /in a MULTI/)
+  await client.discard()
+  for (const answer of [undefined, 2, {}]) {
+    await allFail(new RedisStore({ connection: calling(client, async () => answer) }), /does not give/)
+  }
+  t.match(await real.read(key), { payload: 'before', version })
 })
 
 t.test('a session and its user take so many round trips', { skip }, async t => {

@@ -33,13 +33,13 @@ async function connectTo (url: string, timeout: number): Promise<Database> {
   switch (scheme) {
     case 'postgres':
     case 'postgresql': {
-      const pool = await newPostgresPool(checked(url), timeout)
-      return await overPostgres(pool, timeout, () => pool.end())
+      const [pool, close] = await newPostgresPool(checked(url), timeout)
+      return await overPostgres(pool, timeout, close)
     }
     case 'mysql':
     case 'mariadb': {
-      const pool = await newMysqlPool(checked(`mysql:${rest}`), timeout)
-      return await overMysql(pool, timeout, () => pool.promise().end())
+      const [pool, close] = await newMysqlPool(checked(`mysql:${rest}`), timeout)
+      return await overMysql(pool, timeout, close)
     }
     case 'sqlite': {
       const file = rest.replace(/^\/\//, '')

@@ -35,7 +35,7 @@ function isOfSqlite (error: unknown): boolean {
 }
 
 /** SQLite: another connection holds the lock on the file. */
-function isBusy (error: unknown): boolean {
+export function isBusy (error: unknown): boolean {
   const { code, errcode } = detailsOf(error)
   return (typeof code === 'string' && code.startsWith('SQLITE_BUSY')) || (typeof errcode === 'number' && (errcode & 0xff) === SQLITE_BUSY)
 }

@@ -1,19 +1,31 @@
+import type { Socket } from 'node:net'
 import type { MysqlPool, MysqlPoolConnection } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2'
+import { OwnSockets } from './own-sockets.ts'
 import { orNotInstalled } from './packages.ts'
 
-/** @returns a pool for a URL, and for the store alone */
-export async function newMysqlPool (url: string, timeout: number): Promise<Pool> {
+/** @returns a pool for a URL, and for the store alone, with what closes it */
+export async function newMysqlPool (url: string, timeout: number): Promise<[Pool, close: () => Promise<void>]> {
   const { default: mysql } = await import('mysql2').catch(orNotInstalled('mysql2'))
-  return mysql.createPool({ uri: url, connectTimeout: timeout })
+  const pool = mysql.createPool({ uri: url, connectTimeout: timeout })
+  const sockets = new OwnSockets()
+  pool.on('connection', connection => { sockets.add(socketOf(connection)) })
+  return [pool, () => sockets.closeAfter(() => pool.promise().end(), timeout)]
 }
 
 /** @returns the pool as Kysely wants it; a connection that does not answer in time is closed and not waited for */
 export function mysqlConnections (pool: Pool, timeout: number): MysqlPool {
+  // Kysely knows a connection by its object: with another one each time, the store would ask it for its autocommit each time.
+  const known = new WeakMap<PoolConnection, MysqlPoolConnection>()
+  const knownOrNew = (connection: PoolConnection): MysqlPoolConnection => {
+    const found = known.get(connection) ?? usable(connection, timeout)
+    known.set(connection, found)
+    return found
+  }
   return {
     getConnection (callback) {
       pool.getConnection((error, connection) => {
-        if (error === null) callback(null, usable(connection, timeout))
+        if (error === null) callback(null, knownOrNew(connection))
         else callback(error, undefined as never)
       })
     },
@@ -45,5 +57,9 @@ function usable (connection: PoolConnection, timeout: number): MysqlPoolConnecti
 /** destroy() alone waits for the server to close its end as well. */
 function closeAtOnce (connection: PoolConnection): void {
   connection.destroy()
-  ;(connection as unknown as { stream: { destroy: () => void } }).stream.destroy()
+  socketOf(connection).destroy()
+}
+
+function socketOf (connection: object): Socket {
+  return (connection as { stream: Socket }).stream
 }

@@ -1,14 +1,23 @@
 /** Connections to PostgreSQL by the package `pg`. */
+import type { Socket } from 'node:net'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient } from 'pg'
+import { OwnSockets } from './own-sockets.ts'
 import { orNotInstalled } from './packages.ts'
 
 const ignore = (): void => {}
 
-/** @returns a pool for a URL, and for the store alone */
-export async function newPostgresPool (url: string, timeout: number): Promise<Pool> {
+/** @returns a pool for a URL, and for the store alone, with what closes it */
+export async function newPostgresPool (url: string, timeout: number): Promise<[Pool, close: () => Promise<void>]> {
   const { default: pg } = await import('pg').catch(orNotInstalled('pg'))
-  return new pg.Pool({ connectionString: url, connectionTimeoutMillis: timeout, keepAlive: true })
+  const pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: timeout, keepAlive: true })
+  const sockets = new OwnSockets()
+  pool.on('connect', client => { sockets.add(socketOf(client)) })
+  return [pool, () => sockets.closeAfter(() => pool.end(), timeout)]
+}
+
+function socketOf (client: object): Socket {
+  return (client as { connection: { stream: Socket } }).connection.stream
 }
 
 /**

@@ -31,8 +31,12 @@ export function statementsFor (dialect: Dialect, table: string) {
 
     columns: columnsQuery(dialect, table),
 
-    /** What MySQL makes of the statements and texts that it is sent. */
-    settings: dialect === 'mysql' ? prepare('select @@sql_mode as mode, @@character_set_client as charset') : undefined,
+    /** What a server makes of the statements and texts that it is sent. */
+    settings: {
+      postgres: prepare("select current_setting('server_encoding') as encoding"),
+      mysql: prepare('select @@sql_mode as mode, @@character_set_client as charset'),
+      sqlite: undefined
+    }[dialect],
 
     read: prepare(`select ${names} from ${name} where id = :id and expires_at > :now`),
 

@@ -12,12 +12,12 @@ import { TwoLevelLock } from '../two-level-lock.ts'
 import { type IsTimeUp, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
-import type { Database, Result } from './database.ts'
+import type { Database, Result, Row } from './database.ts'
 import { isAlreadyMade, isDuplicate, isOfDatabase, isRefusal } from './faults.ts'
 import type { Connection } from './instances.ts'
 import { retrying } from './retrying.ts'
 import { listedIn, recordIn, rowOf } from './rows.ts'
-import { migration, migrationCommand } from './schema.ts'
+import { type Dialect, migration, migrationCommand } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
 import { type Statements, statementsFor } from './statements.ts'
 
@@ -37,6 +37,8 @@ export interface DatabaseStoreOptions {
 }
 
 const TIMEOUT = 2000
+/** Milliseconds that opening waits at most for the server. Fastify gives a plugin ten seconds, and an outage must not keep it from starting. */
+const LONGEST_OPENING = 5000
 /** Rows that are removed by one statement. */
 const BATCH = 1000
 /** Times that making the table is tried while other processes make it. */
@@ -95,7 +97,7 @@ export class DatabaseStore implements SessionStore {
   async open (): Promise<void> {
     const { database, statements } = await this.#access()
     try {
-      await this.#prepared(database, statements)
+      await within(LONGEST_OPENING, () => this.#prepared(database, statements))
     } catch (error) {
       if (error instanceof SessionConfigError) throw error
       if (isRefusal(error)) throw new SessionStoreError(`the database cannot keep sessions (${reasonOf(error)})`, { cause: bare(error) })
@@ -226,7 +228,7 @@ export class DatabaseStore implements SessionStore {
   }
 
   async #prepare (database: Database, { settings, columns, check }: Statements, isTimeUp: IsTimeUp): Promise<void> {
-    if (settings !== undefined) assertSafeForTexts(await runIn(database, settings, {}, isTimeUp))
+    if (settings !== undefined) assertSafeForTexts(database.dialect, await runIn(database, settings, {}, isTimeUp))
     const { rows } = await runIn(database, columns, {}, isTimeUp)
     if (rows.length > 0) {
       const problems = problemsOf(rows, database.dialect, this.#table)
@@ -265,12 +267,27 @@ async function changes (run: Run, name: StatementName, values: Values): Promise<
   return (await run(name, values)).affected > 0
 }
 
+/** Every character has to be kept, whichever one it is. */
+function assertSafeForTexts (dialect: Dialect, { rows: [settings = {}] }: Result): void {
+  if (dialect === 'mysql') assertSafeForMysql(settings)
+  else assertUnicode(settings)
+}
+
 /** mysql2 writes values into the statement's text: the SQL mode must keep them quoted, and the charset must have all characters. */
-function assertSafeForTexts ({ rows: [row] }: Result): void {
-  if (String(row?.mode).includes('NO_BACKSLASH_ESCAPES')) {
+function assertSafeForMysql ({ mode, charset }: Row): void {
+  if (String(mode).includes('NO_BACKSLASH_ESCAPES')) {
     throw refused(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'])
   }
-  if (row?.charset !== 'utf8mb4') throw refused([`connection: its character set is ${String(row?.charset)}, and should be utf8mb4`])
+  if (charset !== 'utf8mb4') throw refused([`connection: its character set is ${String(charset)}, and should be utf8mb4`])
+}
+
+/** PostgreSQL refuses a text with a character that the encoding of the database does not have. */
+function assertUnicode ({ encoding }: Row): void {
+  if (encoding === 'UTF8') return
+  throw refused([
+    `connection: the encoding of the database is ${String(encoding)}, in which not every session can be stored, and should be UTF8: ` +
+    "use one that was made with `create database NAME encoding 'UTF8' template template0`"
+  ])
 }
 
 function refused (problems: readonly string[]): SessionConfigError {

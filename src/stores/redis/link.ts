@@ -17,6 +17,8 @@ const MANY = 100
 const REPLY = /^-?[A-Z]{2,} /
 /** The value of a key is not of the type that this store gives it. */
 const FOREIGN = /WRONGTYPE/
+/** What Redis says instead of an answer between MULTI and EXEC. No value of this store is that text. */
+const QUEUED = 'QUEUED'
 
 export class Link {
   readonly #timeout: number
@@ -63,7 +65,7 @@ export class Link {
 
   /**
    * @param key one of those that the command is about
-   * @throws SessionStoreError when the server refuses the command, cannot be reached or does not answer by then
+   * @throws SessionStoreError when the server refuses the command, only queues it, cannot be reached or does not answer by then
    */
   async send (command: string, args: string[], key: string, deadline = this.deadline()): Promise<unknown> {
     try {
@@ -73,8 +75,18 @@ export class Link {
     }
   }
 
-  /** Runs a script, which is sent in full if the server does not know it. */
-  async run ({ sha, source }: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline = this.deadline()): Promise<unknown> {
+  /**
+   * Runs a script, which is sent in full if the server does not know it.
+   *
+   * @returns one of the script's answers, as text
+   */
+  async run (script: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline = this.deadline()): Promise<string> {
+    const answer = String(await this.#run(script, keys, args, deadline))
+    if (!script.answers.test(answer)) throw noAnswer()
+    return answer
+  }
+
+  async #run ({ sha, source }: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline: number): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args]
     try {
       return await this.#send('EVALSHA', [sha, ...rest], keys[0], deadline)
@@ -99,11 +111,40 @@ export class Link {
         this.#unanswered = 0
       }
     }
-    return await within(deadline - now, answered, () => {
+    const answer = await within(deadline - now, answered, () => {
       this.#unanswered++
       return storeError('late', `Redis has not answered within ${this.#timeout} ms`)
     })
+    if (!isText(answer) || String(answer) !== QUEUED) return answer
+    throw storeError('failed', 'the client is in a MULTI, in which Redis only queues commands: give the store a client of its own')
   }
+}
+
+/** @returns the error for something that Redis does not say to this command; it is not repeated, since it may be anything */
+function noAnswer (): SessionStoreError {
+  return storeError('failed', 'the client has given an answer that Redis does not give to this command')
+}
+
+/**
+ * @returns the text that a command was answered with
+ * @throws SessionStoreError when it is none
+ */
+export function textOf (answer: unknown): string {
+  if (!isText(answer)) throw noAnswer()
+  return String(answer)
+}
+
+function isText (answer: unknown): answer is string | Buffer {
+  return typeof answer === 'string' || Buffer.isBuffer(answer)
+}
+
+/**
+ * @returns the texts that a command was answered with
+ * @throws SessionStoreError when they are none
+ */
+export function textsOf (answer: unknown): string[] {
+  if (!Array.isArray(answer)) throw noAnswer()
+  return answer.map(textOf)
 }
 
 /** @returns the error for a command that the client has given up or the server has refused */

@@ -5,7 +5,7 @@
 import { listedAs } from '../record.ts'
 import { isRecord, type ListedRecord, type ListFilter, type Page, type RecordPage, type StoreKey } from '../store.ts'
 import { type Keys, shardOf, SHARDS } from './keys.ts'
-import type { Link } from './link.ts'
+import { type Link, textOf, textsOf } from './link.ts'
 import { entryIn } from './record.ts'
 
 /** How many shards are asked at once. */
@@ -41,12 +41,12 @@ async function * namedInShards (link: Link, keys: Keys, after: string): AsyncGen
 }
 
 async function namedIn (link: Link, list: string): Promise<StoreKey[]> {
-  return (await link.send('ZRANGE', [list, '0', '-1'], list) as (string | Buffer)[]).map(key => String(key) as StoreKey)
+  return textsOf(await link.send('ZRANGE', [list, '0', '-1'], list)) as StoreKey[]
 }
 
 async function look (link: Link, keys: Keys, key: StoreKey): Promise<ListedRecord | undefined> {
   const name = keys.session(key)
-  const head = String(await link.send('GETRANGE', [name, '0', String(HEAD_BYTES - 1)], name))
-  const entry = entryIn(head) ?? (head === '' ? undefined : entryIn(String(await link.send('GET', [name], name))))
+  const head = textOf(await link.send('GETRANGE', [name, '0', String(HEAD_BYTES - 1)], name))
+  const entry = entryIn(head) ?? (head === '' ? undefined : entryIn(textOf(await link.send('GET', [name], name) ?? '')))
   return isRecord(entry) ? listedAs(key, entry) : undefined
 }

@@ -18,13 +18,13 @@ const OWN: readonly (readonly [RegExp, string])[] = [
  *
  * @returns 'taken' when a name of the store's is that of something else, 'shared' when there are other names as well
  */
-export async function prefixUse (link: Link, prefix: string): Promise<'own' | 'shared' | 'taken'> {
+export async function prefixUse (link: Link, prefix: string, deadline: number): Promise<'own' | 'shared' | 'taken'> {
   const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`
-  const [, found] = await link.send('SCAN', ['0', 'MATCH', pattern, 'COUNT', String(SAMPLE)], prefix) as [unknown, (string | Buffer)[]]
+  const [, found] = await link.send('SCAN', ['0', 'MATCH', pattern, 'COUNT', String(SAMPLE)], prefix, deadline) as [unknown, (string | Buffer)[]]
   const names = found.map(String)
   const own = names.filter(name => typeOf(name.slice(prefix.length)) !== undefined)
   const isOfItsType = async (name: string): Promise<boolean> => {
-    const type = String(await link.send('TYPE', [name], name))
+    const type = String(await link.send('TYPE', [name], name, deadline))
     // It may have gone meanwhile.
     return type === 'none' || type === typeOf(name.slice(prefix.length))
   }

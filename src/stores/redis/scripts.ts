@@ -22,22 +22,27 @@ const KEY_LENGTH = 64
 export interface Script {
   readonly sha: string
   readonly source: string
+  /** What the script returns, as text. Any other answer has come from elsewhere, and says nothing about what was done. */
+  readonly answers: RegExp
 }
 
-function script (source: string): Script {
-  return { source, sha: createHash('sha1').update(source).digest('hex') }
+function script (answers: RegExp, source: string): Script {
+  return { answers, source, sha: createHash('sha1').update(source).digest('hex') }
 }
 
-/** Milliseconds by which a list outlives what is on it: so often it is cleared and given another end, and not at each commit. */
+/** Milliseconds by which a list outlives what is on it, so that it is not given another end each time that something is put on it. */
 const LIST_STEP = 60_000
 
-/** A sorted set of what there is, scored by when it ends. It ends by itself after the last of it, and drops what has ended. */
+/**
+ * A sorted set of what there is, scored by when it ends. It ends by itself after the last of it. What has ended is dropped each
+ * time: one member that lives for a year must not keep the others that long. Where nothing is due, that costs one look.
+ */
 const enlist = (list: string, member: string, ends: string, margin: string): string => `
   redis.call('ZADD', ${list}, ${ends}, ${member})
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('ZREMRANGEBYSCORE', ${list}, '-inf', now - ${margin})
   if now + redis.call('PTTL', ${list}) < ${ends} + ${margin} then
-    redis.call('ZREMRANGEBYSCORE', ${list}, '-inf', now - ${margin})
     redis.call('PEXPIREAT', ${list}, ${ends} + ${margin} + ${LIST_STEP})
   end`
 
@@ -52,7 +57,7 @@ const member = `string.sub(KEYS[1], -${KEY_LENGTH})`
  *
  * @returns 1, 'conflict', 'gone'; or 'unlisted', and nothing was written, when the user's list has to be written first
  */
-export const COMPARE_AND_SET = script(`
+export const COMPARE_AND_SET = script(/^(?:1|conflict|gone|unlisted)$/, `
 local sub = string.sub
 local found = redis.call('GET', KEYS[1])
 local ends, listed, stamps = '', '', '${'-'.repeat(STAMPS.length - STAMP_LENGTH)}'
@@ -89,7 +94,7 @@ return 1
  *
  * @returns 1, or 0 when there is no living session; or its user's line, and nothing was changed, when the list has to be written first
  */
-export const TOUCH = script(`
+export const TOUCH = script(/^(?:[01]|".*"\n)$/s, `
 local sub = string.sub
 local found = redis.call('GET', KEYS[1])
 if not found or not ${isRecord} then return 0 end
@@ -97,7 +102,7 @@ local user, created, activity, rest = string.match(found, '^([^\\n]*\\n)(%d+) (%
 if not user then return 0 end
 local listed = sub(found, ${LISTED.first}, ${LISTED.last})
 if user ~= '\\n' and listed < ARGV[1] then
-  if user ~= ARGV[5] or ARGV[4] < ARGV[1] then return { user } end
+  if user ~= ARGV[5] or ARGV[4] < ARGV[1] then return user end
   listed = ARGV[4]
 end
 if ARGV[3] ~= '-' then activity = ARGV[3] end
@@ -109,7 +114,7 @@ return 1
 `)
 
 /** KEYS: session, list of all. ARGV: expected version or '', end of the tombstone's key or '', stamp, tombstone without its stamp. */
-export const DESTROY = script(`
+export const DESTROY = script(/^(?:destroyed|conflict|gone)$/, `
 local found = redis.call('GET', KEYS[1])
 if not found then return 'gone' end
 if not ${isRecord} then return string.sub(found, -${STAMP_LENGTH}) == ARGV[3] and 'destroyed' or 'gone' end
@@ -121,19 +126,19 @@ return 'destroyed'
 `)
 
 /** KEYS: list of a user. ARGV: key, until when to list it, milliseconds by which the clocks of two servers may differ. */
-export const ENLIST_FOR_USER = script(`
+export const ENLIST_FOR_USER = script(/^1$/, `
 local ends = math.max(tonumber(ARGV[2]), tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0))
 ${enlist('KEYS[1]', 'ARGV[1]', 'ends', 'ARGV[3]')}
 return 1
 `)
 
 /** KEYS: lock. ARGV: token, lease. @returns 1 when the token holds the lock now */
-export const LOCK = script(`
+export const LOCK = script(/^[01]$/, `
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 `)
 
 /** KEYS: lock. ARGV: token. Releases the lock if the token holds it. */
-export const UNLOCK = script(`
+export const UNLOCK = script(/^[01]$/, `
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
 `)

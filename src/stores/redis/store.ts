@@ -17,7 +17,7 @@ import type {
 import { TwoLevelLock } from '../two-level-lock.ts'
 import { type Connection, connectionOf, type RedisClient } from './client.ts'
 import { Keys, shardOf } from './keys.ts'
-import { Link } from './link.ts'
+import { Link, textOf } from './link.ts'
 import { listRecords } from './list.ts'
 import { lockAttempt } from './lock.ts'
 import { CLIENT_PACKAGES, type ClientPackage, connect, type OwnConnection } from './open.ts'
@@ -43,6 +43,8 @@ export interface RedisStoreOptions {
 
 const DEFAULT_PREFIX = 'ambient_session:'
 const DEFAULT_TIMEOUT = 2_000
+/** Milliseconds that opening waits at most for the server. Fastify gives a plugin ten seconds, and an outage must not keep it from starting. */
+const LONGEST_OPENING = 5_000
 /** Milliseconds by which the clocks of two servers of a cluster may differ before a user's list could lose a session. */
 const CLOCKS_DIFFER = 60_000
 /** Characters of a stamp by which processes differ. What is left counts calls, and comes again after 1.7 million of them. */
@@ -91,20 +93,22 @@ export class RedisStore implements SessionStore {
       })
       this.#link.use(this.#own)
     }
+    const patience = Math.min(this.#timeout, LONGEST_OPENING)
+    const deadline = performance.now() + patience
     try {
-      await this.#link.ready()
+      await this.#link.ready(deadline)
     } catch {
       // A client of the application reports to the application itself.
-      if (this.#own !== undefined) this.#fault(new Error(`no connection within ${this.#timeout} ms`))
+      if (this.#own !== undefined) this.#fault(new Error(`no connection within ${patience} ms`))
       return
     }
-    await this.#lookAtPrefix()
+    await this.#lookAtPrefix(deadline)
   }
 
   async read (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
     const name = this.#keys.session(key)
-    const found = await this.#link.send('GET', [name], name) as string | Buffer | null
-    return found === null ? undefined : entryIn(String(found))
+    const found = await this.#link.send('GET', [name], name)
+    return found === null ? undefined : entryIn(textOf(found))
   }
 
   async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
@@ -112,10 +116,10 @@ export class RedisStore implements SessionStore {
     const { userId, expiresAt } = record
     const version = versionAfter(expected)
     const [stamp, user, rest] = [this.#stamps(), userLine(userId), restOf(record)]
-    const write = async (listed: string): Promise<string> => String(await this.#link.run(COMPARE_AND_SET, this.#names(key), [
+    const write = async (listed: string): Promise<string> => await this.#link.run(COMPARE_AND_SET, this.#names(key), [
       expected === undefined ? FIRST : versionText(expected), versionText(version),
       timeText(expiresAt.getTime()), keyEnd(expiresAt), listed, stamp, user, rest
-    ], deadline))
+    ], deadline)
 
     // A session that exists is on its user's list already, as a rule.
     let answer = expected === undefined && userId !== undefined ? 'unlisted' : await write(userId === undefined ? '' : NEVER)
@@ -130,8 +134,8 @@ export class RedisStore implements SessionStore {
       const answer = await this.#link.run(
         TOUCH, this.#names(key), [timeText(expiresAt.getTime()), keyEnd(expiresAt), activityOf(lastActivity), listed, user], deadline
       )
-      if (!Array.isArray(answer)) return Number(answer) === 1
-      user = String(answer[0])
+      if (answer === '1' || answer === '0') return answer === '1'
+      user = answer
       listed = await this.#enlist(userOf(user), key, expiresAt, deadline)
     }
     throw storeError('failed', 'the user of a session kept changing while it was touched')
@@ -142,7 +146,7 @@ export class RedisStore implements SessionStore {
       expected === undefined ? '' : versionText(expected), tombstoneUntil === undefined ? '' : keyEnd(tombstoneUntil),
       this.#stamps(), `${reason} ${Date.now()}`
     ])
-    return String(answer) as 'destroyed' | 'conflict' | 'gone'
+    return answer as 'destroyed' | 'conflict' | 'gone'
   }
 
   async list (filter: ListFilter, page: Page): Promise<RecordPage> {
@@ -177,8 +181,8 @@ export class RedisStore implements SessionStore {
   }
 
   /** Does not fail where the server cannot be asked, or does not let this user look. */
-  async #lookAtPrefix (): Promise<void> {
-    const use = await prefixUse(this.#link, this.#prefix).catch(() => 'own')
+  async #lookAtPrefix (deadline: number): Promise<void> {
+    const use = await prefixUse(this.#link, this.#prefix, deadline).catch(() => 'own')
     const problem = `the Redis keys that begin with ${JSON.stringify(this.#prefix)}`
     const advice = 'give the store a prefix of its own: new RedisStore({ connection, prefix: \'…\' })'
     if (use === 'taken') throw new SessionConfigError([`prefix: ${problem} hold something else than sessions; ${advice}`])
