@@ -36,7 +36,7 @@ function collect (file: string, values: string[], types: string[]): void {
 
 function collectExport (file: string, { exportClause, isTypeOnly, moduleSpecifier }: ts.ExportDeclaration, values: string[], types: string[]): void {
   if (exportClause !== undefined && ts.isNamedExports(exportClause)) {
-    (isTypeOnly ? types : values).push(...exportClause.elements.map(({ name }) => name.text))
+    for (const { name, isTypeOnly: isType } of exportClause.elements) (isTypeOnly || isType ? types : values).push(name.text)
   } else if (moduleSpecifier !== undefined && ts.isStringLiteral(moduleSpecifier)) {
     collect(join(dirname(file), moduleSpecifier.text.replace(/\.[jt]s$/, '.d.ts')), values, types)
   }
