@@ -20,6 +20,12 @@ const declarations = `
       visits: number
       seen: boolean
       nothing: null
+      theme: 'light' | 'dark'
+      history?: string[]
+      letters: string[] | string
+      point: [number, number]
+      untyped: any
+      raw: unknown
     }
   }
 `
@@ -111,6 +117,32 @@ const cases: Record<string, string> = {
     session().push('tags', 'new', 'newer', ...['newest'])
     // @ts-expect-error a number for a text, among others
     session().push('tags', 'new', 1)
+  `,
+  'push takes keys of lists, and those that are not declared': `
+    session().push('history', '/')
+    session().push('user.roles', 'admin')
+    session().push('point', 1)
+    session().push('untyped', 1)
+    session().push('raw', 1)
+    session().push('user.unknown', 1)
+    session().push('anything.at.all', 1, 'two')
+    session().push(String(Math.random()), 1)
+    const list: 'tags' | 'anything' = Math.random() > 0.5 ? 'tags' : 'anything'
+    session().push(list, 'new')
+    // @ts-expect-error a text
+    session().push('theme', 'x')
+    // @ts-expect-error a number
+    session().push('visits', 1)
+    // @ts-expect-error a text, along dots
+    session().push('user.name', 'Ada')
+    // @ts-expect-error an object
+    session().push('cart', { id: 1, title: 'Notes' })
+    // @ts-expect-error it may be a text
+    session().push('letters', 'a')
+    // @ts-expect-error null
+    session().push('nothing', 1)
+    // @ts-expect-error one of them is a number
+    session().push(Math.random() > 0.5 ? 'tags' : 'visits', 'new')
   `,
   'flash takes the declared type, and a key alone where true fits': `
     session().flash('userId', 'ada')

@@ -47,6 +47,12 @@ export type ValueOr<Path extends string, Default> =
 export type ElementAt<Path extends string> =
   NonNullable<ValueAt<Path>> extends readonly (infer Element)[] ? Element : unknown
 
+/** A key that can be pushed to: one that is declared a list, or not declared. */
+export type ListKey<Path extends string> =
+  unknown extends ValueAt<Path> ? Path
+    : ValueAt<Path> extends null | undefined ? never
+      : NonNullable<ValueAt<Path>> extends readonly unknown[] ? Path : never
+
 /** A key that can be counted up: one that is declared a number, or not declared. */
 export type CounterKey<Path extends string> =
   unknown extends ValueAt<Path> ? Path : NonNullable<ValueAt<Path>> extends number ? Path : never

@@ -5,7 +5,7 @@ import { fieldsToKeep } from './form-input.ts'
 import { guard } from './guard.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { kindOf } from './kind.ts'
-import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
+import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
 import type { Mutation } from './mutations.ts'
 import { quote } from './names.ts'
 import { checkKey, fieldAt, rootOf, type Tree, valueAt } from './paths.ts'
@@ -153,7 +153,7 @@ export class Session {
    *
    * @throws SessionValueError when there is something else than a list, or a value cannot be stored; nothing is pushed then
    */
-  push<K extends SessionKey> (key: K, ...values: ReadonlyArray<ElementAt<K>>): void {
+  push<K extends SessionKey> (key: K & ListKey<K>, ...values: ReadonlyArray<ElementAt<K>>): void {
     const path = checked(key)
     const pushes = values.map((value): Mutation => ({ op: 'push', path, value: encode(value, path) }))
     pushes.forEach((push, index) => { this.#changes.record(push, values[index]) })
@@ -454,7 +454,7 @@ export class Session {
     const names = listOf(keys)
     const path = names.find(name => name.includes('.') && !Object.hasOwn(this.#changes.state.data, name))
     if (path === undefined) return names
-    throw new SessionValueError(path, `is a path, and only() and except() take top-level keys: name ${quote(rootOf(this.#changes.state.data, path))}, or read the path with get()`)
+    throw new SessionValueError(path, `is a path, where top-level keys are taken: name ${quote(rootOf(this.#changes.state.data, path))}, or read the path with get()`)
   }
 
   #rememberOne (key: string, value: unknown): unknown {

@@ -46,6 +46,11 @@ export interface ConnectStoreOptions {
  */
 const MARGIN = 1000
 
+/** How many times the timeout a turn may take. A callback that never comes would make all others of its session wait for ever. */
+const LONGEST_TURN = 10
+/** More milliseconds than a timer can count make it fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
 /**
  * Makes a SessionStore of a store for express-session: connect-redis, connect-mongo, connect-pg-simple, session-file-store …
  *
@@ -107,16 +112,21 @@ class AdaptedStore implements SessionStore {
 
   /**
    * Changes a session while no other request of this process does. A call that has timed out changes nothing any more, but
-   * others wait as long as the store may still be writing for it.
+   * others wait as long as the store may still be writing for it. What it has not written in ten times the timeout counts as lost.
    */
   #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
-    return within(this.#timeout, isTimeUp => this.#turns.take(key, async () => {
+    return within(this.#timeout, isTimeUp => this.#turn(key, async () => {
       assertInTime(isTimeUp)
       return await act(await this.#find(key), write => {
         assertInTime(isTimeUp)
         return write()
       })
     }))
+  }
+
+  /** Runs an action after the earlier ones of its session. */
+  #turn<T> (key: StoreKey, act: () => Promise<T>): Promise<T> {
+    return this.#turns.take(key, () => atMost(LONGEST_TURN * this.#timeout, act()))
   }
 
   async #find (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
@@ -156,6 +166,15 @@ export async function destroySession (store: Pick<ConnectStore, 'destroy'>, sid:
 /** Its error reaches no caller: the call has failed already. */
 function assertInTime (isTimeUp: () => boolean): void {
   if (isTimeUp()) throw new Error('time was up')
+}
+
+/** Gives up waiting after so many milliseconds. Its error reaches no caller: the call has failed long before. */
+function atMost<T> (milliseconds: number, result: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => { reject(new Error('the store has never answered')) }
+    const timer = setTimeout(giveUp, Math.min(milliseconds, LONGEST_TIMER)).unref()
+    result.finally(() => { clearTimeout(timer) }).then(resolve, reject)
+  })
 }
 
 /** @throws SessionStoreError when the store says that it has failed */

@@ -9,6 +9,12 @@ export interface Subject {
   readonly maxBytes: number
 }
 
+/** What a case about an optional method works with. */
+export interface SubjectWith<Method extends OptionalMethod> extends Subject {
+  readonly store: StoreWith<Method>
+  readonly other: StoreWith<Method>
+}
+
 export interface Case {
   /** A sentence about a store. */
   readonly name: string
@@ -23,7 +29,7 @@ export function storeCase (name: string, run: Case['run']): Case {
   return { name, run }
 }
 
-/** A case about an optional method, which the store that it is run with has to have. */
-export function caseOf<Method extends OptionalMethod> (needs: Method, name: string, run: (store: StoreWith<Method>) => Promise<void>): Case {
-  return { name, needs, run: async ({ store }) => { await run(store as StoreWith<Method>) } }
+/** A case about an optional method, which the stores that it is run with have to have. */
+export function caseOf<Method extends OptionalMethod> (needs: Method, name: string, run: (subject: SubjectWith<Method>) => Promise<void>): Case {
+  return { name, needs, run: async subject => { await run(subject as SubjectWith<Method>) } }
 }

@@ -1,4 +1,7 @@
-/** Who a session belongs to, and the lists of a user's sessions. For stores that can list. */
+/**
+ * Who a session belongs to, and the lists of a user's sessions. For stores that can list. What one store has written is listed by
+ * the other: a list has the sessions of all processes.
+ */
 import assert from 'node:assert/strict'
 import type { ListedRecord, ListFilter, NewRecord, StoreKey, StoreWith } from '../stores/store.ts'
 import { caseOf } from './case.ts'
@@ -41,29 +44,29 @@ async function keysOf (store: ListingStore, userId: string, limit?: number): Pro
 }
 
 export const listing = [
-  caseOf('list', 'user, address, user agent and last activity are read as they were written, and gone when they are written no more', async store => {
+  caseOf('list', 'user, address, user agent and last activity are read as they were written, and gone when they are written no more', async ({ store, other }) => {
     const record = { ...ownedBy(newUserId()), ipAddress: '2001:db8::1', userAgent: 'Mozilla/5.0 (ü; "x") \u{1f600}' }
     const { key, version } = await createRecord(store, record)
-    assert.deepEqual(factsOf(await readLiving(store, key)), factsOf(record))
+    assert.deepEqual(factsOf(await readLiving(other, key)), factsOf(record))
     await store.compareAndSet(key, recordOf('payload'), version)
-    assert.deepEqual(factsOf(await readLiving(store, key)), factsOf({}))
+    assert.deepEqual(factsOf(await readLiving(other, key)), factsOf({}))
   }),
-  caseOf('list', 'touch moves the last activity that it is given, and leaves the user as it is', async store => {
+  caseOf('list', 'touch moves the last activity that it is given, and leaves the user as it is', async ({ store, other }) => {
     const record = { ...ownedBy(newUserId()), ipAddress: '192.0.2.1' }
     const { key } = await createRecord(store, record)
     const lastActivity = inFuture(1000)
     await store.touch(key, inFuture(2 * MINUTE), lastActivity)
-    assert.deepEqual(factsOf(await readLiving(store, key)), factsOf({ ...record, lastActivity }))
+    assert.deepEqual(factsOf(await readLiving(other, key)), factsOf({ ...record, lastActivity }))
     await store.touch(key, inFuture(3 * MINUTE))
-    assert.deepEqual(factsOf(await readLiving(store, key)), factsOf({ ...record, lastActivity }))
+    assert.deepEqual(factsOf(await readLiving(other, key)), factsOf({ ...record, lastActivity }))
   }),
-  caseOf('list', 'a list has a record as it is, but for its payload', async store => {
+  caseOf('list', 'a list has a record as it is, but for its payload', async ({ store, other }) => {
     const record = { ...ownedBy(newUserId()), ipAddress: '192.0.2.1', userAgent: 'a browser' }
     const { key } = await createRecord(store, record)
     const expiresAt = inFuture(3 * MINUTE)
     const lastActivity = inFuture(1000)
     await store.touch(key, expiresAt, lastActivity)
-    const [listed, ...others] = await all(store, { userId: record.userId })
+    const [listed, ...others] = await all(other, { userId: record.userId })
     assert.deepEqual(others, [])
     assert.ok(listed !== undefined, 'the record is missing')
     assert.ok(!('payload' in listed), 'the payload is in the list')
@@ -73,23 +76,23 @@ export const listing = [
       { key, version, createdAt: record.createdAt, expiresAt, ...factsOf({ ...record, lastActivity }) }
     )
   }),
-  caseOf('list', 'the list of a user has all living sessions of that user, and no others', async store => {
+  caseOf('list', 'the list of a user has all living sessions of that user, and no others', async ({ store, other }) => {
     const [userId, another] = [newUserId(), newUserId()]
-    const keys = await atOnce(5, async () => (await createRecord(store, ownedBy(userId))).key)
+    const keys = await atOnce(5, async n => (await createRecord(n % 2 === 0 ? store : other, ownedBy(userId))).key)
     await createRecord(store, ownedBy(another))
     await create(store)
-    assert.deepEqual(await keysOf(store, userId), keys.sort())
-    assert.deepEqual(await keysOf(store, newUserId()), [])
+    assert.deepEqual(await keysOf(other, userId), keys.sort())
+    assert.deepEqual(await keysOf(other, newUserId()), [])
   }),
-  caseOf('list', 'any text is the id of a user, and no two are the same', async store => {
+  caseOf('list', 'any text is the id of a user, and no two are the same', async ({ store, other }) => {
     const prefix = newUserId()
     const expected = new Map<string, StoreKey>()
     for (const userId of USER_IDS.map(id => prefix + id).concat(prefix, 'x'.repeat(200) + prefix)) {
       expected.set(userId, (await createRecord(store, ownedBy(userId))).key)
     }
-    for (const [userId, key] of expected) assert.deepEqual(await keysOf(store, userId), [key], `the list of ${JSON.stringify(userId)}`)
+    for (const [userId, key] of expected) assert.deepEqual(await keysOf(other, userId), [key], `the list of ${JSON.stringify(userId)}`)
   }),
-  caseOf('list', 'a list has nothing that has expired, was ended or was removed', async store => {
+  caseOf('list', 'a list has nothing that has expired, was ended or was removed', async ({ store, other }) => {
     const userId = newUserId()
     await createRecord(store, ownedBy(userId, -1))
     const { key: ended } = await createRecord(store, ownedBy(userId))
@@ -100,58 +103,58 @@ export const listing = [
     const expiring = ownedBy(userId, 50)
     await createRecord(store, expiring)
     await until(() => new Date() >= expiring.expiresAt, 'the clock stands still')
-    assert.deepEqual(await keysOf(store, userId), [living])
-    const keys = (await all(store, {})).map(({ key }) => key)
+    assert.deepEqual(await keysOf(other, userId), [living])
+    const keys = (await all(other, {})).map(({ key }) => key)
     assert.ok(keys.includes(living) && !keys.includes(ended) && !keys.includes(removed), 'the list of all has something else')
   }),
-  caseOf('list', 'a session is in the list of the user it has now', async store => {
+  caseOf('list', 'a session is in the list of the user it has now', async ({ store, other }) => {
     const [before, after] = [newUserId(), newUserId()]
     let { key, version } = await create(store)
     for (const userId of [before, after]) {
       version = versionIn(await store.compareAndSet(key, ownedBy(userId), version))
-      assert.deepEqual(await keysOf(store, userId), [key])
+      assert.deepEqual(await keysOf(other, userId), [key])
     }
-    assert.deepEqual(await keysOf(store, before), [])
+    assert.deepEqual(await keysOf(other, before), [])
     await store.compareAndSet(key, ownedBy(undefined), version)
-    assert.deepEqual(await keysOf(store, after), [])
+    assert.deepEqual(await keysOf(other, after), [])
   }),
-  caseOf('list', 'a write that does not succeed changes no list', async store => {
+  caseOf('list', 'a write that does not succeed changes no list', async ({ store, other }) => {
     const [owner, late] = [newUserId(), newUserId()]
     const { key, version } = await createRecord(store, ownedBy(owner))
     await store.compareAndSet(key, ownedBy(owner), version)
     assert.equal(await store.compareAndSet(key, ownedBy(late), version), 'conflict')
     assert.equal(await store.compareAndSet(key, ownedBy(late), undefined), 'conflict')
     assert.equal(await store.compareAndSet(newKey(), ownedBy(late), version), 'gone')
-    assert.deepEqual(await keysOf(store, late), [])
-    assert.deepEqual(await keysOf(store, owner), [key])
+    assert.deepEqual(await keysOf(other, late), [])
+    assert.deepEqual(await keysOf(other, owner), [key])
   }),
-  caseOf('list', 'a session stays in its user\'s list for as long as touches keep it alive', async store => {
+  caseOf('list', 'a session stays in its user\'s list for as long as touches keep it alive', async ({ store, other }) => {
     const userId = newUserId()
     const record = ownedBy(userId, 500)
     const { key } = await createRecord(store, record)
     await store.touch(key, inFuture())
     await until(() => new Date() > record.expiresAt, 'the clock stands still')
-    assert.deepEqual(await keysOf(store, userId), [key])
+    assert.deepEqual(await keysOf(other, userId), [key])
   }),
-  caseOf('list', 'the list of all has the sessions without a user, too', async store => {
+  caseOf('list', 'the list of all has the sessions without a user, too', async ({ store, other }) => {
     const { key: owned } = await createRecord(store, ownedBy(newUserId()))
     const { key: anonymous } = await create(store)
-    const keys = (await all(store, {})).map(({ key }) => key)
+    const keys = (await all(other, {})).map(({ key }) => key)
     for (const key of [owned, anonymous]) assert.equal(keys.filter(found => found === key).length, 1)
   }),
-  caseOf('list', 'a long list comes in pages, each record in one of them', async store => {
+  caseOf('list', 'a long list comes in pages, each record in one of them', async ({ store, other }) => {
     const userId = newUserId()
-    const keys = (await atOnce(11, async () => (await createRecord(store, ownedBy(userId))).key)).sort()
-    for (const limit of [1, 3, 11, 100]) assert.deepEqual(await keysOf(store, userId, limit), keys, `in pages of ${limit}`)
-    const found = (await all(store, {}, 4)).map(({ key }) => key).filter(key => keys.includes(key))
+    const keys = (await atOnce(11, async n => (await createRecord(n % 2 === 0 ? store : other, ownedBy(userId))).key)).sort()
+    for (const limit of [1, 3, 11, 100]) assert.deepEqual(await keysOf(other, userId, limit), keys, `in pages of ${limit}`)
+    const found = (await all(other, {}, 4)).map(({ key }) => key).filter(key => keys.includes(key))
     assert.deepEqual(found.sort(), keys)
   }),
-  caseOf('list', 'a record that lives while its pages are asked for is in one of them, whatever comes and goes meanwhile', async store => {
+  caseOf('list', 'a record that lives while its pages are asked for is in one of them, whatever comes and goes meanwhile', async ({ store, other }) => {
     const userId = newUserId()
     const staying = (await atOnce(12, async () => (await createRecord(store, ownedBy(userId))).key)).sort()
     for (const filter of [{ userId }, {}]) {
       const leaving = new Set(await atOnce(6, async () => (await createRecord(store, ownedBy(userId))).key))
-      const found = await all(store, filter, 2, async (page, found) => {
+      const found = await all(other, filter, 2, async (page, found) => {
         // One that has been listed already, if there is one: a store that counts records passes over the next one for it.
         const listed = found.find(({ key }) => leaving.has(key))?.key
         const [going, touched] = [listed ?? [...leaving][0], staying[page]]
@@ -167,13 +170,13 @@ export const listing = [
       assert.deepEqual(seen.sort(), staying, filter.userId === undefined ? 'in the list of all' : 'in the list of the user')
     }
   }),
-  caseOf('list', 'sessions that begin and end at the same time leave a right list', async store => {
+  caseOf('list', 'sessions that begin and end at the same time leave a right list', async ({ store, other }) => {
     const userId = newUserId()
-    const created = await atOnce(20, () => createRecord(store, ownedBy(userId)))
+    const created = await atOnce(20, n => createRecord(n % 4 < 2 ? store : other, ownedBy(userId)))
     await Promise.all(created.map(async ({ key, version }, n) => {
       if (n % 2 === 0) await store.destroy(key, inFuture())
       else await store.compareAndSet(key, ownedBy(userId), version)
     }))
-    assert.deepEqual(await keysOf(store, userId), created.filter((_, n) => n % 2 === 1).map(({ key }) => key).sort())
+    assert.deepEqual(await keysOf(other, userId), created.filter((_, n) => n % 2 === 1).map(({ key }) => key).sort())
   })
 ]

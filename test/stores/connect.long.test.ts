@@ -1,4 +1,5 @@
 /** Stores made for express-session: the packages themselves behind the contract, and what they may do wrong. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import session from 'express-session'
 import memorystore from 'memorystore'
@@ -10,6 +11,7 @@ import { type ConnectSession, type ConnectStore, fromConnectStore, type SessionS
 import { hasRedisServer, newRedisServer } from '../helpers/redis-server.ts'
 import { skipWithout } from '../helpers/services.ts'
 import { deferred } from '../http/support.ts'
+import { until } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { conforms } from './support.ts'
 
@@ -46,6 +48,17 @@ class PlainStore implements ConnectStore {
   #later<T> (method: string, callback: (error?: unknown, answer?: T) => void, access: () => T): void {
     this.calls.push(method)
     Promise.resolve(this.before?.(method)).then(() => { callback(null, access()) }, callback)
+  }
+}
+
+/** Tries again for as long as the store does not answer in time. */
+async function answerInTime<T> (call: () => T | Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      if (!(error instanceof SessionStoreError)) throw error
+    }
   }
 }
 
@@ -256,5 +269,48 @@ t.test('a store that does not answer', async t => {
     gate.resolve()
     t.equal(await next, 'conflict')
     t.equal((await readLiving(store, key)).payload, 'late')
+  })
+
+  for (const lost of ['get', 'set', 'destroy']) {
+    await t.test(`and never answers a ${lost} loses its turn after ten times the timeout, so that the session can be changed again`, async t => {
+      const plain = new PlainStore()
+      const store = fromConnectStore(plain, { timeout: 10 })
+      const { key, version } = await create(store, 'before')
+      const begin = performance.now()
+      plain.before = method => method === lost ? new Promise(() => {}) : undefined
+      const change = lost === 'destroy' ? store.destroy(key) : store.compareAndSet(key, recordOf('lost'), version)
+      await t.rejects(async () => await change, { code: 'ERR_SESSION_STORE' })
+      plain.before = undefined
+      const next = await answerInTime(() => store.compareAndSet(key, recordOf('next'), version))
+      t.ok(performance.now() - begin >= 99, 'not before that, since the answer may only be late')
+      t.equal(typeof next, 'number')
+      t.equal((await readLiving(store, key)).payload, 'next')
+      t.equal(await store.destroy(key), 'destroyed')
+    })
+  }
+
+  await t.test('does not keep the process alive', async t => {
+    const plain = new PlainStore()
+    const store = fromConnectStore(plain, { timeout: 10 })
+    const { key } = await create(store)
+    plain.before = () => new Promise(() => {})
+    const timers = process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+    await t.rejects(async () => await store.touch(key, inFuture()), { code: 'ERR_SESSION_STORE' })
+    t.ok(process.getActiveResourcesInfo().filter(name => name === 'Timeout').length <= timers)
+  })
+
+  await t.test('has the longest turn that there is, if its timeout is the longest', async t => {
+    const plain = new PlainStore()
+    const store = fromConnectStore(plain, { timeout: 2 ** 31 - 1 })
+    const { key, version } = await create(store, 'before')
+    const gate = deferred()
+    plain.before = method => method === 'set' ? gate.promise : undefined
+    const first = store.compareAndSet(key, recordOf('first'), version)
+    const second = store.compareAndSet(key, recordOf('second'), version)
+    await until(() => plain.calls.length >= 4)
+    await delay(2)
+    t.same(plain.calls, ['get', 'set', 'get', 'set'], 'the second one waits: a number too large for a timer would be a millisecond')
+    gate.resolve()
+    t.same([await first, await second], [2, 'conflict'])
   })
 })

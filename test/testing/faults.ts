@@ -1,6 +1,7 @@
 /** Stores with one fault each: mistakes that drivers make. */
 import type { LockOptions, NewRecord, StoredRecord, StoreKey, Unlock, Version } from '../../src/index.ts'
 import type { ListFilter, Page, RecordPage } from '../../src/stores/store.ts'
+import { TwoLevelLock } from '../../src/stores/two-level-lock.ts'
 import { pause, ReferenceStore, type Storage } from './reference-store.ts'
 
 export interface Fault {
@@ -18,6 +19,20 @@ function planted (fault: string, noticedBy: readonly string[], Store: StoreClass
 }
 
 const MINUTE = 60_000
+
+/** @returns something that stores of one storage share beside it, as a table of their own would be */
+function sharedBy<T> (make: () => T): (storage: Storage) => T {
+  const parts = new WeakMap<Storage, T>()
+  return storage => {
+    const part = parts.get(storage) ?? make()
+    parts.set(storage, part)
+    return part
+  }
+}
+
+const ownersIn = sharedBy(() => new Map<StoreKey, Set<string>>())
+const firstExpiriesIn = sharedBy(() => new Map<StoreKey, Date>())
+const listsIn = sharedBy(() => new Map<string, readonly StoreKey[]>())
 
 const lostUpdates: readonly Fault[] = [
   planted('compares and sets in two steps', [
@@ -308,6 +323,16 @@ const wrongSweeps: readonly Fault[] = [
       for (const [key] of old.slice(0, limit)) this.storage.entries.delete(key)
       return Math.min(old.length, limit)
     }
+  }),
+  planted('removes what it found expired without looking again', [
+    'sweep leaves what is touched or created anew while it is under way'
+  ], class extends ReferenceStore {
+    override async sweep (now: Date, limit: number) {
+      const dead = [...this.storage.entries].filter(([, { expiresAt }]) => expiresAt <= now).slice(0, limit)
+      await pause()
+      for (const [key] of dead) this.storage.entries.delete(key)
+      return dead.length
+    }
   })
 ]
 
@@ -326,7 +351,7 @@ const wrongLists: readonly Fault[] = [
     }
   }),
   planted('lists what a write that fails would have put there', ['a write that does not succeed changes no list'], class extends ReferenceStore {
-    readonly #owners = new Map<StoreKey, Set<string>>()
+    readonly #owners = ownersIn(this.storage)
 
     override compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined) {
       this.#owners.set(key, (this.#owners.get(key) ?? new Set()).add(record.userId ?? ''))
@@ -401,7 +426,7 @@ const wrongLists: readonly Fault[] = [
     }
   }),
   planted('lets the entry in a user\'s list expire with the first expiry', ['a session stays in its user\'s list for as long as touches keep it alive'], class extends ReferenceStore {
-    readonly #until = new Map<StoreKey, Date>()
+    readonly #until = firstExpiriesIn(this.storage)
 
     override compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined) {
       this.#until.set(key, record.expiresAt)
@@ -414,7 +439,7 @@ const wrongLists: readonly Fault[] = [
     }
   }),
   planted('writes a user\'s list in two steps', ['sessions that begin and end at the same time leave a right list'], class extends ReferenceStore {
-    #lists = new Map<string, readonly StoreKey[]>()
+    readonly #lists = listsIn(this.storage)
 
     override async compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined) {
       const { userId = '' } = record
@@ -426,6 +451,74 @@ const wrongLists: readonly Fault[] = [
 
     override list ({ userId = '' }: ListFilter) {
       return { records: (this.#lists.get(userId) ?? []).flatMap(key => livingRecord(this.look(key), key)), next: undefined }
+    }
+  })
+]
+
+/** Each keeps its promise within its process. */
+export const rightInOneProcess: readonly Fault[] = [
+  planted('lists what its own process has written', [
+    'a list has a record as it is, but for its payload',
+    'the list of a user has all living sessions of that user, and no others',
+    'any text is the id of a user, and no two are the same',
+    'a list has nothing that has expired, was ended or was removed',
+    'a session is in the list of the user it has now',
+    'a write that does not succeed changes no list',
+    'a session stays in its user\'s list for as long as touches keep it alive',
+    'the list of all has the sessions without a user, too',
+    'a long list comes in pages, each record in one of them',
+    'a record that lives while its pages are asked for is in one of them, whatever comes and goes meanwhile',
+    'sessions that begin and end at the same time leave a right list'
+  ], class extends ReferenceStore {
+    readonly #written = new Set<StoreKey>()
+
+    override write (key: StoreKey, record: NewRecord, version: Version) {
+      this.#written.add(key)
+      return super.write(key, record, version)
+    }
+
+    override list (filter: ListFilter, page: Page) {
+      const entries = new Map([...this.storage.entries].filter(([key]) => this.#written.has(key)))
+      return new ReferenceStore({ ...this.storage, entries }).list(filter, page)
+    }
+  }),
+  planted('releases a lock that another process holds', [
+    'unlocking twice, or after the lease has run out, does not release the lock of its next holder'
+  ], class extends ReferenceStore {
+    readonly #lock = new TwoLevelLock()
+
+    override async lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
+      return await this.#lock.acquire(key, options, () => {
+        if (this.isLocked(key)) return undefined
+        this.storage.locks.set(key, { holder: Symbol(key), until: Date.now() + options.lease })
+        return () => { this.storage.locks.delete(key) }
+      })
+    }
+  }),
+  planted('sweeps by what its own process has written', [
+    'sweep removes expired records and tombstones, says how many, and leaves the living',
+    'sweep spares what was given a longer life'
+  ], class extends ReferenceStore {
+    readonly #until = new Map<StoreKey, Date>()
+
+    override write (key: StoreKey, record: NewRecord, version: Version) {
+      this.#until.set(key, record.expiresAt)
+      return super.write(key, record, version)
+    }
+
+    override end (key: StoreKey, tombstoneUntil: Date | undefined) {
+      if (tombstoneUntil === undefined) this.#until.delete(key)
+      else this.#until.set(key, tombstoneUntil)
+      super.end(key, tombstoneUntil)
+    }
+
+    override sweep (now: Date, limit: number) {
+      const dead = [...this.#until].filter(([, until]) => until <= now).slice(0, limit)
+      for (const [key] of dead) {
+        this.#until.delete(key)
+        this.storage.entries.delete(key)
+      }
+      return dead.length
     }
   })
 ]
@@ -471,7 +564,7 @@ const wrongLocks: readonly Fault[] = [
 ]
 
 export const faults: readonly Fault[] = [
-  ...lostUpdates, ...resurrections, ...wrongExpiries, ...damagedRecords, ...wrongSweeps, ...wrongLists, ...wrongLocks
+  ...lostUpdates, ...resurrections, ...wrongExpiries, ...damagedRecords, ...wrongSweeps, ...wrongLists, ...rightInOneProcess, ...wrongLocks
 ]
 
 function withoutPayload (key: StoreKey, { payload, ...record }: StoredRecord) {

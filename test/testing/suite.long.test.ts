@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { MemoryStore, type NewRecord, type SessionStore, type StoreKey, type Version } from '../../src/index.ts'
 import { testStore, type TestStoreOptions } from '../../src/testing.ts'
 import { cases } from '../../src/testing/suite.ts'
-import { earlyEnds, type Fault, faults } from './faults.ts'
+import { earlyEnds, type Fault, faults, rightInOneProcess } from './faults.ts'
 import { pause, ReferenceStore } from './reference-store.ts'
 
 interface Result {
@@ -50,6 +50,10 @@ async function isNoticed (t: Test, { fault, noticedBy, make }: Fault): Promise<v
 t.test('each fault is noticed by the cases that are about it', async t => {
   for (const fault of earlyEnds) await isNoticed(t, fault)
   await Promise.all(faults.map(fault => isNoticed(t, fault)))
+})
+
+t.test('a store that keeps its promises in its own process only passes alone, so that its faults need another to be noticed', async t => {
+  for (const { fault, make } of rightInOneProcess) t.same((await run(make, small)).failed, [], `a store that ${fault}`)
 })
 
 t.test('there is a fault for each case', async t => {
