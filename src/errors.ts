@@ -88,9 +88,9 @@ export class SessionTooLargeError extends SessionError {
   /** @param place where the session would be kept */
   constructor (readonly bytes: number, readonly maxBytes: number, place: 'store' | 'cookies' = 'store') {
     super(place === 'store'
-      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}, so that nothing of it is stored. ` +
+      ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}, so nothing of it is stored. ` +
         'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.'
-      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}, so that the browser is not sent it. ` +
+      : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}, so it is not sent to the browser. ` +
         'Keep large things elsewhere and a reference to them in the session, or use another driver than \'cookie\'.')
   }
 }

@@ -56,6 +56,7 @@ const nowhere = {
  * A stored session is committed when the function has ended, also if it throws. Flash data does not age, and the session's end
  * does not move.
  *
+ * @throws SessionUsageError (rejects with) when it is given none of these
  * @returns what the function returns; a promise of it, unless the session is stored nowhere
  * @throws SessionNotFoundError (rejects with) when there is no living session with this id
  * @throws SessionHeadersSentError (rejects with) when the function began a session or gave it a new id, of which no browser can

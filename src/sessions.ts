@@ -198,7 +198,7 @@ const NOT_HERE = "driver: 'memory' keeps sessions in the process of the applicat
  * Opens the sessions of an application without the application: in a job, a script, a REPL.
  *
  * @param options those of the application; without any, those of `config/session.ts`
- * @throws SessionConfigError for wrong options, SessionStoreError when the store cannot work
+ * @throws SessionConfigError for wrong options and for the driver `memory`, SessionStoreError when the store cannot work
  * @example
  * ```ts
  * const sessions = await openSessions()

@@ -92,7 +92,7 @@ function commit (current: RequestSession, payload: unknown): Promise<void> | und
 /** Releases what a stream holds that is not going to be sent: a file, a connection. */
 function discard (payload: unknown): void {
   if (payload instanceof ReadableStream) void payload.cancel().catch(() => {})
-  else if (payload instanceof Readable) payload.destroy()
+  else if (payload instanceof Readable) payload.on('error', () => {}).destroy()
 }
 
 /**

@@ -94,6 +94,8 @@ class Redirect {
   #errors: Tree = {}
   #hasInput = false
   #target: string | undefined
+  /** Whether the reply counts as sent because the redirect is about to leave. */
+  #isHeld = false
   #chain: FastifyReply | undefined
   /** Whether the chain has gone on to something that may answer: `redirect()`, `send()`, `view()`. */
   #isHandedOn = false
@@ -145,8 +147,6 @@ class Redirect {
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
     if (wanted !== undefined && this.#isWorthReturning(wanted, target)) this.#record(wanted)
     this.#goTo(target)
-    // A hook with a callback does not wait for the redirect, and Fastify goes on to the handler while the reply is not sent.
-    Object.defineProperty(this.#reply, 'sent', { value: true, configurable: true })
   }
 
   flashErrors (errors: unknown, bag: string | undefined): void {
@@ -184,13 +184,48 @@ class Redirect {
   #goTo (path: string): void {
     const isAsked = this.#target !== undefined
     this.#target = path
-    if (!isAsked) queueMicrotask(() => { this.#send() })
+    if (isAsked) return
+    queueMicrotask(() => { this.#send() })
+    this.#hold()
+  }
+
+  /**
+   * Until the redirect leaves, the reply counts as sent: a hook with a callback does not wait for it, and Fastify would go on to
+   * the handler. An error takes the redirect's place, and nothing else does, as when it had left.
+   */
+  #hold (): void {
+    const reply = this.#reply
+    if (reply.sent) return
+    this.#isHeld = true
+    if (this.#current != null) this.#current.headers.isWaiting = true
+    const send = reply.send.bind(reply)
+    Object.defineProperties(reply, {
+      sent: { value: true, configurable: true },
+      send: {
+        configurable: true,
+        value: (payload: unknown) => {
+          if (payload instanceof Error) {
+            this.#target = undefined
+            this.#letGo()
+          }
+          return send(payload)
+        }
+      }
+    })
+  }
+
+  #letGo (): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    if (this.#current != null) this.#current.headers.isWaiting = false
+    const held: { sent?: unknown, send?: unknown } = this.#reply
+    delete held.sent
+    delete held.send
   }
 
   #send (): void {
     const reply = this.#reply
-    delete (reply as { sent?: boolean }).sent
-    // The code that asked for the redirect may have failed since.
+    this.#letGo()
     if (this.#target === undefined || reply.sent) return
     try {
       reply.redirect(this.#target, isSafe(reply.request) ? 302 : 303)

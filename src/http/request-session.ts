@@ -177,7 +177,7 @@ export class RequestSession implements Scope, SessionHost {
    * response stores nothing of what that save() was to store.
    */
   markFailed (answeredError: Error): void {
-    if (answeredError === this.#saveError) this.#hasFailed = true
+    if (this.#saveError !== undefined && answeredError === this.#saveError) this.#hasFailed = true
   }
 
   async #commitNow (queue: CommitQueue): Promise<CommitResult> {
@@ -362,7 +362,7 @@ export class RequestSession implements Scope, SessionHost {
     throw error
   }
 
-  /** After a sign-out the browser gives up its cookie, even if the next session could not be stored. */
+  /** The browser gives up the cookie of a session that has ended, even if the next one could not be stored. */
   #clearIfEnded (): undefined {
     if (this.#changes?.isOpen === true && this.#changes.origin.kind === 'none') this.#writeCookie('ended', false)
   }

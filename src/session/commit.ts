@@ -28,7 +28,7 @@ export interface CommitResult {
     | 'extended'
     /** Stored under another id than before, or with a cookie that outlives the browser where it did not before, or the reverse. */
     | 'issued'
-    /** The session was ended, and no other has begun. */
+    /** The session was ended, by this commit or already before it, and no other has begun. */
     | 'ended'
     /** The session had been ended by another request or process. Nothing was stored. */
     | 'dropped'
@@ -187,7 +187,8 @@ async function invalidate (changes: SessionChanges, origin: StoredSession, set: 
   if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') {
     const dropped = drop(changes, set)
     // To end what has ended already is no failure. What goes on under another id has not been ended.
-    return set.mutations.length === 0 && !isRegenerated(await store.read(origin.key)) ? { outcome: 'ended' } : dropped
+    const isAll = set.mutations.every(({ op }) => op === 'previousUrl')
+    return isAll && !isRegenerated(await store.read(origin.key)) ? { outcome: 'ended' } : dropped
   }
   changes.markCommitted({ kind: 'none', wasEnded: true })
   const { outcome } = await create(changes, set, settings)

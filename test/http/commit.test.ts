@@ -142,7 +142,7 @@ t.test('a payload over maxBytes is an error for its request, leaves the stored s
   const ada = visitor(app)
   await ada.post('/put/a')
   const answer = await ada.post('/large')
-  t.match(answer.json, { statusCode: 500, code: 'ERR_SESSION_TOO_LARGE', message: /maxBytes allows 300, so that nothing of it is stored/ })
+  t.match(answer.json, { statusCode: 500, code: 'ERR_SESSION_TOO_LARGE', message: /maxBytes allows 300, so nothing of it is stored/ })
   t.notMatch(answer.text, 'xxx')
   t.same((await ada.get('/all')).json, { a: true })
   await ada.post('/put/b')
