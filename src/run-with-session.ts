@@ -4,6 +4,7 @@ import { runInScope, type Scope } from './context.ts'
 import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionUsageError } from './errors.ts'
 import type { PluginContext } from './http/plugin-context.ts'
 import { findById, findPresented } from './http/presented-session.ts'
+import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { SessionChanges } from './session/changes.ts'
 import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
@@ -14,6 +15,7 @@ import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
 import { plainPayload } from './session/payload.ts'
 import { Session, type SessionHost } from './session/session.ts'
+import type { SessionSettings } from './session/settings.ts'
 import { emptyState } from './session/state.ts'
 import { decode, encode } from './session/values.ts'
 import { nullStore } from './stores/null.ts'
@@ -33,9 +35,13 @@ export interface PresentedSession {
 }
 
 /** What is needed to work on a session outside of its request. */
-interface Opened extends Pick<PluginContext, 'settings'>, Partial<Pick<PluginContext, 'ends'>>, Pick<SessionHost, 'config'> {
+interface Opened {
   readonly found: LoadResult
+  readonly settings: SessionSettings
+  readonly config: SessionHost['config']
   readonly request?: FastifyRequest
+  /** Told of a session that the function ends. */
+  readonly ends?: SessionEnds
 }
 
 /** For a session that is kept nowhere. */
@@ -56,8 +62,8 @@ const nowhere = {
  * A stored session is committed when the function has ended, also if it throws. Flash data does not age, and the session's end
  * does not move.
  *
- * @throws SessionUsageError (rejects with) when it is given none of these
  * @returns what the function returns; a promise of it, unless the session is stored nowhere
+ * @throws SessionUsageError (rejects with) when it is given none of these
  * @throws SessionNotFoundError (rejects with) when there is no living session with this id
  * @throws SessionHeadersSentError (rejects with) when the function began a session or gave it a new id, of which no browser can
  *   be told

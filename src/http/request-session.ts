@@ -224,17 +224,18 @@ export class RequestSession implements Scope, SessionHost {
       let first: Loaded | undefined
       for (const presented of candidates) {
         const unlock = await this.#takeLock(presented.key)
-        let release = this.#release
+        let isLiving = false
         try {
           const loaded = this.#loaded(presented, await store.read(presented.key))
           first ??= loaded
           if (loaded?.result.origin.kind === 'stored') {
-            release = this.#releaseAtClose
+            isLiving = true
             this.#prepared = loaded
             return loaded
           }
         } finally {
-          if (unlock !== undefined) release.call(this, unlock)
+          if (unlock !== undefined && isLiving) this.#releaseAtClose(unlock)
+          else if (unlock !== undefined) this.#release(unlock)
         }
       }
       const found = first ?? { result: NOTHING, presented: undefined }

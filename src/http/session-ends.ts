@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { LeftSession } from '../session/commit.ts'
 import type { SessionId, StoreKey } from '../session/id.ts'
-import { type Found, load } from '../session/load.ts'
+import { type Found, isMoved, load } from '../session/load.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionSettings } from '../session/settings.ts'
 import { isRecord } from '../stores/store.ts'
@@ -22,7 +22,6 @@ interface Watch {
   /** Milliseconds between two looks. */
   readonly every: number
   readonly onEnd: () => void
-  isStopped: boolean
   key: StoreKey
   /** Whether the session has been stored. Before that there is nothing that could end. */
   hasBegun: boolean
@@ -55,16 +54,13 @@ export class SessionEnds {
    * @returns how to stop
    */
   watch (session: WatchedSession, every: number, onEnd: () => void): () => void {
-    const watch: Watch = { session, every, onEnd, isStopped: false, key: session.key, hasBegun: !session.isNew, wasMoved: false, dueAt: nextLook(every) }
+    const watch: Watch = { session, every, onEnd, key: session.key, hasBegun: !session.isNew, wasMoved: false, dueAt: nextLook(every) }
     this.#add(watch)
     if (session.isEnded) this.#end(watch)
     // It may have ended between the beginning of its request and now.
     else void this.#outsideRequests(() => this.#look(watch.key))
     this.#arm(watch.dueAt)
-    return () => {
-      watch.isStopped = true
-      this.#remove(watch)
-    }
+    return () => { this.#remove(watch) }
   }
 
   /** To be called after what ends a session in this process or gives it a new id: calls back, or follows it to its new key. */
@@ -121,7 +117,7 @@ export class SessionEnds {
   }
 
   #end (watch: Watch): void {
-    if (this.#remove(watch)) process.nextTick(() => { if (!watch.isStopped) watch.onEnd() })
+    process.nextTick(() => { if (this.#remove(watch)) watch.onEnd() })
   }
 
   #arm (at: number): void {
@@ -206,11 +202,6 @@ export class SessionEnds {
 function isAlive (settings: SessionSettings, key: StoreKey, found: Found): boolean {
   // The id is not known here. load() only puts it into its answer, so any text will do.
   return isRecord(found) && load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
-}
-
-/** Whether the session goes on under another id, as far as the store knows. */
-function isMoved (found: Found): boolean {
-  return found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
 }
 
 /** Those with the same interval are due at the same moments, so that the timer does not run for each of them. */

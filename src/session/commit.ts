@@ -7,7 +7,7 @@ import { isRecord, type MaybePromise, type NewRecord, type StoredRecord, type Ve
 import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
 import { keyOf, type StoreKey } from './id.ts'
-import { type Found, openRecord, type StoredSession } from './load.ts'
+import { isMoved, openRecord, type StoredSession } from './load.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
 import { type Mutation, replay, subjectOf } from './mutations.ts'
 import { lifetimeOf, type SessionSettings, tombstoneUntil } from './settings.ts'
@@ -187,8 +187,8 @@ async function invalidate (changes: SessionChanges, origin: StoredSession, set: 
   if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') {
     const dropped = drop(changes, set)
     // To end what has ended already is no failure. What goes on under another id has not been ended.
-    const isAll = set.mutations.every(({ op }) => op === 'previousUrl')
-    return isAll && !isRegenerated(await store.read(origin.key)) ? { outcome: 'ended' } : dropped
+    const onlyEnds = set.mutations.every(({ op }) => op === 'previousUrl')
+    return onlyEnds && !isMoved(await store.read(origin.key)) ? { outcome: 'ended' } : dropped
   }
   changes.markCommitted({ kind: 'none', wasEnded: true })
   const { outcome } = await create(changes, set, settings)
@@ -237,10 +237,6 @@ export function toRecord (
 
 function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: Version, { text }: Written): StoredSession {
   return { kind: 'stored', id, key, record: { ...record, version }, text }
-}
-
-function isRegenerated (found: Found): boolean {
-  return typeof found === 'object' && !isRecord(found) && found.reason === 'regenerated'
 }
 
 async function readLiving ({ store }: SessionSettings, key: StoreKey): Promise<StoredRecord | undefined> {

@@ -61,6 +61,11 @@ function loadTombstone (found: Tombstone | 'gone', startedAt: number): LoadResul
   return found.reason === 'ended' ? ENDED_BEFORE : REGENERATED
 }
 
+/** Whether the session goes on under another id, as far as the store knows. */
+export function isMoved (found: Found): boolean {
+  return found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
+}
+
 /** Loads a session that was found before. Where it is not stored any more it is over, whether or not a tombstone says so. */
 export function loadAgain (settings: SessionSettings, { id, key }: Pick<StoredSession, 'id' | 'key'>, found: Found): LoadResult {
   const result = load(settings, id, key, found, -Infinity)

@@ -1,6 +1,12 @@
 /** A time limit for calls to a store that may not answer. */
 import { storeError } from './faults.ts'
 
+/**
+ * Milliseconds for which opening a store waits at most for its server. Fastify gives a plugin ten seconds, and an outage must not
+ * keep it from starting.
+ */
+export const LONGEST_OPENING = 5_000
+
 /** Whether time is up. After that nothing new may be sent to the store. */
 export type IsTimeUp = () => boolean
 

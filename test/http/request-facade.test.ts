@@ -4,7 +4,7 @@ import t from 'tap'
 import type { FastifyRequest } from 'fastify'
 import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { Clock, COOKIE, serve } from './support.ts'
+import { Clock, COOKIE, Log, serve } from './support.ts'
 
 type Act = (req: FastifyRequest) => unknown
 
@@ -173,6 +173,23 @@ t.test('of two requests that end the session at once both have ended it', async 
   })
   t.equal(status, 200)
   t.same((await ada.get('/all')).json, {})
+})
+
+t.test('a sign-out whose page is recorded drops nothing, where another one has ended the session', async t => {
+  const log = new Log()
+  const app = await serve(t, app => {
+    app.get('/in', async () => { session({ user: 'ada' }) })
+    app.get('/out', async () => {
+      t.equal(session('user'), 'ada')
+      await app.sessions.destroy(session().key)
+      session().invalidate()
+      return 'bye'
+    })
+  }, { previousUrl: true }, { logger: log })
+  const ada = visitor(app)
+  await ada.get('/in')
+  t.equal((await ada.get('/out', { accept: 'text/html' })).text, 'bye')
+  t.same(log.lines, [])
 })
 
 t.test('to end a session that goes on under another id fails', async t => {

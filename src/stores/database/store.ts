@@ -9,7 +9,7 @@ import {
   type StoreKey, type Tombstone, type Unlock, type Version
 } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
-import { type IsTimeUp, within } from '../within.ts'
+import { type IsTimeUp, LONGEST_OPENING, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
 import type { Database, Result, Row } from './database.ts'
@@ -37,8 +37,6 @@ export interface DatabaseStoreOptions {
 }
 
 const TIMEOUT = 2000
-/** Milliseconds that opening waits at most for the server. Fastify gives a plugin ten seconds, and an outage must not keep it from starting. */
-const LONGEST_OPENING = 5000
 /** Rows that are removed by one statement. */
 const BATCH = 1000
 /** Times that making the table is tried while other processes make it. */

@@ -15,6 +15,7 @@ import type {
   EndReason, ListFilter, LockOptions, NewRecord, Page, RecordPage, SessionStore, StoredRecord, StoreKey, Tombstone, Unlock, Version
 } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
+import { LONGEST_OPENING } from '../within.ts'
 import { type Connection, connectionOf, type RedisClient } from './client.ts'
 import { Keys, shardOf } from './keys.ts'
 import { Link, textOf } from './link.ts'
@@ -43,8 +44,6 @@ export interface RedisStoreOptions {
 
 const DEFAULT_PREFIX = 'ambient_session:'
 const DEFAULT_TIMEOUT = 2_000
-/** Milliseconds that opening waits at most for the server. Fastify gives a plugin ten seconds, and an outage must not keep it from starting. */
-const LONGEST_OPENING = 5_000
 /** Milliseconds by which the clocks of two servers of a cluster may differ before a user's list could lose a session. */
 const CLOCKS_DIFFER = 60_000
 /** Characters of a stamp by which processes differ. What is left counts calls, and comes again after 1.7 million of them. */
