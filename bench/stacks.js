@@ -14,6 +14,7 @@
 export const stacks = [
   { name: 'fastify', label: 'bare Fastify', server: 'fastify.js' },
   { name: 'fastify-2', label: 'bare Fastify, 2 processes', server: 'fastify.js', processes: 2 },
+  { name: 'least', label: 'the least: a Map, no safeguards', server: 'least.js' },
   { name: 'memory', label: 'ambient-session, memory', server: 'ambient-session.js', kind: 'memory' },
   { name: 'file', label: 'ambient-session, file', server: 'ambient-session.js', kind: 'file' },
   { name: 'file-2', label: 'ambient-session, file, 2 processes', server: 'ambient-session.js', kind: 'file', processes: 2 },
@@ -28,6 +29,7 @@ export const stacks = [
 
 /** Which stacks do the same job, by name. */
 export const comparisons = [
+  ['memory', 'least'],
   ['memory', 'fastify-session'],
   ['file', 'fastify-session-file'],
   ['redis', 'fastify-session-redis'],
