@@ -38,6 +38,11 @@ export class CsrfCookie {
     headers.setCookies([this.#lines.line(request, this.#name, token, maxAge(isPersistent, expiresAt))], this.#isOwn, isEarly)
   }
 
+  /** Whether the browser has to be sent the token, or told to forget another one. */
+  isOutdated (request: CookieRequest, token: string | undefined): boolean {
+    return token === undefined ? this.#presented(request).length > 0 : !this.#isCurrent(request, token)
+  }
+
   /** Has the browser forget the cookie, if it presented one. */
   clear (request: CookieRequest, headers: ResponseHeaders, isEarly: boolean): void {
     if (this.#presented(request).length === 0) return

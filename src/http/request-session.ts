@@ -1,8 +1,9 @@
 /** The session of one request: found by its cookie, committed before the response leaves, and its cookie sent where that is due. */
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/options.ts'
 import { runOutsideScopes, type Scope } from '../context.ts'
-import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionTooLargeError } from '../errors.ts'
+import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import { type ClientInfo, SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
@@ -28,6 +29,13 @@ const LONGEST_AGENT = 500
 const LONGEST_UNANSWERED = 60_000
 
 const NONE: readonly OldCookie[] = []
+
+/** As long as the store has not answered. The error is made when it is needed: a request rarely asks so early. */
+const NOT_YET = {
+  get error (): SessionStoreError {
+    return new SessionStoreError('the session has not been read yet: the store had not answered when the request was given up')
+  }
+}
 
 /** What a session was found to be, and for which cookie. */
 interface Loaded {
@@ -71,6 +79,10 @@ export class RequestSession implements Scope, SessionHost {
   #isWatched = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
   #isSent = false
+  /** The lock of a blocking route, until it is released. */
+  #unlock: Unlock | undefined
+  /** Whether the commit before the response has ended. */
+  #isSettled = false
 
   constructor (context: PluginContext, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
     this.headers = new ResponseHeaders(reply)
@@ -126,8 +138,9 @@ export class RequestSession implements Scope, SessionHost {
     if (!enabled || (isLazy && adoption === undefined)) return undefined
     const candidates = cookie.read(this.request)
     this.#old = adoption?.find(this.request) ?? NONE
-    if (this.#old.length > 0) return this.#prepareOrAdopt(candidates, this.#old)
-    return isLazy || candidates.length === 0 ? undefined : this.#prepare(candidates)
+    if (this.#old.length === 0 && (isLazy || candidates.length === 0)) return undefined
+    this.#prepared = NOT_YET
+    return this.#old.length > 0 ? this.#prepareOrAdopt(candidates, this.#old) : this.#prepare(candidates)
   }
 
   /**
@@ -137,11 +150,24 @@ export class RequestSession implements Scope, SessionHost {
    */
   commit (): Promise<void> | undefined {
     this.#isAnswered = true
+    let committing: Promise<void> | undefined
+    try {
+      committing = this.#commitAnswered()
+    } finally {
+      if (committing === undefined) this.#settle()
+    }
+    return this.#unlock === undefined ? committing : committing?.finally(() => { this.#settle() })
+  }
+
+  #commitAnswered (): Promise<void> | undefined {
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return this.#clearIfEnded()
     this.#recordPage()
     if (this.#queue === undefined || this.#changes?.isOpen !== true) return undefined
     this.headers.varyByCookie()
+    // What the browser is told again has to be true: a request that was slow asks the store once more.
+    const { csrfCookie } = this.context
+    if (this.#isOutdated || csrfCookie?.isOutdated(this.request, this.#changes.facts.token) === true) this.#changes.touch()
     return this.#commit(this.#queue)
   }
 
@@ -192,6 +218,7 @@ export class RequestSession implements Scope, SessionHost {
   /** A session here comes first, and so does one that has ended here. */
   async #prepareOrAdopt (candidates: readonly PresentedCookie[], old: readonly OldCookie[]): Promise<void> {
     if (candidates.length > 0 && (await this.#prepare(candidates)).result !== NOTHING) return
+    this.#prepared = NOT_YET
     for (const cookie of old) {
       if (!await this.#takeOver(cookie)) continue
       await this.#prepare([cookie.presented])
@@ -199,6 +226,7 @@ export class RequestSession implements Scope, SessionHost {
       void this.session.key
       return
     }
+    this.#prepared = { result: NOTHING, presented: undefined }
     if (!this.headers.canLeave) return
     for (const cookie of old) if (cookie.isDead) cookie.clear(this.request, this.headers, true)
   }
@@ -234,7 +262,7 @@ export class RequestSession implements Scope, SessionHost {
             return loaded
           }
         } finally {
-          if (unlock !== undefined && isLiving) this.#releaseAtClose(unlock)
+          if (unlock !== undefined && isLiving) this.#holdUntilOver(unlock)
           else if (unlock !== undefined) this.#release(unlock)
         }
       }
@@ -259,10 +287,29 @@ export class RequestSession implements Scope, SessionHost {
     }
   }
 
-  #releaseAtClose (unlock: Unlock): void {
-    // The client may have left while the request waited for its turn.
-    if (isResponseClosed(this.#reply)) this.#release(unlock)
-    else this.#reply.raw.once('close', () => { this.#release(unlock) })
+  #holdUntilOver (unlock: Unlock): void {
+    const release = (): void => { this.#releaseIfOver() }
+    const { socket } = this.request.raw as { socket?: Socket }
+    this.#unlock = () => {
+      socket?.off('close', release)
+      return unlock()
+    }
+    this.#reply.raw.once('close', release)
+    // A response that waits behind another in a pipeline is never closed.
+    socket?.once('close', release)
+  }
+
+  /** To be called when the commit before the response has ended. */
+  #settle (): void {
+    this.#isSettled = true
+    this.#releaseIfOver()
+  }
+
+  /** A request whose client has left goes on, and keeps its lock: otherwise a client could have it done twice at once by leaving. */
+  #releaseIfOver (): void {
+    if (this.#unlock === undefined || !isResponseClosed(this.#reply) || !(this.#isSettled || this.headers.isHijacked)) return
+    this.#release(this.#unlock)
+    this.#unlock = undefined
   }
 
   #release (unlock: Unlock): void {
@@ -379,8 +426,8 @@ export class RequestSession implements Scope, SessionHost {
       this.#leaveOld(isEarly, true)
     } else if (stored !== undefined) {
       const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
-      const isOutdated = this.#presented?.isOutdated === true && !this.#isSent
-      const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || isOutdated || cookie.isUnsent
+      if (outcome === 'unchanged' && !cookie.isUnsent) return
+      const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || this.#isOutdated || cookie.isUnsent
       const { token } = changes.facts
       csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
       if (!isDue) return
@@ -389,6 +436,11 @@ export class RequestSession implements Scope, SessionHost {
       if (outcome === 'issued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
       cookieWarnings.check(this.request)
     }
+  }
+
+  /** Whether the browser has to be sent its cookie again, because it was signed with an older secret. */
+  get #isOutdated (): boolean {
+    return this.#presented?.isOutdated === true && !this.#isSent
   }
 
   /** What was changed has to be stored by the time the response has closed, or soon after. */

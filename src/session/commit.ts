@@ -103,16 +103,28 @@ function create (changes: SessionChanges, set: ChangeSet, settings: SessionSetti
   })
 }
 
-/** Moves the expiry of a session that was only read, when it is due. */
-function extend (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): MaybePromise<CommitResult> {
-  const { key, record } = origin
-  const expiresAt = expiryDue(changes, settings, record, changes.facts)
-  if (expiresAt === undefined) return { outcome: 'unchanged' }
-  const lastActivity = record.userId === undefined ? undefined : new Date(Date.now())
-  return andThen(settings.store.touch(key, expiresAt, lastActivity), isAlive => {
-    if (!isAlive) return drop(changes, set)
-    changes.markCommitted({ ...origin, record: { ...record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
-    return { outcome: 'extended' }
+/**
+ * Moves the expiry of a session that was only read, when it is due. If another request has changed the session meanwhile, perhaps its
+ * lifetime, then the expiry is looked at once more; that request has told the browser.
+ */
+function extend (
+  changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings,
+  current = origin.record, state = changes.facts, conflicts = 0
+): MaybePromise<CommitResult> {
+  assertProgress(conflicts)
+  const { key } = origin
+  const expiresAt = expiryDue(changes, settings, current, state)
+  if (expiresAt === undefined) return { outcome: conflicts === 0 ? 'unchanged' : 'stored' }
+  const lastActivity = current.userId === undefined ? undefined : new Date(Date.now())
+  const touched = andThen(settings.store.touch(key, expiresAt, lastActivity), isAlive => isAlive ? settings.store.read(key) : undefined)
+  return andThen(touched, found => {
+    if (!isRecord(found)) return drop(changes, set)
+    if (found.version !== current.version) {
+      const opened = openRecord(settings, key, found)
+      return opened === undefined ? drop(changes, set) : extend(changes, origin, set, settings, found, opened.state, conflicts + 1)
+    }
+    changes.markCommitted({ ...origin, record: { ...origin.record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
+    return { outcome: conflicts === 0 ? 'extended' : 'stored' }
   })
 }
 
@@ -184,7 +196,8 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
  */
 async function invalidate (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings): Promise<CommitResult> {
   const { store } = settings
-  if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, 'ended') === 'gone') {
+  const reason = set.mutations.length === 0 ? 'ended' : 'replaced'
+  if (await store.destroy(origin.key, tombstoneUntil(settings), undefined, reason) === 'gone') {
     const dropped = drop(changes, set)
     // To end what has ended already is no failure. What goes on under another id has not been ended.
     const onlyEnds = set.mutations.every(({ op }) => op === 'previousUrl')
@@ -213,7 +226,7 @@ function apply (state: SessionState, mutations: readonly Mutation[]): Written {
 }
 
 function expiryDue (changes: SessionChanges, settings: SessionSettings, { createdAt, expiresAt }: StoredRecord, state: Readonly<SessionState>): Date | undefined {
-  if (!changes.extendsExpiry) return undefined
+  if (!changes.extendsExpiry && !changes.isTouched) return undefined
   const [now, lifetime] = [Date.now(), lifetimeOf(settings, state)]
   return changes.isTouched ? new Date(expiryFrom(now, createdAt.getTime(), lifetime)) : dueExpiry(now, createdAt, expiresAt, lifetime)
 }

@@ -47,7 +47,7 @@ const REGENERATED: LoadResult = { origin: { kind: 'over', mayBegin: true }, stat
  */
 export function load (settings: SessionSettings, id: SessionId, key: StoreKey, found: Found, startedAt: number): LoadResult {
   if (found === undefined) return NOTHING
-  if (!isRecord(found)) return loadTombstone(found, startedAt)
+  if (!isRecord(found)) return loadTombstone(found, startedAt, settings.grace)
   const { absolute } = settings.lifetime
   const now = Date.now()
   if (absolute !== undefined && found.createdAt.getTime() + absolute <= now) return NOTHING
@@ -56,12 +56,15 @@ export function load (settings: SessionSettings, id: SessionId, key: StoreKey, f
   return { origin: { kind: 'stored', id, key, record: found, text: opened.text }, state: opened.state }
 }
 
-function loadTombstone (found: Tombstone | 'gone', startedAt: number): LoadResult {
-  if (found === 'gone' || found.since.getTime() > startedAt) return OVER
+function loadTombstone (found: Tombstone | 'gone', startedAt: number, grace: number): LoadResult {
+  if (found === 'gone') return OVER
+  const since = found.since.getTime()
+  // The clocks of two servers differ a little. One that is later by more than the grace period was written before a clock was put back.
+  if (since > startedAt && since <= Date.now() + grace) return OVER
   return found.reason === 'ended' ? ENDED_BEFORE : REGENERATED
 }
 
-/** Whether the session goes on under another id, as far as the store knows. */
+/** Whether the session itself goes on under another id, as far as the store knows. */
 export function isMoved (found: Found): boolean {
   return found === 'gone' || (found !== undefined && !isRecord(found) && found.reason === 'regenerated')
 }

@@ -69,8 +69,8 @@ export interface StoredRecord extends NewRecord {
   readonly version: Version
 }
 
-/** Why a session is over: it was signed out or revoked, or it goes on under another id. */
-export type EndReason = 'ended' | 'regenerated'
+/** Why a session is over: it was signed out or revoked; it goes on under another id; or it was ended, and its browser was given a new one. */
+export type EndReason = 'ended' | 'regenerated' | 'replaced'
 
 /** What is left under the key of a session that is over, until its grace period has passed. */
 export interface Tombstone {

@@ -15,7 +15,7 @@ export const destroying: readonly Case[] = [
     await assertGone(store, key)
   }),
   storeCase('a tombstone says why the session is over, and since when', async ({ store, other }) => {
-    for (const reason of ['ended', 'regenerated', undefined] as const) {
+    for (const reason of ['ended', 'regenerated', 'replaced', undefined] as const) {
       const { key, version } = await create(store)
       const before = Date.now()
       await store.destroy(key, inFuture(), version, reason)

@@ -458,3 +458,33 @@ for (const [what, [adopt, message]] of Object.entries(wrong)) {
     t.notMatch((failed as Error).message, SECRET)
   })
 }
+
+t.test('an error handler of a request that is given up while its session is taken over begins no other', async t => {
+  const [old, taken, asked] = [new OldStore(), deferred(), deferred<string>()]
+  const app = await serve(t, app => {
+    app.setErrorHandler(async (_error, _req, reply) => {
+      try {
+        session().flash('status', 'please try again')
+        asked.resolve('flashed')
+      } catch (error) {
+        asked.resolve((error as Error).message)
+      }
+      await reply.code(503).send('too slow')
+    })
+    app.get('/', async () => session('name', 'a guest'))
+  }, {
+    adopt: {
+      cookie: OLD,
+      secret: SECRET,
+      store: {
+        get (id: string, callback: (error: unknown, session?: object | null) => void) { void asked.promise.then(() => { old.get(id, callback); taken.resolve() }) },
+        destroy: old.destroy.bind(old)
+      }
+    }
+  }, { handlerTimeout: 20 })
+  const ada = withOldCookie(app)
+  t.equal((await ada.get('/')).text, 'too slow')
+  t.match(await asked.promise, /has not been read yet/)
+  await taken.promise
+  t.equal((await ada.get('/')).text, 'ada')
+})

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { session } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { Clock, COOKIE, serve } from './support.ts'
+import { Clock, COOKIE, Gate, serve } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 function routes (app: FastifyInstance): void {
@@ -122,7 +122,7 @@ t.test('reading moves the expiry at most once a minute, and only then sends the 
   clock.advance(11)
   const [cookie] = (await ada.get('/name')).setCookies
   t.equal(cookie?.attributes['max-age'], '7200')
-  t.same(driver.takeCalls(), ['read', 'touch'], 'after 61 seconds')
+  t.same(driver.takeCalls(), ['read', 'touch', 'read'], 'after 61 seconds')
 
   t.same((await ada.get('/name')).setCookies, [])
   t.same(driver.takeCalls(), ['read'], 'right after that')
@@ -137,7 +137,7 @@ t.test('a short lifetime is extended when a twentieth of it has passed', async t
   driver.takeCalls()
   clock.advance(4)
   t.equal((await ada.get('/name')).setCookies.length, 1)
-  t.same(driver.takeCalls(), ['read', 'touch'])
+  t.same(driver.takeCalls(), ['read', 'touch', 'read'])
 })
 
 t.test('a write within the minute is stored and sends no cookie', async t => {
@@ -178,3 +178,26 @@ t.test('the application can ask when its session began and when it ends', async 
   t.ok(Date.parse(createdAt) >= before && Date.parse(createdAt) < before + 5000)
   t.equal(Date.parse(expiresAt) - Date.parse(createdAt), 600_000)
 })
+
+for (const [what, minutes, lives] of [['longer', 43_200, true], ['shorter', 5, false]] as const) {
+  t.test(`a slow request that only reads leaves a session its ${what} lifetime`, async t => {
+    const [clock, gate, driver] = [new Clock(t), new Gate(), new SpyStore(false)]
+    const app = await serve(t, app => {
+      routes(app)
+      app.get('/slow', async () => { session('name'); await gate.pass() })
+      app.post('/lifetime', async () => { session().setLifetime(minutes) })
+    }, { driver })
+    const ada = visitor(app)
+    await ada.post('/login')
+    clock.advance(600)
+    const slow = ada.get('/slow')
+    await gate.reached
+    await ada.post('/lifetime')
+    gate.open()
+    t.same((await slow).setCookies, [])
+    clock.advance(3600)
+    t.equal((await ada.get('/name')).text, lives ? 'ada' : 'nobody')
+    clock.advance(3 * 3600)
+    t.equal((await ada.get('/name')).text, lives ? 'ada' : 'nobody')
+  })
+}

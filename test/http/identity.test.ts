@@ -1,10 +1,12 @@
 /** New ids, ends, and the requests that come too late for them. */
 import t from 'tap'
 import type { FastifyInstance } from 'fastify'
-import { session } from '../../src/index.ts'
+import { MemoryStore, session } from '../../src/index.ts'
 import { visitor, type Visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, Gate, Log, nextMillisecond, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
+
+const [SECRET, OLD_SECRET] = ['n'.repeat(32), 'o'.repeat(32)]
 
 interface Shop {
   readonly app: FastifyInstance
@@ -343,4 +345,54 @@ t.test('no warning about a late request holds its id', async t => {
   await late.post('/visit')
   await log.warnings(1)
   t.notMatch(log.lines.join(''), id)
+})
+
+for (const [what, path] of Object.entries({ 'an ordinary route': '/slow/read', 'a read-only route': '/slow/read-only' })) {
+  t.test(`a slow answer of ${what} does not bring back the id of before a sign-in, although its cookie was signed with an older secret`, async t => {
+    const [store, gate] = [new MemoryStore(), new Gate()]
+    const routes = (app: FastifyInstance): void => {
+      app.post('/visit', async () => { session().increment('visits') })
+      app.post('/login', async () => { session().regenerate(); session({ user: 'ada' }) })
+      app.get('/slow/read', async () => { session('visits'); await gate.pass() })
+      app.get('/slow/read-only', { config: { session: { readonly: true } } }, async () => { session('visits'); await gate.pass() })
+      app.get('/user', async () => session('user', 'nobody'))
+    }
+    const before = visitor(await serve(t, routes, { driver: store, secret: OLD_SECRET }))
+    await before.post('/visit')
+    const ada = visitor(await serve(t, routes, { driver: store, secret: [SECRET, OLD_SECRET] }))
+    for (const [name, value] of before.cookies) ada.cookies.set(name, value)
+    const slow = ada.get(path)
+    await gate.reached
+    await ada.post('/login')
+    gate.open()
+    t.same((await slow).setCookies, [])
+    t.equal((await ada.get('/user')).text, 'ada')
+  })
+}
+
+t.test('a session that ends and begins anew in one request is not taken from its browser by a request with the id of before', async t => {
+  const { app, store } = await shop(t)
+  const ada = await returning(app)
+  const old = visitor(app)
+  for (const [name, value] of ada.cookies) old.cookies.set(name, value)
+  await ada.post('/logout-with-message')
+  await nextMillisecond()
+  t.same((await old.get('/all')).setCookies, [], 'not cleared')
+  t.same((await old.post('/visit')).setCookies, [], 'and no other session in its place')
+  t.ok((await old.post('/login')).setCookies.length > 0, 'but a sign-in is one')
+  t.same((await ada.get('/all')).json, { status: 'goodbye' })
+  t.equal(store.list({}, { limit: 10 }).records.length, 2)
+})
+
+t.test('a browser whose session was ended can sign in although the clock was set back since', async t => {
+  const { app } = await shop(t)
+  const clock = new Clock(t)
+  clock.advance(3600)
+  const ada = await returning(app)
+  const late = visitor(app)
+  for (const [name, value] of ada.cookies) late.cookies.set(name, value)
+  await ada.post('/logout')
+  clock.advance(-3600)
+  await late.post('/login')
+  t.same((await late.get('/all')).json, { user: 'ada' })
 })

@@ -281,14 +281,58 @@ t.test('a handler that throws lets go of the session', async t => {
 /** The lock would outlast the waiting: only letting go of it lets the next one in. */
 const patient = { lock: 60, wait: 5 }
 
-t.test('a client that disconnects lets go of the session', async t => {
-  const { app, ada, gate } = await gated(t, patient)
+/** Opens a connection, and gives its other end as well. */
+async function connected (app: FastifyInstance): Promise<[Connection, Socket]> {
+  const accepted = once(app.server, 'connection')
   const connection = await Connection.open(app)
+  const [socket] = await accepted as [Socket]
+  return [connection, socket]
+}
+
+async function hangUp (connection: Connection, socket: Socket): Promise<void> {
+  const closed = once(socket, 'close')
+  connection.hangUp()
+  await closed
+}
+
+t.test('a client that disconnects cannot have done twice at once what a route does for it', async t => {
+  const { app, ada, gate } = await gated(t, { wait: 0 })
+  const [connection, socket] = await connected(app)
   connection.request('GET /hold', { cookie: ada.cookieHeader })
   await gate.reached
-  connection.hangUp()
-  t.equal((await ada.get('/next')).text, 'ada')
+  await hangUp(connection, socket)
+  t.equal((await ada.get('/next')).status, 423)
   gate.open()
+})
+
+t.test('a request whose client has disconnected lets go of the session when it is answered', async t => {
+  const { app, ada, gate } = await gated(t, patient)
+  const [connection, socket] = await connected(app)
+  connection.request('GET /hold', { cookie: ada.cookieHeader })
+  await gate.reached
+  await hangUp(connection, socket)
+  gate.open()
+  t.equal((await ada.get('/next')).text, 'ada')
+})
+
+t.test('a request that waits behind another one of its connection lets go of the session when their client disconnects', async t => {
+  const [slow, gate] = [new Gate(), new Gate()]
+  const app = await serve(t, app => {
+    routes(app)
+    app.get('/slow', async () => { await slow.pass() })
+    app.get('/hold', { config: { session: { block: patient } } }, async () => { session('user.name'); await gate.pass(); return 'held' })
+    app.get('/next', { config: { session: { block: patient } } }, async () => session('user.name', 'nobody'))
+  })
+  const ada = await loggedIn(app)
+  const [connection, socket] = await connected(app)
+  connection.request('GET /slow')
+  await slow.reached
+  connection.request('GET /hold', { cookie: ada.cookieHeader })
+  await gate.reached
+  gate.open()
+  await hangUp(connection, socket)
+  t.equal((await ada.get('/next')).text, 'ada')
+  slow.open()
 })
 
 t.test('a client that disconnects while it waits for its turn does not keep the next one from it', async t => {
@@ -309,14 +353,10 @@ t.test('a client that disconnects while it waits for its turn does not keep the 
   const held = ada.get('/hold')
   await gate.reached
 
-  const accepted = once(app.server, 'connection')
-  const connection = await Connection.open(app)
-  const [socket] = await accepted as [Socket]
+  const [connection, socket] = await connected(app)
   connection.request('GET /next', { cookie: ada.cookieHeader })
   await waiting.promise
-  const closed = once(socket, 'close')
-  connection.hangUp()
-  await closed
+  await hangUp(connection, socket)
   gate.open()
   await held
   t.equal((await ada.get('/next')).text, 'ada')

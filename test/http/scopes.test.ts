@@ -279,3 +279,35 @@ t.test('an asynchronous store is called outside the flow of requests, which goes
   t.same(Object.fromEntries(inStore), { read: false, compareAndSet: false })
   t.same(inHooks, ['onResponse ada', 'handler ada', 'onResponse ada'])
 })
+
+t.test('an error handler that asks for a session before the store has answered is told so, and a store that fails later ends nothing', async t => {
+  const [store, asked, answered] = [new SpyStore(false), deferred(), deferred()]
+  const failure = deferred<unknown>()
+  const app = await serve(t, app => {
+    login(app)
+    app.setErrorHandler(async (_error, _req, reply) => {
+      try {
+        session('name')
+      } catch (error) {
+        failure.resolve(error)
+      }
+      await reply.code(503).send('too slow')
+    })
+    app.get('/', async () => session('name'))
+  }, { driver: store }, { handlerTimeout: 20 })
+  const ada = visitor(app)
+  await ada.post('/login/ada')
+  store.before = async method => {
+    if (method !== 'read') return
+    asked.resolve()
+    await failure.promise
+    setImmediate(answered.resolve)
+    throw new Error('connection lost')
+  }
+  t.equal((await ada.get('/')).text, 'too slow')
+  await asked.promise
+  t.match(await failure.promise, { name: 'SessionStoreError', code: 'ERR_SESSION_STORE', message: /has not been read yet/ })
+  await answered.promise
+  store.before = undefined
+  t.equal((await ada.get('/')).text, 'ada')
+})

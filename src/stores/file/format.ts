@@ -54,7 +54,7 @@ const MIN_CAPACITY = 512
 const HEADROOM = 1.25
 
 const FORMAT = 1
-const KINDS = ['record', 'ended', 'regenerated'] as const
+const KINDS = ['record', 'ended', 'regenerated', 'replaced'] as const
 // Where in a head its fields are. What is checked begins behind the checksum.
 const CHECKED = 4
 const KIND = 5
