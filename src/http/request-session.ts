@@ -160,6 +160,7 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   #commitAnswered (): Promise<void> | undefined {
+    this.headers.keepCookiePrivate()
     // Fastify sends the answer to an error of this very step through the same hook.
     if (this.#hasFailed) return this.#clearIfEnded()
     this.#recordPage()

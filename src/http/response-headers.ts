@@ -15,6 +15,7 @@ export class ResponseHeaders {
   /** While a commit is waited for the reply counts as sent, and is not hijacked for that. */
   isWaiting = false
   readonly #reply: FastifyReply
+  #hasCookie = false
 
   constructor (reply: FastifyReply) {
     this.#reply = reply
@@ -48,7 +49,13 @@ export class ResponseHeaders {
     const all = [...new Set(others.filter(line => !isOwn(line))), ...lines]
     if (!this.isHijacked) this.#reply.removeHeader('set-cookie').header('set-cookie', all)
     if (this.isHijacked || isEarly) raw.setHeader('set-cookie', all)
+    this.#hasCookie = true
     this.#set('cache-control', keepPrivate, isEarly)
+  }
+
+  /** To be called before the headers leave: the application may have set Cache-Control after an early cookie. */
+  keepCookiePrivate (): void {
+    if (this.#hasCookie) this.#set('cache-control', keepPrivate, false)
   }
 
   #set (name: string, change: (value: string) => string, isEarly: boolean): void {

@@ -99,6 +99,34 @@ for (const isSynchronous of [true, false]) {
   })
 }
 
+t.test('a cookie that was sent early stays out of shared caches, whatever the application says afterwards', async t => {
+  const app = await serve(t, app => {
+    app.setErrorHandler(async (_error, _req, reply) => { reply.header('cache-control', 'public').code(500); return 'failed' })
+    app.get('/save', async (req, reply) => {
+      req.session.user = 'ada'
+      await req.session.save()
+      reply.header('cache-control', 'public, max-age=600')
+      return 'saved'
+    })
+    app.get('/fail', async req => {
+      req.session.user = 'ada'
+      await req.session.save()
+      throw new Error('sorry')
+    })
+    app.get('/destroy', async (req, reply) => {
+      await req.session.destroy()
+      reply.header('cache-control', 's-maxage=600')
+      return 'destroyed'
+    })
+  })
+  const ada = visitor(app)
+  for (const [path, expected] of [['/save', 'max-age=600, private'], ['/destroy', 'private'], ['/fail', 'private']] as const) {
+    const { headers, setCookies } = await ada.get(path)
+    t.equal(setCookies.length, 1, path)
+    t.equal(headers.get('cache-control'), expected, path)
+  }
+})
+
 t.test('a web response whose body has been read is Fastify\'s to refuse', async t => {
   const app = await serve(t, app => {
     app.get('/', async () => {
