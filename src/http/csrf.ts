@@ -8,6 +8,7 @@ import { SessionCsrfError } from '../errors.ts'
 import { isField } from '../session/form-input.ts'
 import type { Session } from '../session/session.ts'
 import { CURRENT } from '../symbols.ts'
+import { pathOf } from './cookie-path.ts'
 import type { Done } from './flow.ts'
 import { keepLast, withLast } from './last-hooks.ts'
 import { isMultipart } from './multipart.ts'
@@ -66,7 +67,8 @@ class CsrfCheck {
     if (OWN.includes(site)) return
     if (site !== undefined) throw crossOrigin(`Sec-Fetch-Site: ${SITES.includes(site) ? site : 'an unknown value'}`)
     if (isSocket) assertOwnOrigin(request)
-    else this.#assertToken(request, current.session)
+    else if (current.hasSession) this.#assertToken(request, current.session)
+    else throw new SessionCsrfError(`a CSRF token cannot be checked: ${current.rules.reason}. If the request is not sent by a browser, ${EXCEPTIONS}`)
   }
 
   #assertToken (request: FastifyRequest, session: Session): void {
@@ -81,7 +83,7 @@ class CsrfCheck {
   #isExcepted (url: string): boolean {
     const { except } = this.#config
     if (except.length === 0) return false
-    const [path = ''] = url.split(/[?#]/, 1)
+    const path = pathOf(url)
     return except.some(pattern => pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern)
   }
 

@@ -2,7 +2,7 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { checkRouteOptions, type RouteSessionOptions } from '../config/route.ts'
 import type { SessionConfig } from '../config/options.ts'
-import { isWithinPath } from './cookie-path.ts'
+import { canAnswerWithin, isWithinPath } from './cookie-path.ts'
 
 export interface RouteRules {
   readonly enabled: boolean
@@ -32,13 +32,15 @@ export class RouteRulesReader {
   readonly #known = new WeakMap<object, RouteRules>()
   readonly #path: string
   readonly #outside: RouteRules
+  readonly #outsideUnchecked: RouteRules
 
   constructor ({ block, path, flashValidation }: SessionConfig) {
     this.#path = path
     this.#defaults = { enabled: true, reason: '', readonly: false, block, csrf: true, flashValidation }
     const reason = `this request has no session: its URL is outside of the option path, '${path}', where browsers do not send the cookie. ` +
       'Choose a path that has all routes with a session in it'
-    this.#outside = { ...this.#defaults, enabled: false, reason, csrf: false }
+    this.#outside = { ...this.#defaults, enabled: false, reason }
+    this.#outsideUnchecked = { ...this.#outside, csrf: false }
   }
 
   /**
@@ -50,8 +52,11 @@ export class RouteRulesReader {
   }
 
   /** @returns the rules for a request, of which the route's are a part */
-  for ({ originalUrl, method }: FastifyRequest, config: RouteConfig & { readonly url: string }): RouteRules {
-    return isWithinPath(originalUrl, this.#path) ? this.#of(config, () => `${method} ${config.url}`) : this.#outside
+  for ({ originalUrl, method }: FastifyRequest, config: RouteConfig & { readonly url?: string }): RouteRules {
+    const rules = this.#of(config, () => `${method} ${config.url}`)
+    if (isWithinPath(originalUrl, this.#path)) return rules
+    // Another spelling of a URL within the path leads to the same route, and brings no cookie.
+    return rules.csrf && canAnswerWithin(config.url, this.#path) ? this.#outside : this.#outsideUnchecked
   }
 
   #of (config: RouteConfig | undefined, route: () => string): RouteRules {

@@ -478,6 +478,44 @@ t.test('a request outside of the option path is not checked, and one inside is',
   isRefused(t, await visitor(app).post('/app/change', {}), MISSING)
 })
 
+t.test('a route inside of the option path is checked in every spelling of its URL, also in those that have no session', async t => {
+  const routerOptions = { caseSensitive: false, ignoreDuplicateSlashes: true }
+  const app = await serveShop(t, { path: '/app/caf%C3%A9' }, app => { app.post('/app/café/change', async () => 'changed') }, { routerOptions })
+  for (const path of ['/%61pp/caf%C3%A9/change', '/APP/caf%C3%A9/change', '/app//caf%C3%A9/change', '/app/caf%c3%a9/change']) {
+    isRefused(t, await visitor(app).post(path, {}), /cannot be checked: .*outside of the option path/)
+    isRefused(t, await visitor(app).post(path, {}, { 'sec-fetch-site': 'cross-site' }), OTHER_ORIGIN)
+    t.equal((await visitor(app).post(path, {}, { 'sec-fetch-site': 'same-origin' })).text, 'changed', path)
+  }
+})
+
+t.test('outside of the option path, a route is checked where its pattern also stands for URLs inside, and where none was found', async t => {
+  const app = await serveShop(t, { path: '/app' }, app => {
+    for (const url of ['/:section/edit', '/ap*', '/app-:name', '/apple/:x', '/']) app.post(url, async () => 'changed')
+    app.post('/:section/hook', { config: { session: { csrf: false } } }, async () => 'changed')
+  })
+  const statusOf = async (path: string): Promise<number> => (await visitor(app).post(path, {})).status
+  for (const path of ['/other/edit', '/apx', '/nowhere/at/all']) t.equal(await statusOf(path), 419, path)
+  for (const path of ['/app-x', '/apple/x', '/', '/other/hook']) t.equal(await statusOf(path), 200, path)
+})
+
+t.test('a request whose target is a whole URL is inside of the option path, or excepted, by its path', async t => {
+  const app = await serve(t, app => {
+    app.post('/app/change', async () => 'changed')
+    app.post('/app/hook', async () => 'called')
+    app.get('/app/count', async () => String(session().increment('n')))
+  }, { path: '/app', csrf: { except: ['/app/hook'] } })
+  const connection = await Connection.open(app)
+  const answerTo = async (line: string): Promise<string> => {
+    connection.request(line, { 'content-length': '0' })
+    return (await connection.answer()).body
+  }
+  t.equal(await answerTo('GET http://shop.example/app/count'), '1')
+  t.match(await answerTo('POST http://shop.example/app/change'), MISSING)
+  t.match(await answerTo('POST http://shop.example?/app/change'), /cannot be checked/)
+  t.equal(await answerTo('POST http://shop.example/app/hook'), 'called')
+  connection.hangUp()
+})
+
 t.test('other headers and another field are looked at where the options say so, and those by default are not', async t => {
   const ada = visitor(await serveShop(t, { csrf: { headers: ['X-Shop-Token'], field: 'csrf' } }))
   const { text: token } = await ada.get('/token')
