@@ -134,7 +134,8 @@ async function findAgain ({ settings, ends }: PluginContext, session: Session): 
 }
 
 async function contextOf (app: FastifyInstance): Promise<PluginContext> {
-  await app.ready()
+  // In hooks of the start and of the close, ready() would wait for what calls this.
+  if (!app.hasDecorator(PLUGIN)) await app.ready()
   if (app.hasDecorator(PLUGIN)) return app[PLUGIN]
   throw new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, … })')
 }

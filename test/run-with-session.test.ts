@@ -248,6 +248,23 @@ t.test('an app that is not ready yet is made ready first', async t => {
   t.equal(await runWithSession({ app, id }, greet), 'hello ada')
 })
 
+t.test('hooks of the start and of the close, and plugins, do not wait for themselves', async t => {
+  const store = new SpyStore()
+  const { id } = await served(t, store)
+  const app = Fastify({ pluginTimeout: 500 })
+  t.teardown(() => app.close())
+  await app.register(ambientSession, { driver: store, sweep: false })
+  const seen: string[] = []
+  const job = async (where: string): Promise<void> => { await runWithSession({ app, id }, () => { seen.push(`${where}: ${greet()}`) }) }
+  app.register(async () => { await job('plugin') })
+  app.addHook('onReady', async () => { await job('onReady') })
+  app.addHook('preClose', async () => { await job('preClose') })
+  app.addHook('onClose', async () => { seen.push('closed') })
+  await app.ready()
+  await app.close()
+  t.same(seen, ['plugin: hello ada', 'onReady: hello ada', 'preClose: hello ada', 'closed'])
+})
+
 t.test('an app that has not registered the plugin is a clear error', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
