@@ -218,6 +218,7 @@ export class SessionChanges {
 
   /** Has the next commit move the expiry, whether or not that is due. */
   touch (): void {
+    this.#assertWritable()
     this.#ensureOpen()
     this.isTouched = true
   }

@@ -83,6 +83,13 @@ for (const [name, change] of Object.entries(changes)) {
   })
 }
 
+t.test('a read-only route refuses req.session.touch()', async t => {
+  const app = await serve(t, app => {
+    app.get('/', { config: { session: { readonly: true } } }, async req => { req.session.touch() })
+  })
+  t.match(await visitor(app).get('/'), { status: 500, json: { code: 'ERR_SESSION_READONLY' } })
+})
+
 t.test('what a read-only route hands out is frozen, however deep', async t => {
   const app = await serve(t, app => {
     routes(app)
