@@ -61,12 +61,12 @@ export function goOnAfter (preparation: Promise<unknown>, scope: Scope, done: Do
 
 /** Commits, and answers when the session is stored. */
 export function commitAndSend (current: RequestSession, reply: FastifyReply, given: unknown, next: SendDone): void {
-  const payload = isWebResponse(given) ? takeHeaders(reply, given) : given
+  const { payload, restore } = isWebResponse(given) ? takeHeaders(reply, given) : { payload: given, restore: undefined }
   const done: Done = error => {
     if (error !== undefined) discard(payload)
     next(error ?? null, payload)
   }
-  const committed = commit(current, payload)
+  const committed = commit(current, payload, restore)
   if (committed === undefined) return goOn(current, done)
   markAsSent(current, reply)
   // A stream that fails meanwhile would end the process. Who sends it is told once more.
@@ -76,14 +76,16 @@ export function commitAndSend (current: RequestSession, reply: FastifyReply, giv
     goOn(current, () => { attempt(done) })
   }, (error: Error) => {
     unmark(current, reply)
+    restore?.()
     goOn(current, () => { done(error) })
   })
 }
 
-function commit (current: RequestSession, payload: unknown): Promise<void> | undefined {
+function commit (current: RequestSession, payload: unknown, restore: (() => void) | undefined): Promise<void> | undefined {
   try {
     return current.commit()
   } catch (error) {
+    restore?.()
     discard(payload)
     throw error
   }
@@ -109,17 +111,33 @@ function unmark (current: RequestSession, reply: FastifyReply): void {
   delete (reply as { sent?: boolean }).sent
 }
 
+interface TakenResponse {
+  readonly payload: unknown
+  readonly restore: (() => void) | undefined
+}
+
 /**
  * Fastify copies the headers of a web response over those of the reply when the onSend hooks are over, and so would undo what
  * the commit says to caches. They are copied before, as Fastify does it.
  *
- * @returns the body, or the response itself where Fastify refuses it because its body has been read
+ * @returns the body, or the response itself where Fastify refuses it because its body has been read; and how to take the headers
+ *   and the status back, for the answer to an error
  */
-function takeHeaders (reply: FastifyReply, response: Response): unknown {
-  if (response.bodyUsed) return response
+function takeHeaders (reply: FastifyReply, response: Response): TakenResponse {
+  if (response.bodyUsed) return { payload: response, restore: undefined }
+  const { statusCode } = reply
+  // Copies: Fastify adds to the list of cookies in place.
+  const before = [...new Set(response.headers.keys())].map(name => [name, reply.hasHeader(name) ? [reply.getHeader(name)].flat() : []] as const)
   reply.code(response.status)
   for (const [name, value] of response.headers) reply.header(name, value)
-  return response.body
+  const restore = (): void => {
+    reply.code(statusCode)
+    for (const [name, values] of before) {
+      reply.removeHeader(name)
+      if (values.length > 0) reply.header(name, values.length === 1 ? values[0] : values)
+    }
+  }
+  return { payload: response.body, restore }
 }
 
 /** As Fastify sees it: the class may be that of a package. */

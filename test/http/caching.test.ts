@@ -127,6 +127,24 @@ t.test('a cookie that was sent early stays out of shared caches, whatever the ap
   }
 })
 
+for (const isSynchronous of [true, false]) {
+  t.test(`of a web response that could not be committed nothing is sent, on a store that answers ${isSynchronous ? 'at once' : 'later'}`, async t => {
+    const app = await serve(t, app => {
+      app.get('/', async (_req, reply) => {
+        reply.headers({ etag: '"before"', 'set-cookie': ['theme=dark', 'size=2'] })
+        session({ large: 'x'.repeat(300) })
+        const headers = { 'content-encoding': 'gzip', 'cache-control': 'public, immutable', etag: '"after"', 'set-cookie': 'signed_in=yes', 'content-type': 'text/html' }
+        return new Response('page', { status: 202, headers })
+      })
+    }, { driver: new SpyStore(isSynchronous), maxBytes: 200 })
+    const { status, headers, setCookies, json } = await visitor(app).get('/')
+    t.equal(status, 500)
+    t.match(json, { code: 'ERR_SESSION_TOO_LARGE' })
+    t.match(Object.fromEntries(headers), { etag: '"before"', 'content-encoding': undefined, 'cache-control': undefined })
+    t.same(setCookies.map(({ name }) => name), ['theme', 'size'])
+  })
+}
+
 t.test('a web response whose body has been read is Fastify\'s to refuse', async t => {
   const app = await serve(t, app => {
     app.get('/', async () => {
