@@ -42,7 +42,8 @@ export function onSessionEnd (request: FastifyRequest, fn: () => unknown, { ever
     throw new SessionUsageError(`onSessionEnd(request, fn, { every }) takes a number of seconds, greater than 0 and at most ${LONGEST}`)
   }
   const connection = connectionOf(request, current)
-  if (current.isClosed || connection.destroyed) return () => {}
+  const socket = waitsInPipeline(current.response) ? request.raw.socket : undefined
+  if (current.isClosed || connection.destroyed || socket?.destroyed === true) return () => {}
   const { ends, settings: { report } } = current.context
   const call = async (): Promise<void> => { await fn() }
   const onEnd = AsyncResource.bind(() => {
@@ -51,10 +52,33 @@ export function onSessionEnd (request: FastifyRequest, fn: () => unknown, { ever
   const stopWatching = ends.watch(current.session, every * 1000, onEnd)
   const stop = (): void => {
     connection.off('close', stop)
+    if (socket !== undefined) forgetAtClose(socket, stop)
     stopWatching()
   }
   connection.once('close', stop)
+  if (socket !== undefined) callAtClose(socket, stop)
   return stop
+}
+
+/** What is called when a socket closes: one listener for all requests in its pipeline. */
+const atClose = new WeakMap<Socket, Set<() => void>>()
+
+/** Whether a response waits behind another: it has no socket yet, and is not closed with the connection. */
+function waitsInPipeline ({ socket }: RequestSession['response']): boolean {
+  return socket === null
+}
+
+function callAtClose (socket: Socket, fn: () => void): void {
+  const known = atClose.get(socket)
+  const fns = known ?? new Set()
+  fns.add(fn)
+  if (known !== undefined) return
+  atClose.set(socket, fns)
+  socket.once('close', () => { for (const fn of fns) fn() })
+}
+
+function forgetAtClose (socket: Socket, fn: () => void): void {
+  atClose.get(socket)?.delete(fn)
 }
 
 /** What closes: the response, or the socket where it was upgraded, to a WebSocket for example. */

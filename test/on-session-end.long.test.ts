@@ -6,7 +6,7 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import { onSessionEnd, runWithSession, session, type SessionEndOptions, type SessionOptions, SessionUsageError } from '../src/index.ts'
-import { originOf, visitor, type Visitor } from './helpers/client.ts'
+import { Connection, originOf, visitor, type Visitor } from './helpers/client.ts'
 import { Socket } from './helpers/web-socket.ts'
 import { drivers } from './http/each-driver.ts'
 import { Clock, Log, deferred, serve } from './http/support.ts'
@@ -335,6 +335,26 @@ t.test('in a request', async t => {
     }, { connection: 'close' })
     await stopped.promise
     await ada.get('/sign-out')
+  })
+
+  await t.test('it ends with the connection of a response that waits in a pipeline', async t => {
+    const ada = await signedIn(app)
+    const [reached, closed, first] = [deferred(), deferred(), deferred()]
+    use = async req => {
+      if (req.query !== undefined && 'first' in (req.query as object)) return await first.promise
+      onSessionEnd(req, () => { t.fail('the function was called') })
+      req.raw.socket.once('close', () => { closed.resolve() })
+      reached.resolve()
+    }
+    const connection = await Connection.open(app)
+    connection.request('GET /?first', { cookie: ada.cookieHeader })
+    connection.request('GET /', { cookie: ada.cookieHeader })
+    await reached.promise
+    connection.hangUp()
+    await closed.promise
+    await ada.get('/sign-out')
+    await turn()
+    first.resolve()
   })
 
   await t.test('of a visitor without a session nothing ends', async t => {
