@@ -1,5 +1,6 @@
 /** Commits that wait for the disk, and what happens when the disk says no. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { StoredRecord } from '../../src/index.ts'
 import { create, increment, readLiving, recordOf } from './conformance.ts'
@@ -52,6 +53,19 @@ t.test('a flush that fails', async t => {
     failToFlushOnce(t)
     await t.rejects(async () => await store.compareAndSet(key, recordOf('x'.repeat(10_000)), version), { code: 'ERR_SESSION_STORE' })
     t.match(await readLiving(store, key), { payload: 'small', version })
+  })
+
+  await t.test('of a session that was to end leaves it, and nothing of it when the next one succeeds', async t => {
+    const { store, directory } = await fileStore(t, { durable: true })
+    const { store: other } = await fileStore(t, { directory, durable: true })
+    const { key, version } = await create(store, 'payload')
+    const soon = new Date(Date.now() + 60_000)
+    failToFlushOnce(t)
+    await t.rejects(async () => await store.destroy(key, soon), { code: 'ERR_SESSION_STORE', statusCode: 503, message: /EIO/ })
+    for (const each of [store, other]) t.match(await readLiving(each, key), { payload: 'payload', version })
+    t.equal(await store.destroy(key, soon), 'destroyed')
+    for (const each of [store, other]) t.match(await each.read(key), { reason: 'ended' })
+    t.notMatch(readFileSync(join(directory, key), 'latin1'), 'payload')
   })
 
   await t.test('of a session that was to be new leaves none', async t => {

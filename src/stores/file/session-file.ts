@@ -127,17 +127,18 @@ export class SessionFile {
     memory.copy(this.#heads, index * HEAD, index === 0 ? capacity - HEAD : 0, index === 0 ? capacity : HEAD)
     this.#know(entry, generation + 1, index)
     this.#isKnown = isRecord(entry)
-    // Nothing of what an ended session held stays on the disk. That needs no room, so it works on a full one.
-    if (!this.#isKnown) wipe(this.#descriptor, before.index * capacity, capacity)
+    if (!isDurable) this.#wipeEnded()
   }
 
-  /** Resolves when what was done last is on the disk. */
+  /** Resolves when what was done last is on the disk. To be called under the lock. */
   async flush (): Promise<void> {
     if (!this.#needsFlush) return
     if (!this.#isRemoved) await flush(this.#descriptor)
     if (this.#isNamedAnew) flushDirectory(dirname(this.path))
     this.#needsFlush = this.#isNamedAnew = false
     this.#flushed = this.#content?.generation ?? 0
+    // Not before: until then the tombstone may have to be taken back.
+    this.#wipeEnded()
   }
 
   /** Takes back what was written last, of which it is not certain that it is on the disk. To be called under the lock. */
@@ -165,6 +166,12 @@ export class SessionFile {
     } catch {
       // It is no session, and is swept away.
     }
+  }
+
+  /** Nothing of what an ended session held stays on the disk. That needs no room, so it works on a full one. */
+  #wipeEnded (): void {
+    if (this.#content?.entry === undefined || isRecord(this.#content.entry)) return
+    wipe(this.#descriptor, (1 - this.#content.index) * this.#capacity, this.#capacity)
   }
 
   #know (entry: Entry, generation: number, index: 0 | 1): void {
