@@ -4,10 +4,10 @@ import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { session, type StoreKey } from '../../src/index.ts'
+import { type FileStore, session, type StoreKey, type Version } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { serve } from '../http/support.ts'
-import { create, increment, newKey, readLiving } from './conformance.ts'
+import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { conforms, fileStore, type OpenFileStore } from './support.ts'
 
 t.test('the file store with asyncReads keeps the contract', async t => {
@@ -20,18 +20,32 @@ async function createIn (t: Test): Promise<OpenFileStore & { key: StoreKey, path
   return { ...opened, key, path: join(opened.directory, key) }
 }
 
-/** Does something each time before a file is opened through the thread pool. */
-function beforeOpening (t: Test, act: () => void): void {
+/** Replaces how files are opened through the thread pool, until the test has ended. */
+function replaceOpen (t: Test, replacement: (original: typeof fs.open) => typeof fs.open): void {
   const functions = fs as { open: typeof fs.open }
   const original = functions.open
-  functions.open = async (...args) => {
-    act()
-    return await original(...args)
-  }
+  functions.open = replacement(original)
   syncBuiltinESMExports()
   t.teardown(() => {
     functions.open = original
     syncBuiltinESMExports()
+  })
+}
+
+/** Does something each time before a file is opened through the thread pool. */
+function beforeOpening (t: Test, act: () => void): void {
+  replaceOpen(t, original => async (...args) => {
+    act()
+    return await original(...args)
+  })
+}
+
+/** Does something each time between a file's opening through the thread pool and its reading. */
+function afterOpening (t: Test, act: () => Promise<void>): void {
+  replaceOpen(t, original => async (...args) => {
+    const file = await original(...args)
+    await act()
+    return file
   })
 }
 
@@ -66,6 +80,26 @@ t.test('asyncReads', async t => {
     t.equal((await readLiving(store, key)).payload, '0')
     t.same(warnings, [])
   })
+
+  for (const [what, find] of [
+    ['reads', async (store, key) => [await readLiving(store, key)]],
+    ['lists', async store => (await store.list({}, { limit: 10 })).records],
+    ['lists for its user', async store => (await store.list({ userId: 'ada' }, { limit: 10 })).records]
+  ] as Array<[string, (store: FileStore, key: StoreKey) => Promise<readonly object[]>]>) {
+    await t.test(`${what} a session that outgrows its file each time it is opened`, async t => {
+      const { store, directory } = await fileStore(t, { asyncReads: true })
+      const { store: other } = await fileStore(t, { directory })
+      const key = newKey()
+      let size = 1000
+      let version: Version | undefined
+      const grow = async (): Promise<void> => {
+        version = await other.compareAndSet(key, { ...recordOf('x'.repeat(size *= 4)), userId: 'ada' }, version) as Version
+      }
+      await grow()
+      afterOpening(t, grow)
+      t.match(await find(store, key), [{ userId: 'ada', version }])
+    })
+  }
 
   await t.test('finds a session missing whose file goes away while it is halfway written', async t => {
     const { store, warnings, key, path } = await createIn(t)

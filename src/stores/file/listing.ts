@@ -61,9 +61,9 @@ export function isStale (found: Pick<Inspected, 'content'> | undefined, user: Us
   return entry !== undefined && (entry.userId === undefined || nameOf(entry.userId) !== user)
 }
 
-/** Whether a file is damaged, or was written again and again while it was read. */
+/** Whether a file is damaged, was written again and again while it was read, or is blank: then a larger one may have taken its place. */
 function isUnclear (found: Inspected | undefined): boolean {
-  return found?.content !== undefined && found.content.entry === undefined
+  return found !== undefined && found.content?.entry === undefined
 }
 
 /** @returns NO_FILE for what no store has put there: lists leave it out */

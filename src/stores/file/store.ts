@@ -180,9 +180,10 @@ export class FileStore implements SessionStore {
   }
 
   async #readLater (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
-    const content = (await inspectFile(this.#files.pathOf(key)))?.content
-    // Of a file that is damaged, or just being written, commits have to see the same.
-    return unexpired(content?.isUncertain === true ? this.#files.look(key)?.content?.entry : content?.entry)
+    const found = await inspectFile(this.#files.pathOf(key))
+    if (found === undefined) return undefined
+    // Of a file that is damaged, just being written, or blank because a larger one has taken its place, commits have to see the same.
+    return unexpired(found.content?.isUncertain === false ? found.content.entry : this.#files.look(key)?.content?.entry)
   }
 
   #commit<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
