@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -51,6 +51,15 @@ const kinds: Array<[project: string, files: Record<string, string>, file: string
   ['of CommonJS', { 'package.json': '{ "name": "app" }' }, 'config/session.mjs'],
   ['without a package.json', {}, 'config/session.mjs']
 ]
+
+for (const content of ['null', '[]', '"app"', '1']) {
+  t.test(`init says what is wrong where package.json is ${content}, and writes nothing`, async t => {
+    const cwd = t.testdir({ 'package.json': content })
+    const { code, out, err } = await run(cwd, 'init')
+    t.match({ code, out, err }, { code: 1, out: '', err: 'package.json has no JSON object in it' })
+    t.same(readdirSync(cwd), ['package.json'])
+  })
+}
 
 for (const [kind, files, file] of kinds) {
   t.test(`in a project ${kind} init writes ${file}, which gives exactly the defaults`, async t => {

@@ -64,9 +64,12 @@ function usesTypeScript ({ dependencies, devDependencies }: Package): boolean {
 function readPackage (cwd: string): Package {
   const path = join(cwd, 'package.json')
   if (!existsSync(path)) return {}
+  let content: unknown
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Package
+    content = JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
     throw new Error(`package.json cannot be read: ${(cause as Error).message}`, { cause })
   }
+  if (typeof content === 'object' && content !== null && !Array.isArray(content)) return content
+  throw new Error('package.json has no JSON object in it: write one with npm init, or correct it')
 }
