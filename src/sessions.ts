@@ -2,7 +2,7 @@
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/options.ts'
 import { currentSessionIfAny } from './context.ts'
-import { SessionConfigError, SessionListError } from './errors.ts'
+import { SessionConfigError, SessionListError, SessionUsageError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { isStoreKey } from './session/id.ts'
@@ -79,6 +79,7 @@ export interface Sessions {
 
   /**
    * All living sessions, page by page, in the store's order. One that lives all the while is on exactly one page.
+   * Rejects with a SessionUsageError when `limit` is no whole number of at least 1, or `page` no text.
    *
    * @example
    * ```ts
@@ -166,6 +167,7 @@ export class SessionsInStore implements Sessions {
   }
 
   async all ({ page, limit = LIMIT }: SessionPageOptions = {}): Promise<SessionPage> {
+    assertPage(page, limit)
     const { records, next } = await this.#list({}, limit, page)
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
   }
@@ -212,6 +214,16 @@ export async function openSessions (options?: SessionOptions): Promise<OpenSessi
   const store = createStore(config, reportToProcess)
   await openStore(store)
   return Object.assign(new SessionsInStore(store, config.grace * 1000), { close: async () => { await store.close?.() } })
+}
+
+/** What comes from a query string is unchecked: some stores take NaN or null for no limit, others fail. */
+function assertPage (page: unknown, limit: unknown): void {
+  if (!(Number.isSafeInteger(limit) && Number(limit) >= 1)) {
+    throw new SessionUsageError(`all({ limit }) takes a whole number of sessions, at least 1; without it, there are ${LIMIT} on a page`)
+  }
+  if (page !== undefined && typeof page !== 'string') {
+    throw new SessionUsageError('all({ page }) takes the `next` of the page before, a text; undefined is the first page')
+  }
 }
 
 function lastUse ({ lastActivity, createdAt }: ListedSession): number {

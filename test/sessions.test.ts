@@ -171,6 +171,17 @@ async function keepsItsPromises (t: Test, options: () => SessionOptions | Promis
   })
 }
 
+t.test('a page of sessions is asked for by a whole number and a text, and refused otherwise', async t => {
+  const app = await serve(t, () => {}, { driver: 'memory' })
+  for (const limit of [0, -1, 2.5, NaN, Infinity, null, '2', 2 ** 53] as number[]) {
+    await t.rejects(app.sessions.all({ limit }), { code: 'ERR_SESSION_USAGE', message: 'at least 1' })
+  }
+  for (const page of [5, null, ['a']] as unknown as string[]) {
+    await t.rejects(app.sessions.all({ page }), { code: 'ERR_SESSION_USAGE', message: '`next` of the page before' })
+  }
+  t.same(await app.sessions.all({ limit: 1 }), { sessions: [], next: undefined })
+})
+
 t.test('sessions of a user in memory', async t => {
   await keepsItsPromises(t, () => ({ driver: 'memory' }))
 })
