@@ -14,25 +14,25 @@ const LIMIT = 10_000
 export function startSweeping (store: StoreWith<'sweep'>, interval: number, report: Report): () => Promise<void> {
   let underWay: Promise<void> = Promise.resolve()
   let timer = setTimeout(sweep, interval).unref()
-  let isStopped = false
+  const stopped = new AbortController()
 
   function sweep (): void {
-    underWay = sweepOnce(store, report).then(removed => {
-      if (!isStopped) timer = setTimeout(sweep, removed >= LIMIT ? 0 : interval).unref()
+    underWay = sweepOnce(store, report, stopped.signal).then(removed => {
+      if (!stopped.signal.aborted) timer = setTimeout(sweep, removed >= LIMIT ? 0 : interval).unref()
     })
   }
 
   return async () => {
-    isStopped = true
+    stopped.abort()
     clearTimeout(timer)
     await underWay
   }
 }
 
 /** @returns how many were removed */
-async function sweepOnce (store: StoreWith<'sweep'>, report: Report): Promise<number> {
+async function sweepOnce (store: StoreWith<'sweep'>, report: Report, signal: AbortSignal): Promise<number> {
   try {
-    return await store.sweep(new Date(), LIMIT)
+    return await store.sweep(new Date(), LIMIT, signal)
   } catch (cause) {
     report({ code: 'AMBIENT_SESSION_STORE', message: 'expired sessions could not be swept away; the next sweep tries again', cause })
     return 0

@@ -166,9 +166,10 @@ export interface SessionStore {
   /**
    * Removes expired records and tombstones, at most `limit` of them.
    *
+   * @param signal aborted when the application closes: a sweep of several steps ends after the one at hand
    * @returns how many were removed
    */
-  sweep? (now: Date, limit: number): MaybePromise<number>
+  sweep? (now: Date, limit: number, signal?: AbortSignal): MaybePromise<number>
 
   /**
    * Lists living records, page by page: no tombstones and nothing that has expired. A record that lives all the while that

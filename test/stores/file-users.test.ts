@@ -180,6 +180,16 @@ t.test('entries that crashes have left are swept away, but not at every sweep', 
   t.same(await listed(store, 'grace'), [])
 })
 
+t.test('a sweep that is aborted ends after the file at hand, and leaves the rest to the next', async t => {
+  const { store, directory } = await fileStore(t)
+  for (let n = 0; n < 5; n++) await createFor(store, 'ada', -1)
+  name(directory, 'grace', newKey())
+  t.equal(await store.sweep(new Date(), 10, AbortSignal.abort()), 0)
+  t.equal(named(directory, 'grace')?.length, 1)
+  t.equal(await store.sweep(new Date(), 10), 5)
+  t.equal(named(directory, 'grace'), undefined)
+})
+
 t.test('sessions of a user begin anew when the directory was removed', async t => {
   const { store, directory } = await fileStore(t)
   await createFor(store, 'ada')

@@ -144,14 +144,14 @@ export class DatabaseStore implements SessionStore {
     })
   }
 
-  async sweep (now: Date, limit: number): Promise<number> {
+  async sweep (now: Date, limit: number, signal?: AbortSignal): Promise<number> {
     let removed = 0
     for (;;) {
       const batch = Math.min(BATCH, limit - removed)
       if (batch <= 0) return removed
       const { affected } = await this.#call(run => run('sweep', { now: now.getTime(), limit: batch }))
       removed += affected
-      if (affected < batch) return removed
+      if (affected < batch || signal?.aborted === true) return removed
     }
   }
 

@@ -134,10 +134,11 @@ export class FileStore implements SessionStore {
     })
   }
 
-  async sweep (now: Date, limit: number): Promise<number> {
+  async sweep (now: Date, limit: number, signal?: AbortSignal): Promise<number> {
     return await sweepDirectory(this.#directory, {
       now,
       limit,
+      signal,
       remove: (key, isExpired) => this.#lockedFiles.tryRun(key, file => {
         if (file?.content === undefined || !isExpired(file.content)) return false
         const { userId } = file.content.entry ?? {}
@@ -149,8 +150,8 @@ export class FileStore implements SessionStore {
       reportUnreadable: (key, cause) => { this.#reportUnreadable(key, cause) },
       finish: async pause => {
         if (performance.now() - this.#usersSweptAt < USERS_SWEPT_EVERY) return
-        this.#usersSweptAt = performance.now()
-        await removeStale(this.#listing, pause)
+        await removeStale(this.#listing, pause, signal)
+        if (signal?.aborted !== true) this.#usersSweptAt = performance.now()
       }
     }).catch(failAsStore)
   }

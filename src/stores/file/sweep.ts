@@ -13,6 +13,8 @@ export interface Sweep {
   readonly now: Date
   /** Expired sessions to remove at the most. */
   readonly limit: number
+  /** Ends the sweep after the file at hand. */
+  readonly signal: AbortSignal | undefined
   /** Removes a session under its lock if what is in its file has expired by then. @returns whether it was removed */
   readonly remove: (key: StoreKey, isExpired: (content: Content) => boolean) => boolean
   /** Takes a lock on a file of its own. @returns undefined while another process holds it */
@@ -52,7 +54,7 @@ export async function sweepDirectory (directory: string, sweep: Sweep): Promise<
 async function sweepAll (directory: string, sweep: Sweep, pause: () => Promise<void>): Promise<number> {
   let removed = 0
   for await (const { name } of await opendir(directory, { bufferSize: 64 })) {
-    if (removed >= sweep.limit) break
+    if (removed >= sweep.limit || sweep.signal?.aborted === true) break
     if (isStoreKey(name)) removed += await sweepSession(join(directory, name), name, sweep) ? 1 : 0
     else sweepLeftover(join(directory, name), name, sweep)
     await pause()
