@@ -218,6 +218,37 @@ for (const client of packages) {
       t.match(await recovers(() => store.read(key)), { payload: 'before' })
     })
 
+    await t.test('a database that the server does not have, or the user may not select, is an error at the start', async t => {
+      const server = await redisServer(t)
+      await server.command('ACL', 'SETUSER', 'few', 'on', '>password', '~*', '&*', '+@all', '-select')
+      for (const url of [`${server.url}/16`, `redis://few:password@127.0.0.1:${server.port}/5`]) {
+        await t.rejects(redisStore(t, { url }, { client }), {
+          code: 'ERR_SESSION_CONFIG', message: /connection: Redis refuses the database of the URL: .*; name one that the server has, and that this user may SELECT/
+        })
+      }
+      const { store } = await redisStore(t, { url: `${server.url}/15` }, { client })
+      await create(store)
+      t.match(await server.command('INFO', 'keyspace'), /^# Keyspace\s+db15:\S+\s*$/)
+    })
+
+    await t.test('a database that may not be selected any more after an outage: 503, nothing in another one, and everything goes on when it may', async t => {
+      const server = await redisServer(t)
+      await server.command('ACL', 'SETUSER', 'app', 'on', '>password', '~*', '&*', '+@all')
+      const { store, warnings } = await redisStore(t, { url: `redis://app:password@127.0.0.1:${server.port}/5` }, { client })
+      const { key } = await create(store, 'in database 5')
+      await server.command('ACL', 'SETUSER', 'app', '-select')
+      await server.command('CLIENT', 'KILL', 'USER', 'app')
+      while (warnings.length === 0) await delay(5)
+      for (let n = 0; n < 5; n++) await fails(t, () => create(store), /no connection|connection .*failed/)
+      await server.command('ACL', 'SETUSER', 'app', '+select')
+      t.match(await recovers(() => store.read(key)), { payload: 'in database 5' })
+      t.notMatch(await server.command('INFO', 'keyspace'), /db0/)
+      t.equal(warnings.length, 1, 'the outage is told of once')
+      await server.kill()
+      while (warnings.length === 1) await delay(5)
+      t.equal(warnings.length, 2, 'and the next one again')
+    })
+
     await t.test('a wrong password is told, and not what it was', async t => {
       const server = await redisServer(t, '--requirepass', 'the right one')
       const { store, warnings } = await redisStore(t, { url: `redis://:the-wrong-one@127.0.0.1:${server.port}` }, { client })

@@ -149,6 +149,9 @@ t.test('an invalid connection is refused at once, without repeating the password
   for (const connection of ['127.0.0.1:6379', 'redis:', 'http://user:secret@127.0.0.1', 'redis://user:secret@[', '']) {
     t.throws(() => new RedisStore({ connection }), { code: 'ERR_SESSION_CONFIG', message: /^(?!.*secret).*redis:\/\/127\.0\.0\.1:6379/ })
   }
+  for (const connection of ['redis://:secret@127.0.0.1/shop', 'redis://:secret@127.0.0.1/1/shop', 'redis://:secret@127.0.0.1/-1']) {
+    t.throws(() => new RedisStore({ connection }), { code: 'ERR_SESSION_CONFIG', message: /^(?!.*secret).*the number of a database/ })
+  }
   for (const connection of [undefined, null, {}, { status: 'ready' }, { isReady: true }, { masters: [] }]) {
     t.throws(() => new RedisStore({ connection: connection as unknown as Connection }), { code: 'ERR_SESSION_CONFIG', message: /ioredis/ })
   }

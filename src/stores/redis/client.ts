@@ -137,7 +137,7 @@ function heldToEndOfTurn (): (stream: Partial<Corkable> | undefined) => void {
 }
 
 /** One pair of listeners for however many wait. */
-function connected (client: Emitter): () => Promise<void> {
+export function connected (client: Emitter): () => Promise<void> {
   let waiting: Promise<void> | undefined
   return () => {
     waiting ??= new Promise((resolve, reject) => {

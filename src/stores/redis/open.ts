@@ -5,11 +5,12 @@
  * request has been answered with an error is not carried out minutes later, as far as the client can ensure that. They
  * reconnect for ever, and close a connection that has gone silent.
  */
+import { EventEmitter } from 'node:events'
 import type * as IoredisPackage from 'ioredis'
 import type * as RedisPackage from 'redis'
 import { SessionConfigError } from '../../errors.ts'
 import { within } from '../within.ts'
-import { type Connection, ioredis, nodeRedis, UNTIMED } from './client.ts'
+import { connected, type Connection, ioredis, nodeRedis, UNTIMED } from './client.ts'
 
 /** Packages that can open a URL, in the order in which they are tried. */
 export const CLIENT_PACKAGES = ['ioredis', 'iovalkey', 'redis'] as const
@@ -57,7 +58,13 @@ async function firstInstalled (packages: readonly string[]): Promise<{ name: str
   throw new SessionConfigError([`connection: a URL needs a client of Redis, and none is installed (${packages.join(', ')}): npm i ioredis`])
 }
 
+/**
+ * ioredis and iovalkey are ready even if the server has refused their SELECT, and then work on database 0. So the database is
+ * selected once more here, and the connection is ready when the server has done that. A refused one is given up and tried again.
+ */
 function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, onFault, onLost, onReady }: ConnectOptions): OwnConnection {
+  const selection = { isDone: false, isRefused: false }
+  const events = new EventEmitter<{ ready: [], end: [] }>()
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeout,
@@ -66,17 +73,36 @@ function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, 
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     maxLoadingRetryTime: LONGEST_PAUSE,
-    retryStrategy: pauseBefore,
+    retryStrategy: attempt => selection.isRefused ? LONGEST_PAUSE : pauseBefore(attempt),
     // After a failover a name may lead elsewhere, while the old connection leads to what has become a replica.
     reconnectOnError: error => error.message.includes('READONLY')
   })
+  const { db = 0 } = client.options
+  const select = async (): Promise<void> => {
+    try {
+      if (db !== 0) await client.select(db)
+      Object.assign(selection, { isDone: true, isRefused: false })
+      onReady()
+      events.emit('ready')
+    } catch (error) {
+      // Where the connection was lost, that has been told.
+      if (client.status !== 'ready') return
+      selection.isRefused = true
+      onFault(error)
+      client.disconnect(true)
+    }
+  }
   client.on('error', onFault)
+  client.on('close', () => { selection.isDone = false })
   // A server that ends leaves an error only where something was on its way.
   client.on('close', onLost)
-  client.on('ready', onReady)
+  client.on('ready', () => { void select() })
+  client.on('end', () => { events.emit('end') })
   client.connect().catch(() => {})
   return {
     ...ioredis(client),
+    isReady: () => selection.isDone,
+    ready: connected(events),
     async close () {
       client.off('close', onLost)
       if (client.status === 'ready') await settled(client.quit(), timeout)

@@ -50,6 +50,8 @@ const CLOCKS_DIFFER = 60_000
 const RANDOM_OF_STAMP = 6
 /** How often a session may change its user while it is touched, before that is an error. */
 const MOST_OWNERS = 5
+/** What Redis says to a SELECT: there are fewer databases, the user has no right to it, or it is a cluster. */
+const DATABASE_REFUSED = /DB index|'select' command|SELECT is not allowed/i
 
 export class RedisStore implements SessionStore {
   readonly #url: string | undefined
@@ -80,7 +82,8 @@ export class RedisStore implements SessionStore {
    * Connects. A server that cannot be reached yet is reported, and does not keep the application from starting: its requests
    * are answered with 503 until the server is there.
    *
-   * @throws SessionConfigError when no client is installed that could open the URL, or the prefix is that of something else
+   * @throws SessionConfigError when no client is installed that could open the URL, the server refuses its database, or the prefix
+   *   is that of something else
    */
   async open (): Promise<void> {
     if (this.#url !== undefined) {
@@ -96,9 +99,11 @@ export class RedisStore implements SessionStore {
     const deadline = performance.now() + patience
     try {
       await this.#link.ready(deadline)
-    } catch {
+    } catch (error) {
       // A client of the application reports to the application itself.
-      if (this.#own !== undefined) this.#fault(new Error(`no connection within ${patience} ms`))
+      if (this.#own === undefined) return
+      await this.#assertDatabase(error)
+      this.#fault(new Error(`no connection within ${patience} ms`))
       return
     }
     await this.#lookAtPrefix(deadline)
@@ -179,6 +184,15 @@ export class RedisStore implements SessionStore {
     return until
   }
 
+  /** @throws SessionConfigError when there is no connection because the server refuses the database of the URL */
+  async #assertDatabase (error: unknown): Promise<void> {
+    const reason = reasonOf(error instanceof Error ? error.cause : error)
+    if (!DATABASE_REFUSED.test(reason)) return
+    // The process need not be kept running by further attempts.
+    await this.close()
+    throw new SessionConfigError([`connection: Redis refuses the database of the URL: ${reason}; name one that the server has, and that this user may SELECT`])
+  }
+
   /** Does not fail where the server cannot be asked, or does not let this user look. */
   async #lookAtPrefix (deadline: number): Promise<void> {
     const use = await prefixUse(this.#link, this.#prefix, deadline).catch(() => 'own')
@@ -208,9 +222,12 @@ export class RedisStore implements SessionStore {
 
 function checkedUrl (url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (parsed !== undefined && /^rediss?:$/.test(parsed.protocol) && parsed.hostname !== '') return url
   // The message does not repeat the URL, which may contain a password.
-  throw new SessionConfigError(['connection: expected a URL such as redis://127.0.0.1:6379, or rediss:// for TLS'])
+  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
+    throw new SessionConfigError(['connection: expected a URL such as redis://127.0.0.1:6379, or rediss:// for TLS'])
+  }
+  if (/^(?:\/\d*)?$/.test(parsed.pathname)) return url
+  throw new SessionConfigError(['connection: expected the number of a database at the end of the URL, such as redis://127.0.0.1:6379/1'])
 }
 
 function checkedClient (client: unknown): Connection {
