@@ -197,6 +197,20 @@ t.test('a row that another transaction has locked: the call fails in time, and t
   }
 })
 
+t.test('a lock that the database takes after its request has failed is free again', { skip: postgres.skip || mariadb.skip }, async t => {
+  for (const service of [postgres, mariadb]) {
+    const { store, table } = await databaseStore(t, service, { timeout: TIMEOUT })
+    const key = newKey()
+    await (await store.lock(key, { lease: MINUTE, wait: 0 }))()
+    const other = await transaction(t, service.url(t))
+    await other.query(service === postgres ? `lock table ${table} in exclusive mode` : `lock tables ${table} write`)
+    await t.rejects(store.lock(key, { lease: MINUTE, wait: 0 }), LATE, service.name)
+    await other.query(service === postgres ? 'commit' : 'unlock tables')
+    // Otherwise it would be held until the end of its lease.
+    await (await store.lock(key, { lease: MINUTE, wait: MINUTE / 4 }))()
+  }
+})
+
 t.test('no request fails when the server closes idle connections', { skip: postgres.skip || mariadb.skip }, async t => {
   for (const service of [postgres, mariadb]) {
     // By a name that no other test has: theirs are not to be closed.

@@ -1,5 +1,6 @@
 /** The contract of a store, by statements of SQL. */
 import { randomInt } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { SessionConfigError, SessionStoreError } from '../../errors.ts'
 import { type Report, reportToProcess } from '../../report.ts'
 import { bare, reasonOf, storeError } from '../faults.ts'
@@ -41,6 +42,8 @@ const TIMEOUT = 2000
 const BATCH = 1000
 /** Times that making the table is tried while other processes make it. */
 const CREATE_ATTEMPTS = 5
+/** Milliseconds before a lock that may yet be taken is released once more. */
+const REVOKE_AGAIN = 50
 /** Each lock has a random number, small enough for the integers of JavaScript and the databases. */
 const MAX_TOKEN = 2 ** 48 - 1
 /** Stands for any version where one may be expected; none is 0. */
@@ -173,8 +176,12 @@ export class DatabaseStore implements SessionStore {
     return await this.#locks.acquire(key, options, async () => {
       const now = Date.now()
       const row = { ...lock, created_at: now, expires_at: now + options.lease }
-      if (!await this.#call(run => this.#create(run, row))) return undefined
-      return async () => { await this.#call(run => run('unlock', lock)) }
+      try {
+        return await this.#call(run => this.#create(run, row)) ? async () => { await this.#unlock(lock) } : undefined
+      } catch (error) {
+        void this.#revoke(lock, options.lease)
+        throw error
+      }
     })
   }
 
@@ -182,6 +189,22 @@ export class DatabaseStore implements SessionStore {
     const access = await this.#opened?.catch(() => undefined)
     // A silent server does not answer the closing either.
     await within(this.#timeout, async () => { await access?.database.close() }).catch(() => {})
+  }
+
+  /** @returns whether the lock was still held */
+  async #unlock (lock: Values): Promise<boolean> {
+    return await this.#call(run => changes(run, 'unlock', lock))
+  }
+
+  /**
+   * Releases a lock whose row may have been written although that failed, or be written later when the database goes on. Tries
+   * until the row was there, less and less often, and no longer than the lease.
+   */
+  async #revoke (lock: Values, lease: number): Promise<void> {
+    for (let pause = REVOKE_AGAIN; pause < lease; pause *= 2) {
+      if (await this.#unlock(lock).catch(() => false)) return
+      await delay(pause, undefined, { ref: false })
+    }
   }
 
   /** @returns whether the row is there now: not when there was one that has not expired */
