@@ -1,5 +1,6 @@
 /** The Redis store while things go wrong: with servers of its own, which are killed, stopped, full, or not there. */
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
@@ -301,6 +302,62 @@ t.test('with a client of the application', { skip }, async t => {
       await Promise.all(Array.from({ length: 200 }, async () => await readLiving(store, key)))
     })
   }
+})
+
+t.test('what Redis refuses is not half done', { skip }, async t => {
+  const server = await redisServer(t)
+  const { store } = await redisStore(t, server)
+  const open = async (t: Test, ...rights: string[]): Promise<RedisStore> => {
+    await server.command('ACL', 'SETUSER', 'app', 'reset', 'on', '>password', ...rights)
+    return (await redisStore(t, { url: `redis://app:password@127.0.0.1:${server.port}` })).store
+  }
+  const expiresAt = new Date(Date.now() + 5 * MINUTE)
+  const changesNothing = async (t: Test, refused: RedisStore, key: StoreKey, detail: RegExp): Promise<void> => {
+    const before = await readLiving(store, key)
+    const another = `${key.slice(0, 2)}${newKey().slice(2)}` as StoreKey
+    await fails(t, () => refused.compareAndSet(another, recordOf('new'), undefined), detail)
+    t.equal(await store.read(another), undefined)
+    await fails(t, () => refused.compareAndSet(key, recordOf('after', 2 * MINUTE), before.version), detail)
+    await fails(t, () => refused.touch(key, expiresAt), detail)
+    t.same(await readLiving(store, key), before)
+    t.ok(Number(await server.command('PTTL', `ambient_session:{${key.slice(0, 2)}}:session:${key}`)) <= MINUTE)
+  }
+
+  for (const command of ['time', 'pttl', 'zadd', 'zremrangebyscore']) {
+    await t.test(`without the right to ${command}`, async t => {
+      await changesNothing(t, await open(t, '~*', '+@all', `-${command}`), (await create(store)).key, /Redis refused the command/)
+    })
+  }
+
+  await t.test('where something else has the name of the list', async t => {
+    const { key } = await create(store)
+    const refused = await open(t, '~*', '+@all')
+    const list = `ambient_session:{${key.slice(0, 2)}}:all`
+    await server.command('SET', list, 'something')
+    await changesNothing(t, refused, key, /WRONGTYPE/)
+    await fails(t, () => refused.destroy(key, expiresAt), /WRONGTYPE/)
+    await readLiving(store, key)
+    await server.command('DEL', list)
+  })
+
+  await t.test('and without the right to end sessions they stay on their list', async t => {
+    const { key } = await create(store)
+    const refused = await open(t, '~*', '+@all', '-del')
+    await fails(t, () => refused.destroy(key), /Redis refused the command/)
+    t.ok((await store.list({}, { limit: 100 })).records.some(record => record.key === key))
+  })
+
+  await t.test('with the rights that the documentation names all is done', async t => {
+    const page = await readFile('docs/stores/redis.md', 'utf8')
+    const rights = /ACL SETUSER \S+ on >\S+ (.*)/.exec(page)?.[1]?.split(' ') ?? []
+    const granted = await open(t, ...rights)
+    const { key, version } = await create(granted)
+    t.type(await granted.compareAndSet(key, { ...recordOf('after'), userId: 'ada' }, version), 'number')
+    t.equal(await granted.touch(key, expiresAt), true)
+    t.equal((await granted.list({ userId: 'ada' }, { limit: 10 })).records.length, 1)
+    await (await granted.lock(key, { lease: MINUTE, wait: 0 }))()
+    t.equal(await granted.destroy(key, expiresAt), 'destroyed')
+  })
 })
 
 t.test('a lazy client of the application whose server is not there', { skip }, async t => {

@@ -6,8 +6,11 @@
  * there. A key lives through the millisecond that is its end, and a session does not: hence the ends of keys one earlier.
  *
  * A server whose memory is full refuses a script's first command that needs more of it, and none after the first that has
- * written. So a commit begins with the command that stores, and is refused as a whole; moving an expiry or ending a session
- * begins with one that needs nothing, and is done even then.
+ * written. So a commit begins with a command that needs memory, and is refused as a whole; moving an expiry or ending a session
+ * begins with one that needs none, and is done even then.
+ *
+ * A server also refuses what its user has no right to, and what does not suit the type of a list. It undoes nothing of a script
+ * that ends so. So the commands that put a session on its lists come before those that write it: a list may name too many.
  *
  * A client may send a command again when it has lost its connection before the answer. So every commit leaves a stamp, which
  * names its call: a record has those of its latest versions, the newest first, and a repeated call gets its first answer again
@@ -38,11 +41,12 @@ const LIST_STEP = 60_000
  * time: one member that lives for a year must not keep the others that long. Where nothing is due, that costs one look.
  */
 const enlist = (list: string, member: string, ends: string, margin: string): string => `
-  redis.call('ZADD', ${list}, ${ends}, ${member})
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local left = redis.call('PTTL', ${list})
+  redis.call('ZADD', ${list}, ${ends}, ${member})
   redis.call('ZREMRANGEBYSCORE', ${list}, '-inf', now - ${margin})
-  if now + redis.call('PTTL', ${list}) < ${ends} + ${margin} then
+  if now + left < ${ends} + ${margin} then
     redis.call('PEXPIREAT', ${list}, ${ends} + ${margin} + ${LIST_STEP})
   end`
 
@@ -82,15 +86,17 @@ elseif listed < ARGV[3] then
   if ARGV[5] < ARGV[3] then return 'unlisted' end
   listed = ARGV[5]
 end
-redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. listed .. ' ' .. ARGV[6] .. stamps .. ' ' .. ARGV[7] .. ARGV[8], 'PXAT', ARGV[4])
 if ends ~= ARGV[3] then${enlist('KEYS[2]', member, 'ARGV[3]', '0')}
 end
+redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. listed .. ' ' .. ARGV[6] .. stamps .. ' ' .. ARGV[7] .. ARGV[8], 'PXAT', ARGV[4])
 return 1
 `)
 
 /**
  * KEYS: session, list of all. ARGV: expiry, end of the key, last activity or '-'; until when the list of that user is known to
  * have the session, the user's line.
+ *
+ * Removing nothing from the list needs no memory, so that the rest is done even if there is none.
  *
  * @returns 1, or 0 when there is no living session; or its user's line, and nothing was changed, when the list has to be written first
  */
@@ -106,22 +112,28 @@ if user ~= '\\n' and listed < ARGV[1] then
   listed = ARGV[4]
 end
 if ARGV[3] ~= '-' then activity = ARGV[3] end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', 0)
+${enlist('KEYS[2]', member, 'ARGV[1]', '0')}
 redis.call('PEXPIREAT', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[1], sub(found, 1, ${ENDS.first - 1}) .. ARGV[1] .. ' ' .. listed .. ' ' .. sub(found, ${STAMPS.first}, ${USER.first - 1}) ..
   user .. created .. ' ' .. activity .. rest, 'XX', 'KEEPTTL')
-${enlist('KEYS[2]', member, 'ARGV[1]', '0')}
 return 1
 `)
 
-/** KEYS: session, list of all. ARGV: expected version or '', end of the tombstone's key or '', stamp, tombstone without its stamp. */
+/**
+ * KEYS: session, list of all. ARGV: expected version or '', end of the tombstone's key or '', stamp, tombstone without its stamp.
+ *
+ * A session leaves the list when it has ended, and not before. Looking for it there fails where the list is none.
+ */
 export const DESTROY = script(/^(?:destroyed|conflict|gone)$/, `
 local found = redis.call('GET', KEYS[1])
 if not found then return 'gone' end
 if not ${isRecord} then return string.sub(found, -${STAMP_LENGTH}) == ARGV[3] and 'destroyed' or 'gone' end
 if ARGV[1] ~= '' and ARGV[1] ~= string.sub(found, ${VERSION.first}, ${VERSION.last}) then return 'conflict' end
-redis.call('ZREM', KEYS[2], ${member})
+redis.call('ZSCORE', KEYS[2], ${member})
 redis.call('DEL', KEYS[1])
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[4] .. ' ' .. ARGV[3], 'PXAT', ARGV[2]) end
+redis.call('ZREM', KEYS[2], ${member})
 return 'destroyed'
 `)
 
