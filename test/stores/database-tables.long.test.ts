@@ -6,6 +6,8 @@ import { type Column, columns, definitions } from '../../src/stores/database/sch
 import { create, readLiving } from './conformance.ts'
 import { mariadb, newTable, postgres, run, runOn, type Service, services, sqlite } from './database-support.ts'
 
+const MINUTE = 60_000
+
 type Changes = Partial<Record<'id' | Column, string>>
 
 /** What a table made with other columns comes to: an error's message, or undefined when it is taken. */
@@ -43,6 +45,7 @@ const wrong: readonly (readonly [Service, Changes, string])[] = [
   [postgres, { user_id: 'bigint' }, 'column user_id: is bigint, and should be text'],
   [postgres, { user_id: 'varchar(40)' }, 'column user_id: is character varying(40)'],
   [postgres, { id: 'text' }, 'column id: is text collate default without a primary key, and should be text collate "C" primary key'],
+  [postgres, { id: 'text primary key deferrable' }, 'column id: is text collate default not null with a primary key that is deferrable, and should be text collate "C" primary key'],
   [postgres, { id: 'char(64) primary key' }, 'column id: is character(64)'],
   [postgres, { expires_at: 'integer not null' }, 'column expires_at: is integer not null, and should be bigint not null'],
   [postgres, { created_at: 'timestamptz not null' }, 'column created_at: is timestamp with time zone not null, and should be bigint not null'],
@@ -83,6 +86,26 @@ t.test('MariaDB: an engine that does not keep what it has acknowledged is refuse
   const message = await opening(t, mariadb, table => `${tableWith(mariadb, {})(table)} engine = MyISAM`)
   t.match(message, 'the database store: table TABLE: its engine is MyISAM, which loses sessions in a crash, and should be InnoDB')
 })
+
+t.test('PostgreSQL: a table that is emptied by a crash is refused', { skip: postgres.skip }, async t => {
+  const message = await opening(t, postgres, table => tableWith(postgres, {})(table).replace('table', 'unlogged table'))
+  t.match(message, 'the database store: table TABLE: is unlogged, which loses all sessions in a crash: `alter table TABLE set logged`')
+})
+
+for (const kind of ['without rowid', 'strict']) {
+  t.test(`SQLite: a table that is ${kind} is taken and swept`, { skip: sqlite.skip }, async t => {
+    const [url, table] = [sqlite.url(t), newTable()]
+    await runOn(url, `${tableWith(sqlite, {})(table)} ${kind}`)
+    const store = new DatabaseStore({ connection: url, table })
+    t.teardown(async () => { await store.close() })
+    await store.open()
+    for (let n = 0; n < 3; n++) await create(store, 'expired', -MINUTE)
+    const { key } = await create(store)
+    t.equal(await store.sweep(new Date(), 2), 2)
+    t.equal(await store.sweep(new Date(), 2), 1)
+    await readLiving(store, key)
+  })
+}
 
 t.test('SQLite: users are told apart whatever their column compares by', { skip: sqlite.skip }, async t => {
   const [url, table] = [sqlite.url(t), newTable()]

@@ -17,6 +17,8 @@ interface Found {
   readonly isOptional: boolean
   /** Whether no two rows have the same, by this column alone. */
   readonly isUnique: boolean
+  /** PostgreSQL: whether that is only looked at when a transaction ends, which an upsert cannot rely on. */
+  readonly isDeferrable: boolean
 }
 
 /** Characters that have to fit into texts, or bytes. An id may be that of a lock, which is longer. */
@@ -25,8 +27,8 @@ const LENGTHS: Partial<Record<Name, number>> = { id: 69, user_id: 255, ip_addres
 /** Texts that are looked for, and must not be taken for one another. */
 const COMPARED: readonly string[] = ['id', 'user_id']
 
-/** Engines of MySQL that lose what was acknowledged when the server crashes or is restarted. */
-const FORGETFUL = /^(?:myisam|memory|blackhole|csv|archive)$/i
+/** Tables that lose what was acknowledged when the server crashes or is restarted: engines of MySQL, and a kind of PostgreSQL's. */
+const FORGETFUL = /^(?:myisam|memory|blackhole|csv|archive|unlogged)$/i
 
 /** Tables of other session stores, by columns that they have. */
 const OTHERS: readonly (readonly [string, readonly string[]])[] = [
@@ -45,9 +47,10 @@ export function columnsQuery (dialect: Dialect, table: string): Statement {
       return new Statement(`select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, null as length,
   case when to_jsonb(c)->>'collisdeterministic' = 'false' then 'nondeterministic ' else '' end || coalesce(c.collname, '') as collation,
   not a.attnotnull as nullable, not a.attnotnull or a.atthasdef or coalesce(to_jsonb(a)->>'attidentity', '') <> '' as optional,
-  exists (select from pg_index i where i.indrelid = a.attrelid and i.indisunique and i.indpred is null and i.indnatts = 1
-    and i.indkey[0] = a.attnum) as is_unique
-from pg_attribute a left join pg_collation c on c.oid = a.attcollation
+  case t.relpersistence when 'u' then 'unlogged' end as engine, coalesce(u.immediate, false) as is_unique, not u.immediate as is_deferrable
+from pg_attribute a join pg_class t on t.oid = a.attrelid left join pg_collation c on c.oid = a.attcollation
+  left join (select indrelid, indkey[0] as attnum, bool_or(indimmediate) as immediate from pg_index
+    where indisunique and indpred is null and indnatts = 1 group by 1, 2) u on u.indrelid = a.attrelid and u.attnum = a.attnum
 where a.attrelid = to_regclass('${quoted(table, dialect)}') and a.attnum > 0 and not a.attisdropped order by a.attnum`, dialect)
     case 'mysql':
       return new Statement(`select c.column_name as name, c.column_type as type, c.character_maximum_length as length,
@@ -88,9 +91,14 @@ export function problemsOf (rows: readonly Row[], dialect: Dialect, table: strin
   })
   const strange = found.filter(({ name, isOptional }) => !names.some(ours => ours === name) && !isOptional)
     .map(({ name }) => `table ${table}, column ${name}: the store does not know it, so that it should have a default or allow null`)
-  const engine = String(rows[0]?.engine)
-  const forgetful = FORGETFUL.test(engine) ? [`table ${table}: its engine is ${engine}, which loses sessions in a crash, and should be InnoDB`] : []
-  return [...forgetful, ...wrong, ...strange]
+  return [...forgetfulness(String(rows[0]?.engine), dialect, table), ...wrong, ...strange]
+}
+
+function forgetfulness (engine: string, dialect: Dialect, table: string): string[] {
+  if (!FORGETFUL.test(engine)) return []
+  return [dialect === 'postgres'
+    ? `table ${table}: is ${engine}, which loses all sessions in a crash: \`alter table ${table} set logged\``
+    : `table ${table}: its engine is ${engine}, which loses sessions in a crash, and should be InnoDB`]
 }
 
 function isRight (name: Name, column: Found, dialect: Dialect): boolean {
@@ -122,8 +130,9 @@ function tellsApart ({ collation }: Found, dialect: Dialect): boolean {
   return dialect === 'mysql' ? collation.endsWith('_bin') : !collation.startsWith('nondeterministic')
 }
 
-function describe ({ type, collation, isNullable, isUnique, name }: Found): string {
-  const parts = [type === '' ? 'without a type' : type, collation !== '' && `collate ${collation}`, !isNullable && 'not null', name === 'id' && !isUnique && 'without a primary key']
+function describe ({ type, collation, isNullable, isUnique, isDeferrable, name }: Found): string {
+  const key = isDeferrable ? 'with a primary key that is deferrable' : 'without a primary key'
+  const parts = [type === '' ? 'without a type' : type, collation !== '' && `collate ${collation}`, !isNullable && 'not null', name === 'id' && !isUnique && key]
   return parts.filter(part => part !== false).join(' ')
 }
 
@@ -137,7 +146,8 @@ function foundIn (row: Row): Found {
     collation: typeof row.collation === 'string' ? row.collation : '',
     isNullable: isTrue(row.nullable),
     isOptional: isTrue(row.optional),
-    isUnique: isTrue(row.is_unique)
+    isUnique: isTrue(row.is_unique),
+    isDeferrable: isTrue(row.is_deferrable)
   }
 }
 

@@ -81,6 +81,7 @@ function sweep (dialect: Dialect, name: string): string {
     case 'mysql':
       return `delete from ${name} where expires_at <= :now order by expires_at limit :limit`
     case 'sqlite':
-      return `delete from ${name} where rowid in (select rowid from ${name} where expires_at <= :now order by expires_at limit :limit)`
+      // By id: a table may have been made without a rowid.
+      return `delete from ${name} where id in (select id from ${name} where expires_at <= :now order by expires_at limit :limit)`
   }
 }
