@@ -4,13 +4,15 @@ import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import fastify from 'fastify'
 import { Cluster as IoredisCluster, Redis as Ioredis } from 'ioredis'
 import { Redis as Iovalkey } from 'iovalkey'
 import { createClient, createCluster } from 'redis'
 import t, { type Test } from 'tap'
-import { type NewRecord, RedisStore, type RedisStoreOptions, type SessionWarning, type StoreKey, type Version } from '../../src/index.ts'
+import ambientSession, { type NewRecord, RedisStore, session, type RedisStoreOptions, type SessionWarning, type StoreKey, type Version } from '../../src/index.ts'
 import type { IoredisClient } from '../../src/stores/redis/client.ts'
 import { connect } from '../../src/stores/redis/open.ts'
+import { DESTROY } from '../../src/stores/redis/scripts.ts'
 import { startProgram } from '../helpers/process.ts'
 import { hasRedisServer, redisCluster, redisServer, type RedisServer } from '../helpers/redis-server.ts'
 import { skipWithout } from '../helpers/services.ts'
@@ -363,6 +365,55 @@ t.test('a command that a client sends again is done once', { skip }, async t => 
   await unlock()
   t.equal(await store.destroy(key, new Date(Date.now() + MINUTE)), 'destroyed')
   t.equal(await store.destroy(key, new Date(Date.now() + MINUTE)), 'gone')
+
+  const { key: another } = await create(store)
+  t.equal(await store.destroy(another), 'destroyed', 'without a tombstone as well')
+  t.equal(await store.destroy(another), 'gone')
+})
+
+t.test('a session that is destroyed without a tombstone leaves nothing but a stamp, for some seconds', { skip }, async t => {
+  const server = await redisServer(t)
+  const store = await redisStore(t, server.url)
+  const { key, version } = await create(store, 'a secret')
+  await store.destroy(key)
+  const name = `ambient_session:{${key.slice(0, 2)}}:session:${key}`
+  t.match(await server.command('GET', name), /^- \S{10}$/)
+  t.ok(Number(await server.command('PTTL', name)) <= 10_000)
+  t.equal(await store.read(key), undefined)
+  t.same((await store.list({}, { limit: 10 })).records, [])
+  t.equal(await store.touch(key, new Date(Date.now() + MINUTE)), false)
+  t.equal(await store.compareAndSet(key, recordOf('late'), version), 'gone')
+  t.equal(await store.compareAndSet(key, recordOf('new'), undefined), 1, 'another may begin under that key')
+  t.match(await store.read(key), { payload: 'new' })
+})
+
+t.test('with grace 0, a sign-in whose last command is sent again keeps the session', { skip }, async t => {
+  const server = await redisServer(t)
+  const client = new Ioredis(server.port)
+  const connection = calling(client, async (command, args) => {
+    const first = await client.call(command, args)
+    return args[0] === DESTROY.sha ? await client.call(command, args) : first
+  })
+  const app = fastify()
+  t.teardown(async () => {
+    await app.close()
+    client.disconnect()
+  })
+  await app.register(ambientSession, { driver: 'redis', connection, grace: 0 })
+  app.get('/begin', async () => { session({ cart: 'full' }) })
+  app.post('/sign-in', async () => {
+    session().regenerate()
+    session().setUser('ada')
+  })
+  app.get('/cart', () => session('cart', 'gone'))
+  const cookiesOf = ({ cookies }: { cookies: readonly { name: string, value: string }[] }): Record<string, string> => {
+    return Object.fromEntries(cookies.map(({ name, value }) => [name, value]))
+  }
+  // The server has to know the script: only then is it sent by its name alone.
+  await create(new RedisStore({ connection: client })).then(({ key }) => new RedisStore({ connection: client }).destroy(key))
+  const begun = await app.inject('/begin')
+  const signedIn = await app.inject({ method: 'POST', url: '/sign-in', cookies: cookiesOf(begun) })
+  t.equal((await app.inject({ url: '/cart', cookies: cookiesOf(signedIn) })).body, 'full')
 })
 
 t.test('a commit that is sent again behind others is still known as done, up to the eighth', { skip }, async t => {

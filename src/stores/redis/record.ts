@@ -8,7 +8,7 @@
  * the payload
  * ```
  *
- * and a tombstone as one line: `REASON SINCE STAMP`. Times are milliseconds since 1970; `-` stands for none. LISTED is until
+ * and a tombstone as one line: `REASON SINCE STAMP`; where there is to be none, `- STAMP`, which is nothing to readers. Times are milliseconds since 1970; `-` stands for none. LISTED is until
  * when the list of the user is sure to have the session. All up to the user has its place, for the scripts.
  */
 import type { EndReason, NewRecord, StoredRecord, Tombstone, Version } from '../store.ts'
@@ -61,6 +61,8 @@ export function keyEnd (expiresAt: Date): string {
 }
 
 const NONE = '-'
+/** What stands in the place of a tombstone where there is to be none. */
+export const NO_TOMBSTONE = NONE
 
 export function activityOf (lastActivity: Date | undefined): string {
   return lastActivity === undefined ? NONE : String(lastActivity.getTime())

@@ -14,10 +14,11 @@
  *
  * A client may send a command again when it has lost its connection before the answer. So every commit leaves a stamp, which
  * names its call: a record has those of its latest versions, the newest first, and a repeated call gets its first answer again
- * instead of a conflict with itself. A tombstone has the stamp of the call that has left it.
+ * instead of a conflict with itself. A tombstone has the stamp of the call that has left it. Where there is to be no tombstone, the
+ * stamp stays by itself for some seconds, and is read as nothing.
  */
 import { createHash } from 'node:crypto'
-import { ENDS, FIRST, LISTED, NEVER, REMEMBERED, STAMP_LENGTH, STAMPS, USER, VERSION } from './record.ts'
+import { ENDS, FIRST, LISTED, NEVER, NO_TOMBSTONE, REMEMBERED, STAMP_LENGTH, STAMPS, USER, VERSION } from './record.ts'
 
 /** Characters of a session's key. */
 const KEY_LENGTH = 64
@@ -32,6 +33,9 @@ export interface Script {
 function script (answers: RegExp, source: string): Script {
   return { answers, source, sha: createHash('sha1').update(source).digest('hex') }
 }
+
+/** Milliseconds in which the end of a session that leaves no tombstone may be sent again. */
+const REPEATED_WITHIN = 10_000
 
 /** Milliseconds by which a list outlives what is on it, so that it is not given another end each time that something is put on it. */
 const LIST_STEP = 60_000
@@ -64,6 +68,7 @@ const member = `string.sub(KEYS[1], -${KEY_LENGTH})`
 export const COMPARE_AND_SET = script(/^(?:1|conflict|gone|unlisted)$/, `
 local sub = string.sub
 local found = redis.call('GET', KEYS[1])
+if found and sub(found, 1, ${NO_TOMBSTONE.length + 1}) == '${NO_TOMBSTONE} ' then found = false end
 local ends, listed, stamps = '', '', '${'-'.repeat(STAMPS.length - STAMP_LENGTH)}'
 if found then
   local version = sub(found, ${VERSION.first}, ${VERSION.last})
@@ -132,7 +137,11 @@ if not ${isRecord} then return string.sub(found, -${STAMP_LENGTH}) == ARGV[3] an
 if ARGV[1] ~= '' and ARGV[1] ~= string.sub(found, ${VERSION.first}, ${VERSION.last}) then return 'conflict' end
 redis.call('ZSCORE', KEYS[2], ${member})
 redis.call('DEL', KEYS[1])
-if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[4] .. ' ' .. ARGV[3], 'PXAT', ARGV[2]) end
+if ARGV[2] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[4] .. ' ' .. ARGV[3], 'PXAT', ARGV[2])
+else
+  redis.call('SET', KEYS[1], '${NO_TOMBSTONE} ' .. ARGV[3], 'PX', ${REPEATED_WITHIN})
+end
 redis.call('ZREM', KEYS[2], ${member})
 return 'destroyed'
 `)
