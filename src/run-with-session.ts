@@ -11,6 +11,7 @@ import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
 import { isSessionId } from './session/id.ts'
 import type { SessionValues } from './session/keys.ts'
 import { loadAgain, type LoadResult, NOTHING, OVER } from './session/load.ts'
+import { isPlainPrototype } from './session/plain.ts'
 import { quoted } from './session/names.ts'
 import type { Tree } from './session/paths.ts'
 import { plainPayload } from './session/payload.ts'
@@ -181,7 +182,14 @@ const NO_TARGET = 'runWithSession() takes a request of an application with ambie
 
 /** What was meant to be something else, and is no data of a session. */
 function isNoData (target: unknown): boolean {
-  return typeof target !== 'object' || target === null || isOfApp(target) || ('routeOptions' in target && 'raw' in target)
+  return typeof target !== 'object' || target === null || !isPlainPrototype(Object.getPrototypeOf(target)) || isOfApp(target) || isWithoutApp(target)
+}
+
+/** What names a session, but no application that has it. */
+function isWithoutApp (target: object): boolean {
+  const [[key, value] = [], ...others] = Object.entries(target) as Array<[string, unknown]>
+  if (others.length > 0 || typeof value !== 'string') return false
+  return key === 'id' ? isSessionId(value) : key === 'cookie' && value.includes('=')
 }
 
 function isRequest (target: unknown): target is FastifyRequest {

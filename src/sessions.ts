@@ -70,6 +70,8 @@ export interface Sessions {
    * Ends all sessions of a user, including those that begin meanwhile.
    *
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
+   * Rejects with a SessionUsageError when the options are anything else.
+   *
    * @returns how many have been ended
    */
   destroyFor (userId: string | number, options?: { readonly except?: StoreKey | string | undefined }): Promise<number>
@@ -130,11 +132,12 @@ export class SessionsInStore implements Sessions {
     return isDestroyed
   }
 
-  async destroyFor (userId: string | number, { except }: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
+  async destroyFor (userId: string | number, options: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
     const filter = { userId: userIdOf(userId) }
+    const except = exceptIn(options)
     const current = currentSessionIfAny()
     // In a request that gives its session a new id, it is stored under the old one until it is committed.
-    const spared = except !== undefined && current?.isKnownAs(except as StoreKey) === true ? current : undefined
+    const spared = except !== undefined && current?.isKnownAs(except) === true ? current : undefined
     const isSpared = ({ key }: ListedSession): boolean => key === except || spared?.isKnownAs(key) === true
     let ended = 0
     // A session that gets a new id while it is listed can be missed under both of them, once. Hence the second look.
@@ -242,4 +245,11 @@ function withCurrent (current: Session | undefined): (record: ListedRecord) => L
     userAgent,
     isCurrent: current?.isKnownAs(key) === true
   })
+}
+
+/** What is to be spared has to be understood: otherwise the session that asks would be ended with the others. */
+function exceptIn (options: unknown): StoreKey | undefined {
+  const { except, ...others } = typeof options === 'object' && options !== null ? options as Record<string, unknown> : { options }
+  if (Object.keys(others).length === 0 && (except === undefined || isStoreKey(except))) return except
+  throw new SessionUsageError('destroyFor(userId, { except }) spares one session, by its key: { except: session().key }. A key has 64 hexadecimal digits, and is not the session\'s id')
 }

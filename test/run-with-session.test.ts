@@ -418,3 +418,19 @@ t.test('a new id from another process is left to the looks of onSessionEnd()', a
   await ada.get('/in')
   t.same((await ada.get('/watch')).json, ['nobody'])
 })
+
+for (const [what, target] of Object.entries({
+  'an id without its application': { id: 'A'.repeat(43) },
+  'a Cookie header without its application': { cookie: 'ambient_session=x' },
+  'a Map': new Map([['a', 1]]),
+  'a list': [1],
+  'a Date': new Date()
+})) {
+  t.test(`${what} is no target`, async t => {
+    await t.rejects(Promise.resolve(runWithSession(target as never, () => {})), { name: 'SessionUsageError' })
+  })
+}
+
+t.test('data may have a field that is called id', async t => {
+  t.equal(runWithSession({ id: 'seven' }, () => session('id')), 'seven')
+})

@@ -564,3 +564,17 @@ for (const [name, makeStore] of [
     }), { numRuns: 40 })
   })
 }
+
+for (const [what, options] of Object.entries({
+  'an id in the place of a key': { except: 'A'.repeat(43) }, 'a key without a name': 'f'.repeat(64), 'another name': { expect: 'f'.repeat(64) }, null: null
+})) {
+  t.test(`destroyFor() that is to spare ${what} ends nothing`, async t => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(ambientSession, { driver: 'memory', sweep: false })
+    app.get('/', async req => { req.session().setUser('ada') })
+    await app.inject('/')
+    await t.rejects(app.sessions.destroyFor('ada', options as never), { name: 'SessionUsageError', message: /except: session\(\)\.key/ })
+    t.equal(await app.sessions.count({ userId: 'ada' }), 1)
+  })
+}

@@ -126,7 +126,8 @@ class Handler implements ProxyHandler<typeof target> {
   }
 
   ownKeys (): string[] {
-    return Object.keys(this.#current.session.all())
+    // A stored key of such a name is read by session.get(): here it would give the id, which is a secret.
+    return Object.keys(this.#current.session.all()).filter(name => !isVocabulary(name))
   }
 
   getOwnPropertyDescriptor (_target: unknown, name: string | symbol): PropertyDescriptor | undefined {

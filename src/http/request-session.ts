@@ -185,13 +185,13 @@ export class RequestSession implements Scope, SessionHost {
   async save (): Promise<void> {
     if (this.#changes?.isOpen !== true || this.#queue === undefined) return
     if (!this.headers.canLeave && this.#changes.needsCookie) throw headersSent()
-    const { outcome, left } = await this.#commitNow(this.#queue)
+    const { outcome, state, left } = await this.#commitNow(this.#queue)
     this.context.ends.leave(left)
     if (outcome === 'dropped') {
       throw new SessionEndedError('nothing was saved, because the session has ended: it was signed out, revoked, regenerated or has expired meanwhile. ' +
         'Ask session().isEnded where that may happen')
     }
-    if (this.headers.canLeave) this.#writeCookie(outcome, true)
+    if (this.headers.canLeave) this.#writeCookie(outcome, true, state)
     else if (outcome === 'issued') throw headersSent()
   }
 
@@ -399,10 +399,10 @@ export class RequestSession implements Scope, SessionHost {
     return this.#fail(error)
   }
 
-  #finish ({ outcome, dropped = [], left }: CommitResult): void {
+  #finish ({ outcome, state, dropped = [], left }: CommitResult): void {
     this.context.ends.leave(left)
     if (dropped.length > 0) this.context.settings.report(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
-    this.#writeCookie(outcome, false)
+    this.#writeCookie(outcome, false, state)
   }
 
   #fail (error: unknown): never {
@@ -416,8 +416,12 @@ export class RequestSession implements Scope, SessionHost {
     if (this.#changes?.isOpen === true && this.#changes.origin.kind === 'none') this.#writeCookie('ended', false)
   }
 
-  /** Sends the cookie or clears it, if that is to be done. */
-  #writeCookie (outcome: CommitResult['outcome'], isEarly: boolean): void {
+  /**
+   * Sends the cookie or clears it, if that is to be done.
+   *
+   * @param written what is stored now: another request may have given the session its token, or its lifetime
+   */
+  #writeCookie (outcome: CommitResult['outcome'], isEarly: boolean, written?: CommitResult['state']): void {
     const { cookie, csrfCookie, config, cookieWarnings } = this.context
     const changes = this.#changes as SessionChanges
     const { origin, stored } = changes
@@ -426,10 +430,9 @@ export class RequestSession implements Scope, SessionHost {
       csrfCookie?.clear(this.request, this.headers, isEarly)
       this.#leaveOld(isEarly, true)
     } else if (stored !== undefined) {
-      const isPersistent = changes.facts.isPersistent ?? !config.expireOnClose
+      const { token, isPersistent = !config.expireOnClose } = written ?? changes.facts
       if (outcome === 'unchanged' && !cookie.isUnsent) return
       const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || this.#isOutdated || cookie.isUnsent
-      const { token } = changes.facts
       csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
       if (!isDue) return
       cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)

@@ -1,6 +1,6 @@
 /** A guard for what only users may see. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { SessionUserError } from '../errors.ts'
+import { SessionUsageError, SessionUserError } from '../errors.ts'
 import { isShownToVisitor } from './page.ts'
 
 /**
@@ -8,13 +8,16 @@ import { isShownToVisitor } from './page.ts'
  * page for signing in, as `reply.guest()` does; `reply.intended()` leads back. What is no browser's page gets a 401.
  *
  * @param signIn path of the page for signing in; without it every guest gets the 401
- * @throws SessionUserError in the hook, when the visitor is a guest
+ * @throws SessionUsageError when it is given anything else, and SessionUserError in the hook, when the visitor is a guest
  * @example
  * ```ts
  * app.get('/account', { preHandler: requireUser('/sign-in') }, () => `You are ${session().userId}`)
  * ```
  */
 export function requireUser (signIn?: string) {
+  if (signIn !== undefined && typeof signIn !== 'string') {
+    throw new SessionUsageError("requireUser() makes a hook, and takes the path of the page for signing in: preHandler: requireUser('/sign-in')")
+  }
   return async function requireUser (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     if (request.session().userId !== undefined) return undefined
     if (signIn !== undefined && isShownToVisitor(request)) return reply.guest(signIn)

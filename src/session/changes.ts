@@ -5,11 +5,11 @@
 import { SessionReadonlyError } from '../errors.ts'
 import { keyOf, newSessionId, type SessionId, type StoreKey } from './id.ts'
 import type { LoadResult, Origin, StoredSession } from './load.ts'
-import { apply, type Mutation, replay, subjectOf } from './mutations.ts'
+import { apply, isAtOrBelow, type Mutation, replay, subjectOf } from './mutations.ts'
 import { checkKey, rootOf, type Tree, valueAt } from './paths.ts'
 import { newStamp, type Stamp } from './stamp.ts'
 import { decodeState, emptyState, type Flashes, hasFlashes, NO_FLASHES, type SessionState } from './state.ts'
-import { copyOf, encode, type Encoded, MAX_DEPTH_OF_MEMBER } from './values.ts'
+import { copyOf, decode, encode, type Encoded, MAX_DEPTH_OF_MEMBER } from './values.ts'
 
 const NONE = Object.freeze({})
 
@@ -66,6 +66,10 @@ export class SessionChanges {
   #hasAged = false
   /** Top-level keys whose values the application holds, and may have changed in place; with what they were, where that is at hand. */
   readonly #tracked = new Map<string, Encoded | undefined>()
+  /** Top-level keys whose values are the application's own objects: to change one by a path, it is copied first. */
+  readonly #lent = new Set<string>()
+  /** The stamps of what this request has flashed. */
+  readonly #flashed = new Set<Stamp>()
   /** What the state would be if nothing had been changed in place. The mutations in `#unfolded` are still to be applied to it. */
   #baseline: SessionState | undefined
   #unfolded: Mutation[] = []
@@ -172,16 +176,26 @@ export class SessionChanges {
     if (!('path' in mutation)) {
       if (mutation.op === 'flush' || mutation.op === 'replace') this.#forgetData()
     } else if (this.#transient.has(rootOf(state.data, mutation.path))) {
-      if (!this.#replacesTransient(mutation)) return apply(state, mutation, value)
+      if (!this.#replacesTransient(mutation)) return this.#apply(state, mutation, value)
       this.#transient.delete(mutation.path)
       delete state.data[mutation.path]
     }
-    apply(state, mutation, value)
+    this.#apply(state, mutation, value)
     if ('path' in mutation) this.#track(rootOf(state.data, mutation.path), value, mutation)
     else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.data)) this.#track(key, member)
+    if ('stamp' in mutation) this.#flashed.add(mutation.stamp)
     this.#pending.push(mutation)
     this.#unfolded.push(mutation)
     this.#options.onChange?.()
+  }
+
+  /** @throws SessionValueError when one of several mutations does not fit what is there; nothing is changed either way */
+  assertFit (mutations: readonly Mutation[]): void {
+    const state = this.#ensureOpen()
+    const paths = mutations.flatMap(mutation => 'path' in mutation ? [mutation.path] : [])
+    if (!paths.some(path => path.includes('.'))) return paths.forEach(checkKey)
+    const trial = { ...state, data: copyOf(state.data) as Tree }
+    for (const mutation of mutations) apply(trial, mutation)
   }
 
   /** Puts a value for this request only. The key is a whole one: its dots do not walk. */
@@ -191,6 +205,7 @@ export class SessionChanges {
     this.#isUsed = true
     apply(this.#ensureOpen(), { op: 'change', key, value: encode(value, key) }, value)
     this.#transient.add(key)
+    this.#lent.add(key)
   }
 
   /** Whether a key was put for this request only. */
@@ -208,7 +223,7 @@ export class SessionChanges {
       if (isFlash && !this.#hasAged) {
         const { [path]: _kept, ...others } = this.#flashes
         this.#flashes = others
-      } else if (isFlash || this.#transient.has(path)) {
+      } else if (isFlash ? this.state.flashes[path] === this.#flashes[path] : this.#transient.has(path)) {
         const value = this.handOut(path)
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }
@@ -291,9 +306,31 @@ export class SessionChanges {
     this.#origin = origin
     this.#foundText = origin.kind === 'stored' ? origin.text : undefined
     this.#working = state
-    this.#flashes = state.flashes
-    this.#input = state.input?.stamp
+    this.#flashes = this.#flashed.size === 0 ? state.flashes : Object.fromEntries(Object.entries(state.flashes).filter(([, stamp]) => !this.#flashed.has(stamp)))
+    this.#input = state.input === undefined || this.#flashed.has(state.input.stamp) ? undefined : state.input.stamp
     return state
+  }
+
+  /**
+   * What the application puts under a whole key stays its own object: what it changes in it is stored. A path never leads into such
+   * an object, which may be one that other requests put as well: it is copied first, and what is put below a key is a copy.
+   */
+  #apply (state: SessionState, mutation: Mutation, value: unknown): void {
+    if (mutation.op === 'replace') {
+      apply(state, mutation, value)
+      for (const key of Object.keys(state.data)) this.#lent.add(key)
+    } else if (isWhole(mutation, state)) {
+      apply(state, mutation, value)
+      this.#lent.add(mutation.path)
+    } else {
+      if ('path' in mutation) this.#takeBack(state, rootOf(state.data, mutation.path))
+      apply(state, mutation)
+    }
+  }
+
+  #takeBack ({ data }: SessionState, key: string): void {
+    if (!this.#lent.delete(key) || !Object.hasOwn(data, key)) return
+    data[key] = decode(encode(data[key], key, MAX_DEPTH_OF_MEMBER))
   }
 
   /** A sign-in with the cookie of a regenerated session is one of its own. */
@@ -320,6 +357,7 @@ export class SessionChanges {
   #forgetData (): void {
     this.#transient.clear()
     this.#tracked.clear()
+    this.#lent.clear()
     this.#flashes = NO_FLASHES
   }
 
@@ -340,11 +378,16 @@ export class SessionChanges {
       if (!Object.hasOwn(data, key) || this.#transient.has(key)) continue
       const value = encode(data[key], key, MAX_DEPTH_OF_MEMBER)
       if (value === (known ?? this.#baselineOf(key))) continue
-      changes.push({ op: 'change', key, value })
+      changes.push({ op: 'change', key, value, flashes: this.#flashesIn(key) })
     }
     for (const { key, value } of changes) this.#tracked.set(key, value)
     this.#unfolded.push(...changes)
     return changes
+  }
+
+  #flashesIn (key: string): Array<[path: string, stamp: Stamp]> {
+    const { flashes } = this.#ensureOpen()
+    return Object.entries(flashes).filter(([path]) => isAtOrBelow(path, key))
   }
 
   /** @returns what would stand under the key had nothing been changed in place */
@@ -366,6 +409,11 @@ export class SessionChanges {
     this.#hasAged = true
     return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
   }
+}
+
+/** Whether the mutation puts a value under a whole key. */
+function isWhole (mutation: Mutation, { data }: SessionState): mutation is Extract<Mutation, { op: 'put' | 'flash' }> {
+  return (mutation.op === 'put' || mutation.op === 'flash') && rootOf(data, mutation.path) === mutation.path
 }
 
 /** @returns what the mutation puts under the key, if that is all that is there then */

@@ -32,6 +32,8 @@ export interface CommitResult {
     | 'ended'
     /** The session had been ended by another request or process. Nothing was stored. */
     | 'dropped'
+  /** What is stored now, where that was written. */
+  readonly state?: Readonly<SessionState>
   /** The names of the changes that were dropped, for people. */
   readonly dropped?: readonly string[]
   /** The session that the commit has ended, or given another id. */
@@ -99,7 +101,7 @@ function create (changes: SessionChanges, set: ChangeSet, settings: SessionSetti
   const record = toRecord(changes, settings, key, written, now, new Date(expiryFrom(now.getTime(), now.getTime(), lifetimeOf(settings, written.state))))
   return andThen(writeNew(settings, key, record, undefined), version => {
     changes.markCommitted(stored(set, key, record, version, written))
-    return { outcome: 'issued' }
+    return { outcome: 'issued', state: written.state }
   })
 }
 
@@ -147,8 +149,8 @@ function update (
     if (answer === 'gone') return drop(changes, set)
     if (answer === 'conflict') return updateAgain(changes, origin, set, settings, conflicts + 1)
     changes.markCommitted({ ...origin, record: { ...record, version: answer }, text: written.text })
-    if (written.state.isPersistent !== wasPersistent) return { outcome: 'issued' }
-    return { outcome: expiresAt === undefined ? 'stored' : 'extended' }
+    if (written.state.isPersistent !== wasPersistent) return { outcome: 'issued', state: written.state }
+    return { outcome: expiresAt === undefined ? 'stored' : 'extended', state: written.state }
   })
 }
 
@@ -181,7 +183,7 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
     const destroyed = await store.destroy(origin.key, tombstoneUntil(settings), current.version, 'regenerated')
     if (destroyed === 'destroyed') {
       changes.markCommitted(stored(set, key, record, version, written))
-      return { outcome: 'issued', left: { key: origin.key, to: key } }
+      return { outcome: 'issued', state: written.state, left: { key: origin.key, to: key } }
     }
     current = destroyed === 'conflict' ? await readLiving(settings, origin.key) : undefined
   }

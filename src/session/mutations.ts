@@ -12,8 +12,11 @@ export type Mutation =
   | { readonly op: 'put', readonly path: string, readonly value: Encoded }
   /** Put, unless something is there. */
   | { readonly op: 'remember', readonly path: string, readonly value: Encoded }
-  /** A value that was handed out and changed in place. The key is a whole one: its dots do not walk. */
-  | { readonly op: 'change', readonly key: string, readonly value: Encoded }
+  /**
+   * A value that was handed out and changed in place. The key is a whole one: its dots do not walk. `flashes`: those in it; where one
+   * has gone meanwhile, nothing is changed, or it would come back for good.
+   */
+  | { readonly op: 'change', readonly key: string, readonly value: Encoded, readonly flashes?: ReadonlyArray<readonly [path: string, stamp: Stamp]> }
   | { readonly op: 'forget', readonly path: string }
   | { readonly op: 'flush' }
   | { readonly op: 'replace', readonly value: Encoded }
@@ -45,7 +48,7 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       if (valueAt(state.data, mutation.path) == null) setAt(state.data, mutation.path, decoded(mutation.value))
       return
     case 'change':
-      state.data[mutation.key] = decoded(mutation.value)
+      if (mutation.flashes?.every(([path, stamp]) => state.flashes[path] === stamp) !== false) state.data[mutation.key] = decoded(mutation.value)
       return
     case 'forget': {
       const root = rootOf(state.data, mutation.path)
@@ -169,7 +172,8 @@ function keepFlashes (state: SessionState, isKept: (path: string) => boolean, is
   for (const container of over) if (isRemovable(container)) removeIfEmpty(state.data, container)
 }
 
-function isAtOrBelow (path: string, other: string): boolean {
+/** Whether a path is another one, or leads through it. */
+export function isAtOrBelow (path: string, other: string): boolean {
   return path === other || path.startsWith(`${other}.`)
 }
 

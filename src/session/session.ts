@@ -339,7 +339,7 @@ export class Session {
     const kept = this.#handedOut(key => names.includes(key) && !this.#changes.isTransient(key))
     const flashed = Object.keys(this.#changes.state.flashes).filter(path => Object.hasOwn(kept, rootOf(kept, path)))
     this.invalidate()
-    this.put(kept)
+    this.replace(kept)
     for (const path of flashed) this.flash(path, valueAt(kept, path))
   }
 
@@ -436,6 +436,7 @@ export class Session {
   #recordAll (values: unknown, mutationOf: (key: string, value: unknown) => Mutation): void {
     const entries = Object.entries(valuesOf(values))
     const mutations = entries.map(([key, value]) => mutationOf(key, value))
+    this.#changes.assertFit(mutations)
     mutations.forEach((mutation, index) => { this.#changes.record(mutation, entries[index]?.[1]) })
   }
 

@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import t, { type Test } from 'tap'
 import ambientSession, { csrfField, csrfToken, hasSession, runWithSession, session, SessionCsrfError, type SessionOptions, SessionStoreError } from '../../src/index.ts'
 import { type Answer, Connection, visitor, type Visitor } from '../helpers/client.ts'
-import { COOKIE, serve, type Teardown } from './support.ts'
+import { COOKIE, Gate, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -589,4 +589,22 @@ t.test('an application that takes tokens from no header is not told to send one'
   const app = await serveShop(t, { csrf: { headers: [] } })
   const answer = await visitor(app).post('/change', {})
   isRefused(t, answer, /csrfField\(\) into the form, which is the field _token\. If it is not sent by a browser/)
+})
+
+t.test('of two requests at once that make the first token, both tell the browser the one that is stored', async t => {
+  const gate = new Gate()
+  const app = await serveShop(t, {}, app => {
+    app.post('/begin', { config: { session: { csrf: false } } }, async () => { session({ visits: 1 }) })
+    app.get('/slow', async () => { const token = session().token(); await gate.pass(); return token })
+  })
+  const ada = visitor(app)
+  await ada.post('/begin')
+  const late = visitor(app)
+  for (const [name, value] of ada.cookies) late.cookies.set(name, value)
+  const slow = late.get('/slow')
+  await gate.reached
+  await ada.get('/form')
+  gate.open()
+  await slow
+  t.equal(late.cookies.get(XSRF), ada.cookies.get(XSRF))
 })

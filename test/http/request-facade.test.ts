@@ -343,3 +343,13 @@ t.test('a callback is told why a session could not be saved', async t => {
     t.match(error, { code: 'ERR_SESSION_ENDED' })
   })
 })
+
+t.test('spreading req.session gives no id where the session has a key of that name', async t => {
+  const app = await serve(t, app => {
+    app.get('/', async req => {
+      req.session({ id: 7, name: 'ada' })
+      return { spread: { ...req.session }, all: req.session().all() }
+    })
+  })
+  t.same((await visitor(app).get('/')).json, { spread: { name: 'ada' }, all: { id: 7, name: 'ada' } })
+})

@@ -87,3 +87,7 @@ t.test('a page for signing in that leads elsewhere is an error', async t => {
   const app = await serve(t, app => { app.get('/', { preHandler: requireUser('https://example.com/') }, () => 'x') })
   t.match(await visitor(app, { socket: true }).get('/'), { status: 500 })
 })
+
+t.test('requireUser in the place of the hook that it makes is refused', async t => {
+  t.throws(() => requireUser({} as never), { name: 'SessionUsageError', message: /preHandler: requireUser\('\/sign-in'\)/ })
+})

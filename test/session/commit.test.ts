@@ -721,15 +721,23 @@ t.test('an object that the application puts and goes on changing', async t => {
       },
       after: { items: 1 }
     },
-    'is stored as it was changed by a path': {
+    'is stored as it was changed by a path, and is then read again': {
       use: session => {
         const cart: Cart = { items: 1, tags: [] }
         session.put('cart', cart)
+        cart.tags?.push('a')
         session.increment('cart.items')
-        session.push('cart.tags', 'a')
-        cart.tags?.push('b')
+        session.push('cart.tags', 'b')
+        ;(session.get('cart') as Cart).tags?.push('c')
       },
-      after: { items: 2, tags: ['a', 'b'] }
+      after: { items: 2, tags: ['a', 'b', 'c'] }
+    },
+    'is stored as it was changed by a path although it is frozen': {
+      use: session => {
+        session.put('cart', Object.freeze({ items: 1 }))
+        session.increment('cart.items')
+      },
+      after: { items: 2 }
     },
     'is stored with what JSON has no word for, once that is in it': {
       use: session => {
@@ -789,6 +797,35 @@ t.test('an object that the application puts and goes on changing', async t => {
     })
     t.same(await visitor.visit(session => session.get('cart')), { items: 1 })
   })
+})
+
+t.test('an object of the application that two visitors are given is not changed by a path', async t => {
+  const ways: Record<string, (session: Session, cart: object) => unknown> = {
+    put: (session, cart) => { session.put('cart', cart) },
+    'put with others': (session, cart) => { session.put({ cart }) },
+    replace: (session, cart) => { session.replace({ cart }) },
+    remember: (session, cart) => session.remember('cart', () => cart),
+    flash: (session, cart) => { session.flash('cart', cart) },
+    now: (session, cart) => { session.now('cart', cart) },
+    'put below a key': (session, cart) => { session.put('cart.of', cart) },
+    push: (session, cart) => { session.push('cart', cart) }
+  }
+  for (const [way, give] of Object.entries(ways)) {
+    await t.test(way, async t => {
+      const { browser } = await application(t)
+      const EMPTY = { items: [] as string[], note: '' }
+      await browser().visit(session => {
+        give(session, EMPTY)
+        const prefix = way === 'push' ? 'cart.0' : way === 'put below a key' ? 'cart.of' : 'cart'
+        session.push(`${prefix}.items`, 'a present')
+        session.put(`${prefix}.note`, 'to Bob')
+        session.forget(`${prefix}.items.0`)
+        session.push(`${prefix}.items`, 'another one')
+        t.match(session.get(prefix), { note: 'to Bob', items: ['another one'] })
+      })
+      t.same(EMPTY, { items: [], note: '' })
+    })
+  }
 })
 
 t.test('a session of more text than is remembered is kept as any other, while it grows and when it has shrunk again', async t => {

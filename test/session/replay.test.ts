@@ -367,3 +367,66 @@ t.test('a change that cannot be replayed for another reason than what it finds i
   const damaged: Mutation = { op: 'put', path: 'a', value: '{' as Encoded }
   t.throws(() => { replay(emptyState(), [damaged]) }, SyntaxError)
 })
+
+t.test('flash data that is changed in place is gone all the same, once another request has seen it', async t => {
+  const [visitor, tab] = await twoTabs(t, session => { session.flash('errors', ['b', 'a']) })
+  await race(visitor, tab, session => { (session.get('errors') as string[]).sort() }, session => session.get('errors'))
+  t.same(await visitor.visit(session => session.all()), {})
+})
+
+t.test('flash data that is changed in place after a save is gone all the same', async t => {
+  const [visitor] = await twoTabs(t, session => { session.flash('errors', ['b', 'a']) })
+  await visitor.visit(async session => {
+    const errors = session.get('errors') as string[]
+    await session.save()
+    errors.sort()
+  })
+  t.same(await visitor.visit(session => session.all()), {})
+})
+
+t.test('flash data that is changed in place is flash data in its changed form for the request that has flashed it', async t => {
+  const [visitor] = await twoTabs(t, session => {
+    session.flash('errors', ['b', 'a'])
+    ;(session.get('errors') as string[]).sort()
+  })
+  t.same(await visitor.visit(session => session.get('errors')), ['a', 'b'])
+  t.same(await visitor.visit(session => session.all()), {})
+})
+
+t.test('reflash() after a save keeps only what is still flash data', async t => {
+  const [visitor] = await twoTabs(t, session => {
+    session.flash({ status: 'saved', seen: true, other: 1 })
+  })
+  await visitor.visit(async session => {
+    session.put('status', 'for good')
+    session.pull('seen')
+    await session.save()
+    session.reflash()
+  })
+  t.same(await visitor.visit(session => session.all()), { status: 'for good', other: 1 })
+  t.same(await visitor.visit(session => session.all()), { status: 'for good' })
+})
+
+t.test('what a request flashes is there for the next one, although it has saved and reloaded it', async t => {
+  const [visitor] = await twoTabs(t, session => { session.put('visits', 1) })
+  await visitor.visit(async session => {
+    session.flash('status', 'hello')
+    session.flashInput({ name: 'ada' })
+    await session.save()
+    await session.reload()
+    session.increment('visits')
+  })
+  t.same(await visitor.visit(session => [session.get('status'), session.old('name')]), ['hello', 'ada'])
+  t.same(await visitor.visit(session => [session.get('status'), session.old('name')]), [undefined, undefined])
+})
+
+for (const [what, values] of [['a name', { theme: 'dark', constructor: 'x' }], ['a path', { theme: 'dark', 'list.foo': 1 }]] as const) {
+  t.test(`of several values nothing is put where ${what} is refused`, async t => {
+    const [visitor] = await twoTabs(t, session => { session.put('list', [1]) })
+    await visitor.visit(session => {
+      t.throws(() => { session.put(values) }, { name: 'SessionValueError' })
+      t.throws(() => { session.flash(values) }, { name: 'SessionValueError' })
+    })
+    t.same(await visitor.visit(session => session.all()), { list: [1] })
+  })
+}
