@@ -11,6 +11,7 @@ import { type Found, load, type LoadResult, NOTHING } from '../session/load.ts'
 import { isPromise } from '../session/maybe-promise.ts'
 import { quoted } from '../session/names.ts'
 import { Session, type SessionHost } from '../session/session.ts'
+import { RETRY_AFTER } from '../stores/keyed-lock.ts'
 import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
 import type { PresentedCookie } from './cookie.ts'
@@ -281,7 +282,11 @@ export class RequestSession implements Scope, SessionHost {
     const { lock } = this.context
     if (block === false) return undefined
     try {
-      return await lock(key, { lease: Math.ceil(block.lock * 1000), wait: Math.ceil(block.wait * 1000) })
+      const unlock = await lock(key, { lease: Math.ceil(block.lock * 1000), wait: Math.ceil(block.wait * 1000) })
+      if (!isResponseClosed(this.#reply)) return unlock
+      // Its client has left meanwhile. Without a client a request may never end, as when its body was not read.
+      this.#release(unlock)
+      throw new SessionLockTimeoutError(RETRY_AFTER)
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error

@@ -57,10 +57,10 @@ const releases: Record<string, (holder: Holder) => Promise<number>> = {
     await held
     return now()
   },
-  async 'the client leaves' ({ connection }) {
-    const at = now()
+  async 'the client leaves and the handler returns' ({ server, gate, connection }) {
     connection.hangUp()
-    return at
+    await server.open(gate)
+    return now()
   }
 }
 
