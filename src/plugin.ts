@@ -113,7 +113,6 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     current?.markFailed(error)
     goOn(current, done)
   })
-  app.addHook('onTimeout', (request, _reply, done) => { goOn(request[CURRENT], done) })
   app.addHook('onRequestAbort', (request, done) => { goOn(request[CURRENT], done) })
   app.addHook('onResponse', (request, _reply, done) => {
     const current = request[CURRENT]

@@ -179,25 +179,6 @@ t.test('the error handler after handlerTimeout has its session', async t => {
   t.match(await ada.get('/'), { status: 503, text: 'ada' })
 })
 
-t.test('onTimeout has its session, also on a connection that another visitor has used before', async t => {
-  const [gate, seen] = [new Gate(), deferred<string>()]
-  const app = await serve(t, app => {
-    login(app)
-    app.addHook('onTimeout', async _req => { seen.resolve(nameHere()) })
-    app.get('/', async () => { await gate.pass() })
-  }, {}, { connectionTimeout: 200 })
-  const [ada, eve] = [visitor(app), visitor(app)]
-  await ada.post('/login/ada')
-  await eve.post('/login/eve')
-  const connection = await Connection.open(app)
-  connection.request('GET /nowhere', { cookie: ada.cookieHeader })
-  await connection.answer()
-  connection.request('GET /', { cookie: eve.cookieHeader })
-  t.equal(await seen.promise, 'eve')
-  gate.open()
-  connection.hangUp()
-})
-
 t.test('onRequestAbort has its session', async t => {
   const [gate, seen] = [new Gate(), deferred<string>()]
   const app = await serve(t, app => {
