@@ -1282,8 +1282,9 @@ t.test('changes in place', async t => {
       session => {
         const cart = { items: 1, first: { sku: 'a' } }
         session.put('cart', cart)
-        session.increment('cart.items')
         cart.first.sku = 'b'
+        session.increment('cart.items')
+        cart.first.sku = 'c'
       },
       { cart: { items: 2, first: { sku: 'b' } } }
     ],
@@ -1298,12 +1299,11 @@ t.test('changes in place', async t => {
       },
       { cart: { items: 2 } }
     ],
-    'of an object below a path that was put before': [
+    'of an object below a path that was put before and read': [
       { shop: { open: true } },
       session => {
-        const cart = { items: 1 }
-        session.put('shop.cart', cart)
-        cart.items = 2
+        session.put('shop.cart', { items: 1 })
+        ;(session.get('shop.cart') as { items: number }).items = 2
       },
       { shop: { open: true, cart: { items: 2 } } }
     ],

@@ -66,8 +66,8 @@ export class SessionChanges {
   #hasAged = false
   /** Top-level keys whose values the application holds, and may have changed in place; with what they were, where that is at hand. */
   readonly #tracked = new Map<string, Encoded | undefined>()
-  /** Top-level keys whose values are the application's own objects: to change one by a path, it is copied first. */
-  readonly #lent = new Set<string>()
+  /** Top-level keys whose values are the application's own objects, or lists that have such elements: before a path changes one, it is copied. */
+  readonly #lent = new Map<string, 'itself' | 'elements'>()
   /** The stamps of what this request has flashed. */
   readonly #flashed = new Set<Stamp>()
   /** What the state would be if nothing had been changed in place. The mutations in `#unfolded` are still to be applied to it. */
@@ -205,7 +205,7 @@ export class SessionChanges {
     this.#isUsed = true
     apply(this.#ensureOpen(), { op: 'change', key, value: encode(value, key) }, value)
     this.#transient.add(key)
-    this.#lent.add(key)
+    this.#lent.set(key, 'itself')
   }
 
   /** Whether a key was put for this request only. */
@@ -312,16 +312,21 @@ export class SessionChanges {
   }
 
   /**
-   * What the application puts under a whole key stays its own object: what it changes in it is stored. A path never leads into such
-   * an object, which may be one that other requests put as well: it is copied first, and what is put below a key is a copy.
+   * What the application puts under a whole key, or pushes to its list, stays its own object: what it changes in it is stored. A path
+   * never leads into such an object, which may be one that other requests put as well: it is copied first, and what is put below a
+   * key is a copy.
    */
   #apply (state: SessionState, mutation: Mutation, value: unknown): void {
     if (mutation.op === 'replace') {
       apply(state, mutation, value)
-      for (const key of Object.keys(state.data)) this.#lent.add(key)
+      for (const key of Object.keys(state.data)) this.#lent.set(key, 'itself')
     } else if (isWhole(mutation, state)) {
       apply(state, mutation, value)
-      this.#lent.add(mutation.path)
+      this.#lent.set(mutation.path, 'itself')
+    } else if (mutation.op === 'push' && rootOf(state.data, mutation.path) === mutation.path) {
+      if (this.#lent.get(mutation.path) === 'itself') this.#takeBack(state, mutation.path)
+      apply(state, mutation, value)
+      this.#lent.set(mutation.path, 'elements')
     } else {
       if ('path' in mutation) this.#takeBack(state, rootOf(state.data, mutation.path))
       apply(state, mutation)

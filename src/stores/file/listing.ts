@@ -43,7 +43,12 @@ export async function listOfUser ({ directory, users, settle }: Listing, userId:
   })
 }
 
-/** Removes entries from the index that crashes have left, or whose session has another user now. @param pause called between sessions @param signal ends it after the session at hand */
+/**
+ * Removes entries from the index that crashes have left, or whose session has another user now.
+ *
+ * @param pause called between sessions
+ * @param signal ends it after the session at hand
+ */
 export async function removeStale ({ directory, users, settle }: Listing, pause: () => Promise<void>, signal?: AbortSignal): Promise<void> {
   for (const user of await users.users()) {
     for (const key of await users.keysOf(user)) {
