@@ -349,7 +349,8 @@ t.test('what Redis refuses is not half done', { skip }, async t => {
 
   await t.test('with the rights that the documentation names all is done', async t => {
     const page = await readFile('docs/stores/redis.md', 'utf8')
-    const rights = /ACL SETUSER \S+ on >\S+ (.*)/.exec(page)?.[1]?.split(' ') ?? []
+    const paragraph = /\*\*A user of its own\.\*\*.*?\n\n/s.exec(page)?.[0] ?? ''
+    const rights = [...paragraph.matchAll(/`([~+][^`]+)`/g)].flatMap(([, right]) => right ?? [])
     const granted = await open(t, ...rights)
     const { key, version } = await create(granted)
     t.type(await granted.compareAndSet(key, { ...recordOf('after'), userId: 'ada' }, version), 'number')
