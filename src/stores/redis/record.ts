@@ -89,7 +89,7 @@ export function restOf ({ payload, createdAt, lastActivity, ipAddress, userAgent
 
 const HEAD = new RegExp(`^\\d{${VERSION.length}} \\d{${ENDS.length}} \\d{${LISTED.length}} \\S{${STAMPS.length}} `)
 const TIMES = /^(\d+) (\d+|-)$/
-const TOMBSTONE = /^(ended|regenerated) (\d+) \S+$/
+const TOMBSTONE = /^(ended|regenerated|replaced) (\d+) \S+$/
 
 /**
  * @param text of which only the payload may be cut off
