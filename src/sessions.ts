@@ -68,10 +68,9 @@ export interface Sessions {
 
   /**
    * Ends all sessions of a user, including those that begin meanwhile.
+   * Rejects with a SessionUsageError when `except` is no key of a session, or there are other options.
    *
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
-   * Rejects with a SessionUsageError when the options are anything else.
-   *
    * @returns how many have been ended
    */
   destroyFor (userId: string | number, options?: { readonly except?: StoreKey | string | undefined }): Promise<number>

@@ -34,24 +34,20 @@ export class CsrfCookie {
    */
   write (request: CookieRequest, headers: ResponseHeaders, { token, expiresAt, isPersistent }: SentToken, isRenewed: boolean, isEarly: boolean): void {
     if (token === undefined) return this.clear(request, headers, isEarly)
-    if (!isRenewed && this.#isCurrent(request, token)) return
+    if (!isRenewed && !this.isOutdated(request, token)) return
     headers.setCookies([this.#lines.line(request, this.#name, token, maxAge(isPersistent, expiresAt))], this.#isOwn, isEarly)
   }
 
   /** Whether the browser has to be sent the token, or told to forget another one. */
   isOutdated (request: CookieRequest, token: string | undefined): boolean {
-    return token === undefined ? this.#presented(request).length > 0 : !this.#isCurrent(request, token)
+    const presented = this.#presented(request)
+    return token === undefined ? presented.length > 0 : presented.length === 0 || presented.some(value => value !== token)
   }
 
   /** Has the browser forget the cookie, if it presented one. */
   clear (request: CookieRequest, headers: ResponseHeaders, isEarly: boolean): void {
     if (this.#presented(request).length === 0) return
     headers.setCookies([this.#lines.line(request, this.#name, CLEARED)], this.#isOwn, isEarly)
-  }
-
-  #isCurrent (request: CookieRequest, token: string): boolean {
-    const presented = this.#presented(request)
-    return presented.length > 0 && presented.every(value => value === token)
   }
 
   #presented ({ headers: { cookie } }: CookieRequest): string[] {

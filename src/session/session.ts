@@ -339,7 +339,8 @@ export class Session {
     const kept = this.#handedOut(key => names.includes(key) && !this.#changes.isTransient(key))
     const flashed = Object.keys(this.#changes.state.flashes).filter(path => Object.hasOwn(kept, rootOf(kept, path)))
     this.invalidate()
-    this.replace(kept)
+    // Nothing to begin another session with is an end like any other.
+    if (Object.keys(kept).length > 0) this.replace(kept)
     for (const path of flashed) this.flash(path, valueAt(kept, path))
   }
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import type { FastifyRequest } from 'fastify'
 import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { Clock, COOKIE, Log, serve } from './support.ts'
+import { Clock, COOKIE, Gate, Log, serve } from './support.ts'
 
 type Act = (req: FastifyRequest) => unknown
 
@@ -352,4 +352,20 @@ t.test('spreading req.session gives no id where the session has a key of that na
     })
   })
   t.same((await visitor(app).get('/')).json, { spread: { name: 'ada' }, all: { id: 7, name: 'ada' } })
+})
+
+t.test('of two requests at once that end their session by req.session.regenerate() none fails', async t => {
+  const gate = new Gate()
+  const app = await serve(t, app => {
+    app.get('/begin', async req => { req.session.user = 'ada' })
+    app.get('/slow', async req => { req.session('user'); await gate.pass(); await req.session.regenerate(); await req.session.save(); return 'ended' })
+    app.get('/end', async req => { await req.session.regenerate(); return 'ended' })
+  })
+  const ada = visitor(app)
+  await ada.get('/begin')
+  const slow = ada.get('/slow')
+  await gate.reached
+  await ada.get('/end')
+  gate.open()
+  t.equal((await slow).text, 'ended')
 })
