@@ -66,7 +66,6 @@ const actions: Record<string, (...args: never[]) => unknown> = {
 
   /** Waits until the test opens the gate. */
   gate: async (name: string) => { await gates.pass(name) },
-  clock: () => performance.timeOrigin + performance.now(),
   pid: () => process.pid,
   fail: () => { throw new Error('as was asked for') }
 }

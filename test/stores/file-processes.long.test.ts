@@ -7,8 +7,7 @@ import { create, increment, newKey, readLiving, recordOf } from './conformance.t
 import { wholePayload } from './generations.ts'
 import { fileStore } from './support.ts'
 
-/** Milliseconds in which a lock of a dead process has to be had: it is taken over at once. */
-const AT_ONCE = 1_000
+const MINUTE = 60_000
 
 /** Starts a process with a file store; see child.ts for what it can do. */
 function start (t: Test, directory: string, command: string, key: StoreKey, count = 0): Program {
@@ -53,16 +52,11 @@ t.test('a process killed in the middle of a commit', async t => {
   await child.said('inside')
   await child.stop()
 
-  const begin = performance.now()
   t.equal((await readLiving(store, key)).payload, '0', 'reading does not wait')
+  const { version } = await readLiving(store, another)
+  t.type(store.compareAndSet(another, recordOf('changed'), version), 'number', 'nor do commits of other sessions')
   await increment(store, key)
-  const waited = performance.now() - begin
-  t.ok(waited < AT_ONCE, `the next commit had to wait for ${Math.round(waited)} ms`)
-
-  t.equal((await readLiving(store, key)).payload, '1')
-  const again = performance.now()
-  await store.compareAndSet(another, recordOf('changed'), (await readLiving(store, another)).version)
-  t.ok(performance.now() - again < 1_000, 'those after it do not')
+  t.equal((await readLiving(store, key)).payload, '1', 'nor, for long, those of this one: they would be refused')
 })
 
 t.test('a session\'s lock is exclusive between processes', async t => {
@@ -81,10 +75,7 @@ t.test('a session\'s lock that another process holds is not to be had, until tha
   await t.rejects(store.lock(key, { lease: 1_000, wait: 50 }), { code: 'ERR_SESSION_LOCK_TIMEOUT' })
   await child.stop()
 
-  const begin = performance.now()
-  const unlock = await store.lock(key, { lease: 1_000, wait: 10_000 })
-  const waited = performance.now() - begin
-  t.ok(waited < AT_ONCE, `it was to be had after ${Math.round(waited)} ms`)
+  const unlock = await store.lock(key, { lease: 1_000, wait: MINUTE })
   await unlock()
 })
 
