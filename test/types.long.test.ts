@@ -26,6 +26,7 @@ const declarations = `
       point: [number, number]
       untyped: any
       raw: unknown
+      problems: Record<string, string[]>
     }
   }
 `
@@ -64,6 +65,15 @@ const cases: Record<string, string> = {
     typeOf<Item | undefined>()(session().get('cart.items.0'), true)
     typeOf<string | undefined>()(session().get('cart.items.0.title'), true)
     typeOf<string | undefined>()(session().get('user.roles.0'), true)
+  `,
+  'dots walk into declared records': `
+    typeOf<string[] | undefined>()(session().get('problems.email'), true)
+    typeOf<string | undefined>()(session().get('problems.email.0'), true)
+    typeOf<string>()(session().get('problems.email.0', ''), true)
+    typeOf<unknown>()(session().get('problems.email.first'), true)
+    session().push('problems.email', 'missing')
+    // @ts-expect-error a text
+    session().push('problems.email.0', 'missing')
   `,
   'undeclared keys and paths stay usable, and are unknown': `
     typeOf<unknown>()(session().get('anything'), true)
@@ -221,6 +231,16 @@ const cases: Record<string, string> = {
     void later
     // @ts-expect-error a number for a text
     session().remember('userId', () => 1)
+    // @ts-expect-error a number for a text, later
+    session().remember('userId', async () => 1)
+    typeOf<'light' | 'dark'>()(session().remember('theme', () => 'dark'), true)
+    typeOf<string[] | Promise<string[]>>()(session().remember('history', async () => []), true)
+    typeOf<readonly string[]>()(session().remember('tags', () => []), true)
+    typeOf<Item[] | Promise<Item[]>>()(session().remember('cart.items', async () => []), true)
+    async function settled (): Promise<void> {
+      typeOf<'light' | 'dark'>()(await session().remember('theme', async () => 'dark' as const), true)
+    }
+    void settled()
   `,
   'increment and decrement give numbers': `
     typeOf<number>()(session().increment('visits'), true)
