@@ -2,7 +2,7 @@
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/options.ts'
 import { currentSessionIfAny } from './context.ts'
-import { SessionConfigError, SessionListError, SessionUsageError } from './errors.ts'
+import { SessionConfigError, SessionListError, SessionStoreError, SessionUsageError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { isStoreKey } from './session/id.ts'
@@ -68,7 +68,8 @@ export interface Sessions {
 
   /**
    * Ends all sessions of a user, including those that begin meanwhile.
-   * Rejects with a SessionUsageError when `except` is no key of a session, or there are other options.
+   * Rejects with a SessionUsageError when `except` is no key of a session, or there are other options; with a SessionStoreError
+   * when there are files of sessions that this process may not read, after it has ended all others.
    *
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
    * @returns how many have been ended
@@ -118,7 +119,7 @@ export class SessionsInStore implements Sessions {
 
   async for (userId: string | number): Promise<ListedSession[]> {
     const sessions: ListedSession[] = []
-    for await (const page of this.#pages({ userId: userIdOf(userId) })) sessions.push(...page)
+    for await (const page of this.#pages({ userId: userIdOf(userId) })) sessions.push(...page.sessions)
     return sessions.sort((a, b) => lastUse(b) - lastUse(a))
   }
 
@@ -138,18 +139,22 @@ export class SessionsInStore implements Sessions {
     // In a request that gives its session a new id, it is stored under the old one until it is committed.
     const spared = except !== undefined && current?.isKnownAs(except) === true ? current : undefined
     const isSpared = ({ key }: ListedSession): boolean => key === except || spared?.isKnownAs(key) === true
-    let ended = 0
+    let [ended, unreadable] = [0, 0]
     // A session that gets a new id while it is listed can be missed under both of them, once. Hence the second look.
     for (let round = 0, empty = 0; round < MOST_ROUNDS && empty < 2; round++) {
       let found = 0
+      unreadable = 0
       for await (const page of this.#pages(filter)) {
-        const others = page.filter(listed => !isSpared(listed))
+        const others = page.sessions.filter(listed => !isSpared(listed))
         found += others.length
         ended += await this.#destroyAll(others)
+        unreadable += page.unreadable
       }
       empty = found === 0 ? empty + 1 : 0
     }
-    return ended
+    if (unreadable === 0) return ended
+    throw new SessionStoreError(`not all sessions of the user could be ended: ${unreadable} that may be the user's cannot be read by this ` +
+      `process. The others (${ended}) have been ended. The warnings AMBIENT_SESSION_DAMAGED name the files: give this process the right to read them, and call destroyFor() again`)
   }
 
   /** @returns how many it has ended */
@@ -164,7 +169,7 @@ export class SessionsInStore implements Sessions {
 
   async count ({ userId }: { readonly userId?: string | number | undefined } = {}): Promise<number> {
     let count = 0
-    for await (const { length } of this.#pages(userId === undefined ? {} : { userId: userIdOf(userId) })) count += length
+    for await (const { sessions } of this.#pages(userId === undefined ? {} : { userId: userIdOf(userId) })) count += sessions.length
     return count
   }
 
@@ -174,12 +179,12 @@ export class SessionsInStore implements Sessions {
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
   }
 
-  async * #pages (filter: ListFilter): AsyncGenerator<ListedSession[]> {
+  async * #pages (filter: ListFilter): AsyncGenerator<{ sessions: ListedSession[], unreadable: number }> {
     const current = currentSessionIfAny()
     let after: string | undefined
     do {
-      const { records, next } = await this.#list(filter, MANY, after)
-      yield records.map(withCurrent(current))
+      const { records, next, unreadable = 0 } = await this.#list(filter, MANY, after)
+      yield { sessions: records.map(withCurrent(current)), unreadable }
       after = next
     } while (after !== undefined)
   }

@@ -106,6 +106,11 @@ export interface RecordPage {
   readonly records: readonly ListedRecord[]
   /** Where the next page begins; undefined when there is none. Opaque to all but the store that made it. */
   readonly next: string | undefined
+  /**
+   * How many records, at least, were left out because this process may not read them: with a user, of those that may be the
+   * user's. A store without such records says nothing.
+   */
+  readonly unreadable?: number
 }
 
 export interface LockOptions {
@@ -174,7 +179,8 @@ export interface SessionStore {
   /**
    * Lists living records, page by page: no tombstones and nothing that has expired. A record that lives all the while that
    * its pages are asked for is in exactly one of them; one that begins or ends meanwhile may be. The order is the store's.
-   * With a `userId`, no living session of that user is missing, whatever crashed in between.
+   * With a `userId`, no living session of that user is missing, whatever crashed in between, except those that count as
+   * {@link RecordPage.unreadable}.
    */
   list? (filter: ListFilter, page: Page): MaybePromise<RecordPage>
 

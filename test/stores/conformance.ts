@@ -2,7 +2,7 @@
 import type { SessionStore } from '../../src/index.ts'
 import { cases } from '../../src/testing/suite.ts'
 
-export { create, increment, newKey, readLiving, recordOf } from '../../src/testing/records.ts'
+export { create, createRecord, increment, newKey, readLiving, recordOf } from '../../src/testing/records.ts'
 export { isRecord } from '../../src/stores/store.ts'
 
 export interface Case {

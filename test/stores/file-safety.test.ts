@@ -6,9 +6,9 @@ import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Version } from '../../src/index.ts'
+import { type NewRecord, openSessions, type Version } from '../../src/index.ts'
 import { canMount, unless } from '../concurrency/needs.ts'
-import { create, newKey, readLiving, recordOf } from './conformance.ts'
+import { create, createRecord, newKey, readLiving, recordOf } from './conformance.ts'
 import { fault, replaceInFs } from './faults.ts'
 import { fileStore } from './support.ts'
 
@@ -20,16 +20,34 @@ function inFuture (milliseconds = MINUTE): Date {
   return new Date(Date.now() + milliseconds)
 }
 
-/** Answers whatever opens a file through the thread pool as the system does where that is not allowed; root it allows everything. */
-function refuseToOpen (t: Test): void {
-  const functions = fs as { open: typeof fs.open }
-  const original = functions.open
-  functions.open = async () => { throw fault('EACCES') }
+type Call = (path: unknown, ...others: unknown[]) => Promise<unknown>
+
+/** Puts a function in the place of one that works through the thread pool. */
+function replaceInPromises (t: Test, name: 'open' | 'lstat', replacement: (original: Call) => Call): void {
+  const functions = fs as unknown as Record<typeof name, Call>
+  const original = functions[name]
+  functions[name] = replacement(original)
   syncBuiltinESMExports()
   t.teardown(() => {
-    functions.open = original
+    functions[name] = original
     syncBuiltinESMExports()
   })
+}
+
+/**
+ * Answers whatever opens a file through the thread pool as the system does where that is not allowed; root it allows everything.
+ *
+ * @param name of the file; all when left out
+ */
+function refuseToOpen (t: Test, name = ''): void {
+  replaceInPromises(t, 'open', original => async (path, ...others) => {
+    if (typeof path === 'string' && path.endsWith(name)) throw fault('EACCES')
+    return await original(path, ...others)
+  })
+}
+
+function recordFor (userId: string): NewRecord {
+  return { ...recordOf('payload'), userId }
 }
 
 t.test('a symbolic link in the place of a session\'s file', async t => {
@@ -140,10 +158,45 @@ t.test('a session\'s file that this process may not read', async t => {
     t.same(readdirSync(directory), [])
   })
 
-  await t.test('is a fault of the store where sessions are listed, and not left out', async t => {
+  await t.test('is left out of lists, which say so, and does not hide the others', async t => {
+    const { store, warnings } = await fileStore(t)
+    const [hidden, others] = [await create(store), [(await create(store)).key, (await create(store)).key].sort()]
+    refuseToOpen(t, hidden.key)
+    t.match(await store.list({}, { limit: 10 }), { records: others.map(key => ({ key })), unreadable: 1 })
+    t.match(warnings, [{ code: 'AMBIENT_SESSION_DAMAGED', key: hidden.key }])
+
+    const first = await store.list({}, { limit: 1 })
+    const second = await store.list({}, { limit: 1, after: first.next })
+    t.equal(Number(first.unreadable) + Number(second.unreadable), 1, 'on one page only')
+  })
+
+  await t.test('is not ended with its user\'s others, which is an error', async t => {
+    const { store, directory } = await fileStore(t)
+    const [hidden] = [await createRecord(store, recordFor('ada')), await createRecord(store, recordFor('ada')), await createRecord(store, recordFor('bob'))]
+    const sessions = await openSessions({ driver: 'file', files: directory })
+    refuseToOpen(t, hidden.key)
+    t.equal(await sessions.count({ userId: 'ada' }), 1)
+    await t.rejects(sessions.destroyFor('ada'), { code: 'ERR_SESSION_STORE', message: /not all sessions of the user could be ended: 1 .* \(1\) have been ended/ })
+    t.equal(await sessions.count(), 1)
+    t.equal(await sessions.destroyFor('bob'), 1)
+    await sessions.close()
+  })
+
+  await t.test('keeps no stale entry in the index of users', async t => {
+    const { store, directory } = await fileStore(t)
+    const [hidden, { key, version }] = [await createRecord(store, recordFor('ada')), await createRecord(store, recordFor('ada'))]
+    await store.compareAndSet(key, recordFor('bob'), version)
+    refuseToOpen(t, hidden.key)
+    await store.sweep(new Date(), 10)
+    const [ada] = readdirSync(join(directory, '.users')).map(user => readdirSync(join(directory, '.users', user))).filter(keys => keys.includes(hidden.key))
+    t.same(ada, [hidden.key])
+  })
+
+  await t.test('is a fault of the store where it is the directory that may not be entered', async t => {
     const { store } = await fileStore(t)
     await create(store)
     refuseToOpen(t)
+    replaceInPromises(t, 'lstat', () => () => Promise.reject(fault('EACCES')))
     await t.rejects(store.list({}, { limit: 10 }), { code: 'ERR_SESSION_STORE', message: 'EACCES' })
   })
 })

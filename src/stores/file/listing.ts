@@ -1,4 +1,5 @@
 /** Lists of sessions, in the order of their keys. */
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isStoreKey } from '../../session/id.ts'
 import { inOrder } from '../in-order.ts'
@@ -10,6 +11,7 @@ import { type Inspected, inspectFile } from './inspect.ts'
 import { nameOf, namesIn, type UserIndex, type UserName } from './user-index.ts'
 
 const NO_FILE = Symbol('something else than a file')
+const UNREADABLE = Symbol('a file that this process may not read')
 /** What opening a link, a directory or a socket says. */
 const NO_FILE_CODES: ReadonlyArray<string | undefined> = ['ENOTREG', 'ELOOP', 'EMLINK', 'EISDIR', 'ENXIO']
 
@@ -22,23 +24,27 @@ export interface Listing {
    * @param user from whose index the session is removed if it belongs to another user
    */
   readonly settle: (key: StoreKey, user?: UserName) => Promise<Entry | undefined>
+  /** Called for a session that this process may not read. */
+  readonly reportUnreadable: (key: StoreKey, cause: unknown) => void
 }
 
-export async function listAll ({ directory, settle }: Listing, page: Page): Promise<RecordPage> {
-  return await pageOf((await namesIn(directory)).filter(isStoreKey), page, async key => {
-    const found = await inspectSession(directory, key)
-    if (found === NO_FILE) return undefined
-    return listed(key, isUnclear(found) ? await settle(key) : found?.content?.entry)
+type Look = ListedRecord | typeof UNREADABLE | undefined
+
+export async function listAll (listing: Listing, page: Page): Promise<RecordPage> {
+  return await pageOf((await namesIn(listing.directory)).filter(isStoreKey), page, async key => {
+    const found = await inspectSession(listing, key)
+    if (!isInspected(found)) return found === UNREADABLE ? found : undefined
+    return listed(key, isUnclear(found) ? await listing.settle(key) : found?.content?.entry)
   })
 }
 
 /** Lists one user's sessions, and removes stale entries from the index. */
-export async function listOfUser ({ directory, users, settle }: Listing, userId: string, page: Page): Promise<RecordPage> {
+export async function listOfUser (listing: Listing, userId: string, page: Page): Promise<RecordPage> {
   const user = nameOf(userId)
-  return await pageOf(await users.keysOf(user), page, async key => {
-    const found = await inspectSession(directory, key)
-    if (found === NO_FILE) return undefined
-    const entry = isUnclear(found) || isStale(found, user) ? await settle(key, user) : found?.content?.entry
+  return await pageOf(await listing.users.keysOf(user), page, async key => {
+    const found = await inspectSession(listing, key)
+    if (!isInspected(found)) return found === UNREADABLE ? found : undefined
+    const entry = isUnclear(found) || isStale(found, user) ? await listing.settle(key, user) : found?.content?.entry
     return entry?.userId === userId ? listed(key, entry) : undefined
   })
 }
@@ -49,12 +55,12 @@ export async function listOfUser ({ directory, users, settle }: Listing, userId:
  * @param pause called between sessions
  * @param signal ends it after the session at hand
  */
-export async function removeStale ({ directory, users, settle }: Listing, pause: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-  for (const user of await users.users()) {
-    for (const key of await users.keysOf(user)) {
+export async function removeStale (listing: Listing, pause: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+  for (const user of await listing.users.users()) {
+    for (const key of await listing.users.keysOf(user)) {
       if (signal?.aborted === true) return
-      const found = await inspectSession(directory, key)
-      if (found !== NO_FILE && isStale(found, user)) await settle(key, user)
+      const found = await inspectSession(listing, key)
+      if (isInspected(found) && isStale(found, user)) await listing.settle(key, user)
       await pause()
     }
   }
@@ -72,14 +78,23 @@ function isUnclear (found: Inspected | undefined): boolean {
   return found !== undefined && found.content?.entry === undefined
 }
 
-/** @returns NO_FILE for what no store has put there: lists leave it out */
-async function inspectSession (directory: string, key: StoreKey): Promise<Inspected | typeof NO_FILE | undefined> {
+/** @returns NO_FILE for what no store has put there: lists leave it out; undefined when there is nothing */
+async function inspectSession ({ directory, reportUnreadable }: Listing, key: StoreKey): Promise<Inspected | typeof NO_FILE | typeof UNREADABLE | undefined> {
+  const path = join(directory, key)
   try {
-    return await inspectFile(join(directory, key))
+    return await inspectFile(path)
   } catch (error) {
-    if (!NO_FILE_CODES.includes(codeOf(error))) throw error
-    return NO_FILE
+    if (NO_FILE_CODES.includes(codeOf(error))) return NO_FILE
+    if (codeOf(error) !== 'EACCES') throw error
+    // Where it is the directory that may not be entered, no session is to be had: this throws then.
+    await lstat(path)
+    reportUnreadable(key, error)
+    return UNREADABLE
   }
+}
+
+function isInspected (found: Inspected | typeof NO_FILE | typeof UNREADABLE | undefined): found is Inspected | undefined {
+  return typeof found !== 'symbol'
 }
 
 function listed (key: StoreKey, entry: Entry | undefined): ListedRecord | undefined {
@@ -87,14 +102,18 @@ function listed (key: StoreKey, entry: Entry | undefined): ListedRecord | undefi
   return isRecord(current) ? listedAs(key, current) : undefined
 }
 
-async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<ListedRecord | undefined>): Promise<RecordPage> {
+async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<Look>): Promise<RecordPage> {
   const records: ListedRecord[] = []
+  let [unreadable, sinceLastRecord] = [0, 0]
   for (const key of inOrder(keys, after)) {
     const record = await look(key)
-    if (record === undefined) continue
-    // One more than the limit: there is a next page.
-    if (records.length === limit) return { records, next: records.at(-1)?.key }
+    if (record === UNREADABLE) sinceLastRecord++
+    if (record === undefined || record === UNREADABLE) continue
+    // One more than the limit: there is a next page, which begins behind the last record.
+    if (records.length === limit) return { records, next: records.at(-1)?.key, unreadable }
     records.push(record)
+    unreadable += sinceLastRecord
+    sinceLastRecord = 0
   }
-  return { records, next: undefined }
+  return { records, next: undefined, unreadable: unreadable + sinceLastRecord }
 }

@@ -226,7 +226,8 @@ export class FileStore implements SessionStore {
       settle: async (key, user) => await this.#lockedFiles.run(key, user !== undefined, file => {
         if (user !== undefined && isStale(file, user)) this.#users.remove(user, key)
         return file?.content?.entry
-      })
+      }),
+      reportUnreadable: (key, cause) => { this.#reportUnreadable(key, cause) }
     }
   }
 
