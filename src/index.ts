@@ -22,7 +22,7 @@ export { onSessionEnd, type SessionEndOptions } from './on-session-end.ts'
 export { type ListedSession, openSessions, type OpenSessions, type SessionPage, type SessionPageOptions, type Sessions } from './sessions.ts'
 export { type Default, Session, type SessionKeys } from './session/session.ts'
 export type {
-  CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, SessionData, SessionKey, SessionValues, ValueAt, ValueOr
+  CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, Remembered, SessionData, SessionKey, SessionValues, ValueAt, ValueOr
 } from './session/keys.ts'
 export type { SessionId } from './session/id.ts'
 export type { FormErrorsInput, FormIssue } from './http/form-errors.ts'

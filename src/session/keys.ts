@@ -27,13 +27,16 @@ export type ValueAt<Path extends string> =
       : unknown
 
 type Walk<Value, Path extends string> =
-  Path extends keyof Value
+  Path extends NamedKey<Value, Path>
     ? Value[Path]
     : Value extends readonly (infer Element)[]
       ? Path extends `${number}.${infer Rest}` ? Walk<NonNullable<Element>, Rest> : Path extends `${number}` ? Element : unknown
       : Path extends `${infer Head}.${infer Rest}`
         ? Head extends keyof Value ? Walk<NonNullable<Value[Head]>, Rest> : unknown
         : unknown
+
+/** The keys of an object; those with dots of a Record, whose keys have no names, are paths below it. */
+type NamedKey<Value, Path> = string extends keyof Value ? Path extends `${string}.${string}` ? never : keyof Value : keyof Value
 
 /** A default of the type that is declared for the key; nothing fits where none is declared. */
 export type DeclaredDefault<Path extends string> =
@@ -42,6 +45,11 @@ export type DeclaredDefault<Path extends string> =
 /** What reading with another default gives: the declared type where there is one, and otherwise the default's. */
 export type ValueOr<Path extends string, Default> =
   unknown extends ValueAt<Path> ? Default : Exclude<ValueAt<Path>, undefined> | Default
+
+/** What `remember` gives for what its function has made: what is there, or what was made, and a promise where that is one. */
+export type Remembered<Path extends string, Made> = NonNullable<ValueAt<Path>> | (
+  Made extends Promise<unknown> ? unknown extends ValueAt<Path> ? Made : Promise<NonNullable<ValueAt<Path>>> : never
+)
 
 /** The elements of the list at a key, where one is declared. */
 export type ElementAt<Path extends string> =

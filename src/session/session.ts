@@ -5,7 +5,7 @@ import { fieldsToKeep } from './form-input.ts'
 import { guard } from './guard.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { kindOf } from './kind.ts'
-import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
+import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, Remembered, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
 import type { Mutation } from './mutations.ts'
 import { quote } from './names.ts'
 import { checkKey, fieldAt, rootOf, type Tree, valueAt } from './paths.ts'
@@ -137,8 +137,7 @@ export class Session {
    * @param make gives the value, or a promise of it; the result is then a promise, too
    * @throws SessionValueError when `make` is no function, or makes what cannot be stored
    */
-  remember<K extends SessionKey, T extends Promise<ValueAt<K>>> (key: K, make: () => T): T | NonNullable<ValueAt<K>>
-  remember<K extends SessionKey> (key: K, make: () => ValueAt<K>): NonNullable<ValueAt<K>>
+  remember<K extends SessionKey, Make extends () => ValueAt<K> | Promise<ValueAt<K>>> (key: K, make: Make): Remembered<K, ReturnType<Make>>
   remember (key: string, make: () => unknown): unknown {
     const value = this.#changes.handOut(checked(key))
     if (typeof make !== 'function') throw new SessionValueError(key, `needs a function that makes it: remember(${quote(key)}, () => …)`)
