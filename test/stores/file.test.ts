@@ -85,16 +85,6 @@ t.test('the file store keeps the contract', async t => {
   await conforms(t, async t => (await fileStore(t)).store)
 })
 
-t.test('the file store keeps the contract where the operating system\'s locks are not to be had, and says so', async t => {
-  await conforms(t, async t => (await fileStore(t, {}, lockfileLocks)).store)
-  const { warnings } = await fileStore(t, {}, lockfileLocks)
-  t.match(warnings, [{ code: 'AMBIENT_SESSION_STORE', message: 'proper-lockfile' }])
-})
-
-t.test('the durable file store keeps the contract', async t => {
-  await conforms(t, async t => (await fileStore(t, { durable: true })).store)
-})
-
 t.test('the directory', async t => {
   await t.test('is made for this user only, with those above it as usual', async t => {
     const directory = join(t.testdir(), 'storage/framework/sessions')
