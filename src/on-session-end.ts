@@ -1,10 +1,9 @@
 /** `onSessionEnd()`: calls back when a session has ended, so that a socket or a stream can be closed with it. */
 import { AsyncResource } from 'node:async_hooks'
-import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import { SessionConfigError, SessionUsageError } from './errors.ts'
-import type { RequestSession } from './http/request-session.ts'
+import { isResponseClosed, onResponseClosed } from './http/closing.ts'
 import { CURRENT } from './symbols.ts'
 
 export interface SessionEndOptions {
@@ -41,9 +40,8 @@ export function onSessionEnd (request: FastifyRequest, fn: () => unknown, { ever
   if (!(typeof every === 'number' && every > 0 && every <= LONGEST)) {
     throw new SessionUsageError(`onSessionEnd(request, fn, { every }) takes a number of seconds, greater than 0 and at most ${LONGEST}`)
   }
-  const connection = connectionOf(request, current)
-  const socket = waitsInPipeline(current.response) ? request.raw.socket : undefined
-  if (current.isClosed || connection.destroyed || socket?.destroyed === true) return () => {}
+  const socket = upgradedSocketOf(request)
+  if (current.isClosed || (socket?.destroyed ?? isResponseClosed(current.reply))) return () => {}
   const { ends, settings: { report } } = current.context
   const call = async (): Promise<void> => { await fn() }
   const onEnd = AsyncResource.bind(() => {
@@ -51,39 +49,20 @@ export function onSessionEnd (request: FastifyRequest, fn: () => unknown, { ever
   })
   const stopWatching = ends.watch(current.session, every * 1000, onEnd)
   const stop = (): void => {
-    connection.off('close', stop)
-    if (socket !== undefined) forgetAtClose(socket, stop)
+    forget()
     stopWatching()
   }
-  connection.once('close', stop)
-  if (socket !== undefined) callAtClose(socket, stop)
+  const forget = socket === undefined ? onResponseClosed(current.reply, stop) : onSocketClosed(socket, stop)
   return stop
 }
 
-/** What is called when a socket closes: one listener for all requests in its pipeline. */
-const atClose = new WeakMap<Socket, Set<() => void>>()
-
-/** Whether a response waits behind another: it has no socket yet, and is not closed with the connection. */
-function waitsInPipeline ({ socket }: RequestSession['response']): boolean {
-  return socket === null
-}
-
-function callAtClose (socket: Socket, fn: () => void): void {
-  const known = atClose.get(socket)
-  const fns = known ?? new Set()
-  fns.add(fn)
-  if (known !== undefined) return
-  atClose.set(socket, fns)
-  socket.once('close', () => { for (const fn of fns) fn() })
-}
-
-function forgetAtClose (socket: Socket, fn: () => void): void {
-  atClose.get(socket)?.delete(fn)
-}
-
-/** What closes: the response, or the socket where it was upgraded, to a WebSocket for example. */
-function connectionOf ({ raw }: FastifyRequest, { response }: RequestSession): EventEmitter & { readonly destroyed: boolean } {
-  // The requests of @fastify/websocket's injectWS() have no socket.
+/** The socket where the connection was upgraded, to a WebSocket for example. The requests of @fastify/websocket's injectWS() have none. */
+function upgradedSocketOf ({ raw }: FastifyRequest): Socket | undefined {
   const { upgrade, socket } = raw as { upgrade?: boolean, socket?: Socket }
-  return upgrade === true && socket !== undefined ? socket : response
+  return upgrade === true ? socket : undefined
+}
+
+function onSocketClosed (socket: Socket, fn: () => void): () => void {
+  socket.once('close', fn)
+  return () => { socket.off('close', fn) }
 }

@@ -90,7 +90,9 @@ const adoptShape = z.strictObject({
 
 type Driver = NonNullable<CamelCaseOptions['driver']>
 
-const DRIVERS: readonly unknown[] = ['file', 'memory', 'array', 'redis', 'database', 'cookie', 'null'] satisfies Driver[]
+const DRIVERS: readonly unknown[] = Object.keys({
+  file: true, memory: true, array: true, redis: true, database: true, cookie: true, null: true
+} satisfies Record<Extract<Driver, string>, true>)
 const STORE_METHODS = ['read', 'compareAndSet', 'touch', 'destroy'] as const satisfies Array<keyof SessionStore>
 const SAME_SITES: readonly string[] = ['lax', 'strict', 'none'] satisfies SameSite[]
 

@@ -1,9 +1,8 @@
 /** The session of one request: found by its cookie, committed before the response leaves, and its cookie sent where that is due. */
-import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/options.ts'
 import { runOutsideScopes, type Scope } from '../context.ts'
-import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionLockTimeoutError, SessionStoreError, SessionTooLargeError } from '../errors.ts'
+import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import { type ClientInfo, SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
@@ -11,14 +10,15 @@ import { type Found, load, type LoadResult, NOTHING } from '../session/load.ts'
 import { isPromise } from '../session/maybe-promise.ts'
 import { quoted } from '../session/names.ts'
 import { Session, type SessionHost } from '../session/session.ts'
-import { RETRY_AFTER } from '../stores/keyed-lock.ts'
-import type { MaybePromise, StoreKey, Unlock } from '../stores/store.ts'
+import type { MaybePromise } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
+import { isResponseClosed } from './closing.ts'
 import type { PresentedCookie } from './cookie.ts'
 import type { HooksScope } from './flow.ts'
 import { isPage, isPrefetch, LONGEST_URL, urlOf } from './page.ts'
 import type { PluginContext } from './plugin-context.ts'
 import { ResponseHeaders } from './response-headers.ts'
+import { RouteLock } from './route-lock.ts'
 import type { RouteRules } from './route.ts'
 
 /** An IPv6 address that ends in an IPv4 address is no longer. */
@@ -57,7 +57,7 @@ export class RequestSession implements Scope, SessionHost {
   readonly context: PluginContext
   readonly rules: RouteRules
   readonly request: FastifyRequest
-  readonly #reply: FastifyReply
+  readonly reply: FastifyReply
   readonly #startedAt = Date.now()
   /** When the response has closed, in milliseconds. */
   #closedAt = Infinity
@@ -80,27 +80,20 @@ export class RequestSession implements Scope, SessionHost {
   #isWatched = false
   /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
   #isSent = false
-  /** The lock of a blocking route, until it is released. */
-  #unlock: Unlock | undefined
-  /** Whether the commit before the response has ended. */
-  #isSettled = false
+  /** That of a blocking route. */
+  #lock: RouteLock | undefined
 
   constructor (context: PluginContext, rules: RouteRules, request: FastifyRequest, reply: FastifyReply) {
     this.headers = new ResponseHeaders(reply)
     this.context = context.forRequest(this.headers)
     this.rules = rules
     this.request = request
-    this.#reply = reply
+    this.reply = reply
     reply.raw.once('close', () => { this.#closedAt = Date.now() })
   }
 
   get config (): SessionConfig {
     return this.context.config
-  }
-
-  /** Node's own response. */
-  get response (): FastifyReply['raw'] {
-    return this.#reply.raw
   }
 
   get hasSession (): boolean {
@@ -112,7 +105,7 @@ export class RequestSession implements Scope, SessionHost {
    * so it is over after a while in any case.
    */
   get isClosed (): boolean {
-    return isResponseClosed(this.#reply) && (this.#isAnswered || this.#reply.sent || Date.now() - this.#closedAt > LONGEST_UNANSWERED)
+    return isResponseClosed(this.reply) && (this.#isAnswered || this.reply.sent || Date.now() - this.#closedAt > LONGEST_UNANSWERED)
   }
 
   get session (): Session {
@@ -141,6 +134,7 @@ export class RequestSession implements Scope, SessionHost {
     this.#old = adoption?.find(this.request) ?? NONE
     if (this.#old.length === 0 && (isLazy || candidates.length === 0)) return undefined
     this.#prepared = NOT_YET
+    if (block !== false) this.#lock = new RouteLock(this.context, block, this.reply, this.headers)
     return this.#old.length > 0 ? this.#prepareOrAdopt(candidates, this.#old) : this.#prepare(candidates)
   }
 
@@ -151,13 +145,7 @@ export class RequestSession implements Scope, SessionHost {
    */
   commit (): Promise<void> | undefined {
     this.#isAnswered = true
-    let committing: Promise<void> | undefined
-    try {
-      committing = this.#commitAnswered()
-    } finally {
-      if (committing === undefined) this.#settle()
-    }
-    return this.#unlock === undefined ? committing : committing?.finally(() => { this.#settle() })
+    return this.#lock === undefined ? this.#commitAnswered() : this.#lock.around(() => this.#commitAnswered())
   }
 
   #commitAnswered (): Promise<void> | undefined {
@@ -249,26 +237,8 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   async #prepare (candidates: readonly PresentedCookie[]): Promise<Loaded> {
-    const { store } = this.context.settings
     try {
-      let first: Loaded | undefined
-      for (const presented of candidates) {
-        const unlock = await this.#takeLock(presented.key)
-        let isLiving = false
-        try {
-          const loaded = this.#loaded(presented, await store.read(presented.key))
-          first ??= loaded
-          if (loaded?.result.origin.kind === 'stored') {
-            isLiving = true
-            this.#prepared = loaded
-            return loaded
-          }
-        } finally {
-          if (unlock !== undefined && isLiving) this.#holdUntilOver(unlock)
-          else if (unlock !== undefined) this.#release(unlock)
-        }
-      }
-      const found = first ?? { result: NOTHING, presented: undefined }
+      const found = await this.#find(candidates) ?? { result: NOTHING, presented: undefined }
       this.#prepared = found
       return found
     } catch (error) {
@@ -277,51 +247,17 @@ export class RequestSession implements Scope, SessionHost {
     }
   }
 
-  async #takeLock (key: StoreKey): Promise<Unlock | undefined> {
-    const { block } = this.rules
-    const { lock } = this.context
-    if (block === false) return undefined
-    try {
-      const unlock = await lock(key, { lease: Math.ceil(block.lock * 1000), wait: Math.ceil(block.wait * 1000) })
-      if (!isResponseClosed(this.#reply)) return unlock
-      // Its client has left meanwhile. Without a client a request may never end, as when its body was not read.
-      this.#release(unlock)
-      throw new SessionLockTimeoutError(RETRY_AFTER)
-    } catch (error) {
-      if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
-      throw error
+  /** @returns the first living session, or else the first that is known to be over */
+  async #find (candidates: readonly PresentedCookie[]): Promise<Loaded | undefined> {
+    const { store } = this.context.settings
+    let first: Loaded | undefined
+    for (const presented of candidates) {
+      const read = async (): Promise<Loaded | undefined> => this.#loaded(presented, await store.read(presented.key))
+      const loaded = this.#lock === undefined ? await read() : await this.#lock.during(presented.key, read, isLiving)
+      if (isLiving(loaded)) return loaded
+      first ??= loaded
     }
-  }
-
-  #holdUntilOver (unlock: Unlock): void {
-    const release = (): void => { this.#releaseIfOver() }
-    const { socket } = this.request.raw as { socket?: Socket }
-    this.#unlock = () => {
-      socket?.off('close', release)
-      return unlock()
-    }
-    this.#reply.raw.once('close', release)
-    // A response that waits behind another in a pipeline is never closed.
-    socket?.once('close', release)
-  }
-
-  /** To be called when the commit before the response has ended. */
-  #settle (): void {
-    this.#isSettled = true
-    this.#releaseIfOver()
-  }
-
-  /** A request whose client has left goes on, and keeps its lock: otherwise a client could have it done twice at once by leaving. */
-  #releaseIfOver (): void {
-    if (this.#unlock === undefined || !isResponseClosed(this.#reply) || !(this.#isSettled || this.headers.isHijacked)) return
-    this.#release(this.#unlock)
-    this.#unlock = undefined
-  }
-
-  #release (unlock: Unlock): void {
-    void Promise.resolve(unlock()).catch((cause: unknown) => {
-      this.context.settings.report({ code: 'AMBIENT_SESSION_STORE', message: 'a session\'s lock could not be released; it runs out by itself', cause })
-    })
+    return first
   }
 
   #begin (): Session {
@@ -346,13 +282,13 @@ export class RequestSession implements Scope, SessionHost {
     return loaded?.result ?? NOTHING
   }
 
-  /** @returns the first living session, or else the first that is known to be over */
+  /** @returns what {@link #find} does, of a store that answers synchronously */
   #findNow (): Loaded | undefined {
     const { settings: { store }, cookie } = this.context
     let first: Loaded | undefined
     for (const presented of cookie.read(this.request)) {
       const loaded = this.#loaded(presented, store.read(presented.key) as Found)
-      if (loaded?.result.origin.kind === 'stored') return loaded
+      if (isLiving(loaded)) return loaded
       first ??= loaded
     }
     return first
@@ -373,7 +309,7 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   #recordPage (): void {
-    if (!this.context.config.previousUrl || !this.rules.enabled || this.rules.readonly || !isPage(this.request, this.#reply)) return
+    if (!this.context.config.previousUrl || !this.rules.enabled || this.rules.readonly || !isPage(this.request, this.reply)) return
     const page = urlOf(this.request)
     if (page !== undefined && page.length <= LONGEST_URL) this.session.setPreviousUrl(page)
   }
@@ -454,12 +390,12 @@ export class RequestSession implements Scope, SessionHost {
 
   /** What was changed has to be stored by the time the response has closed, or soon after. */
   #onChange (): void {
-    this.#isLate ||= this.#isAnswered && !this.#reply.raw.headersSent
+    this.#isLate ||= this.#isAnswered && !this.reply.raw.headersSent
     if (this.#isWatched) return
     this.#isWatched = true
     // After the response there is time for a save() right behind the change.
-    if (isResponseClosed(this.#reply)) setImmediate(() => { this.#reportUnsaved() })
-    else this.#reply.raw.once('close', () => { this.#reportUnsaved() })
+    if (isResponseClosed(this.reply)) setImmediate(() => { this.#reportUnsaved() })
+    else this.reply.raw.once('close', () => { this.#reportUnsaved() })
   }
 
   #reportUnsaved (): void {
@@ -467,7 +403,7 @@ export class RequestSession implements Scope, SessionHost {
     const changes = this.#changes as SessionChanges
     const keys = changes.unsaved
     // A request whose client has left is committed when it is answered.
-    if (keys.length === 0 || !(this.#isAnswered || this.#reply.sent)) return
+    if (keys.length === 0 || !(this.#isAnswered || this.reply.sent)) return
     const [what, advice] = this.#unsavedBecause()
     this.context.settings.report({
       code: 'AMBIENT_SESSION_UNSAVED',
@@ -492,12 +428,8 @@ export class RequestSession implements Scope, SessionHost {
   }
 }
 
-/** Whether the response has left as a whole, or never will. */
-function isResponseClosed ({ raw, request }: FastifyReply): boolean {
-  // The response of HTTP/2 has no such member, and its stream has.
-  const { stream } = raw as { stream?: { destroyed: boolean } }
-  // A response that waits behind another in a pipeline is never closed when the connection is.
-  return stream?.destroyed ?? (raw.destroyed || (request.raw.socket as { destroyed: boolean } | undefined)?.destroyed === true)
+function isLiving (loaded: Loaded | undefined): loaded is Loaded {
+  return loaded?.result.origin.kind === 'stored'
 }
 
 function headersSent (): SessionHeadersSentError {
