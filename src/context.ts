@@ -126,8 +126,8 @@ function currentScope (helper: string): Scope {
 }
 
 function outsideRequest (helper: string): SessionContextError {
-  return new SessionContextError(`${helper} was called outside a request. Call it below a Fastify hook or handler of an app that registered ` +
-    'ambient-session, on the app itself or on a parent of the plugin that has the route. In a job, a test or a REPL wrap the call in ' +
+  return new SessionContextError(`${helper} was called outside a request. Call it below a Fastify handler, or a hook that was added after ` +
+    'ambient-session was registered, on the app itself or on a parent of the plugin that has the route. In a job, a test or a REPL wrap the call in ' +
     'runWithSession(), and in a message of a WebSocket in runWithSession(request, …). If this did run in a request, something on the way ' +
     'lost the context (a timer or an event of Fastify or of a pool): use req.session(), wrap the callback with AsyncResource.bind(), or ' +
     'pass what you need as an argument.')

@@ -224,7 +224,7 @@ t.test('outside a request session() throws an error that says what to do', async
   const error = t.throws(() => session(), SessionContextError) as SessionContextError
   t.equal(error.code, 'ERR_SESSION_CONTEXT')
   t.match(error.message, 'outside a request')
-  for (const advice of ['Fastify hook or handler', 'runWithSession()', 'WebSocket in runWithSession(request, …)', 'AsyncResource.bind()']) {
+  for (const advice of ['Fastify handler, or a hook that was added after ambient-session', 'runWithSession()', 'WebSocket in runWithSession(request, …)', 'AsyncResource.bind()']) {
     t.match(error.message, advice)
   }
 })

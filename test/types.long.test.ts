@@ -27,6 +27,7 @@ const declarations = `
       untyped: any
       raw: unknown
       problems: Record<string, string[]>
+      token?: string
     }
   }
 `
@@ -274,6 +275,29 @@ const cases: Record<string, string> = {
       req.session({ userId: 1 })
       return req.session().all()
     })
+  `,
+  'a declared key may have the name of a method': `
+    app.get('/named', async req => {
+      req.session.token = 'x'
+      // @ts-expect-error a number for a text
+      req.session.token = 1
+      if (typeof req.session.token === 'string') typeOf<string>()(req.session.token, true)
+      req.session.flash('seen')
+    })
+  `,
+  'callbacks are those of other packages and of hooks': `
+    app.addHook('preHandler', (req, _reply, done) => { void req.session.destroy(done) })
+    app.get('/callbacks', (req, reply) => {
+      void req.session.save((error?: Error) => { reply.send(error?.message) })
+      void req.session.regenerate((error?: any) => { reply.send(error) })
+      void req.session.reload(error => { reply.send(error?.message) })
+    })
+  `,
+  'values that may be undefined are put with others': `
+    const token: string | undefined = Math.random() > 0.5 ? 'x' : undefined
+    session().put({ token, userId: undefined })
+    session({ token })
+    session().put('token', token)
   `,
   'the global session is the same helper': `
     typeOf<SessionHelper>()(globalThis.session, true)

@@ -41,7 +41,10 @@ function unitOfMaxAge (options: object): number {
 const maxAge: Advice = (value, options) => minutes(unitOfMaxAge(options))(value, options)
 
 const store: Advice = value => {
-  if (isConnectStore(value)) return 'is not an option; write driver: fromConnectStore(store) instead'
+  if (isConnectStore(value)) {
+    return "is not an option; write driver: 'redis' or 'database' with the connection instead, or driver: fromConnectStore(store) where the " +
+      'sessions are elsewhere. The option adopt keeps the visitors of this store signed in'
+  }
   return typeof value === 'string' ? renamed('driver')(value, {}) : 'is not an option; pass the store itself as driver'
 }
 
@@ -66,6 +69,7 @@ const ADVICE = new Map<string, Advice>(Object.entries({
   rolling: needless('every use of a session extends it; for an end that does not move, write absoluteLifetime'),
   idGenerator: needless(randomIds),
   store,
+  prefix: write('driver: new RedisStore({ connection, prefix })'),
   // express-session
   name: renamed('cookie'),
   resave: needless('only what was changed is written'),

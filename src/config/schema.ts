@@ -197,7 +197,10 @@ function isDriver (value: unknown): boolean {
 }
 
 function driverFault (value: unknown): string {
-  if (isObject(value)) return `expected a SessionStore, got an object without the functions ${missingMethods(value).join(', ')}`
+  if (isObject(value)) {
+    return `expected a SessionStore, got an object without the functions ${missingMethods(value).join(', ')}. A store for express-session goes into ` +
+      "fromConnectStore(store), a client or pool into the option connection, beside driver: 'redis' or 'database'"
+  }
   return `expected 'file', 'memory' (or 'array'), 'redis', 'database', 'cookie', 'null' or an object that is a SessionStore, got ${show(value)}`
 }
 

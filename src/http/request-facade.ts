@@ -9,7 +9,7 @@ import type { SessionData, SessionKey, SessionValues } from '../session/keys.ts'
 import { Session } from '../session/session.ts'
 import type { RequestSession } from './request-session.ts'
 
-type Callback = (error?: unknown) => void
+type Callback = (error?: Error) => void
 
 /** The session's cookie, as those packages show it. Its attributes are set by the options of the plugin. */
 export interface FacadeCookie {
@@ -52,7 +52,10 @@ interface FunctionNames {
   length?: unknown
 }
 
-export type RequestFacade = SessionHelper & FunctionNames & Vocabulary & Methods & { [Key in keyof SessionData]?: SessionData[Key] } & Record<string, unknown>
+/** What is declared; a key of a method's name has the method as long as nothing was put there. */
+type Declared = { [Key in keyof SessionData]?: SessionData[Key] | (Key extends keyof Methods ? Methods[Key] : never) }
+
+export type RequestFacade = SessionHelper & FunctionNames & Vocabulary & Omit<Methods, keyof SessionData> & Declared & Record<string, unknown>
 
 const SECOND = 1000
 const MINUTE = 60_000
@@ -76,7 +79,9 @@ const VOCABULARY: Record<keyof Vocabulary, (current: RequestSession) => unknown>
     session.invalidateAllBut(typeof keys === 'function' ? [] : [keys ?? []].flat())
     return withCallback(Promise.resolve(), typeof keys === 'function' ? keys : callback)
   },
-  options: ({ session }) => ({ maxAge }: { readonly maxAge?: number }) => {
+  options: ({ session }) => ({ maxAge, ...others }: { readonly maxAge?: number }) => {
+    const [name] = Object.keys(others)
+    if (name !== undefined) throw new SessionUsageError(`req.session.options({ ${name} }) cannot be set for one session: set the option ${name} of ambient-session`)
     if (maxAge !== undefined) setLifetime(session, maxAge * SECOND)
   }
 }
@@ -207,7 +212,7 @@ function checked (name: string | symbol): string {
 
 /** @returns the promise, whose failure is told to the callback where there is one */
 function withCallback (promise: Promise<void>, callback: Callback | undefined): Promise<void> {
-  if (callback !== undefined) return promise.then(() => { callback() }, (error: unknown) => { callback(error) })
+  if (callback !== undefined) return promise.then(() => { callback() }, (error: Error) => { callback(error) })
   // A caller that does not wait is told by the commit before the response, which tries once more.
   promise.catch(() => {})
   return promise

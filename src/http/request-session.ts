@@ -418,7 +418,7 @@ export class RequestSession implements Scope, SessionHost {
     if (this.#isAnswered) {
       return [
         'a session was changed after its request was committed, and the change was not saved',
-        'Change it before the response is sent, or call `await session().save()` after the change'
+        'Change it before the response is sent, or call `await req.session.save()` after the change'
       ]
     }
     return [

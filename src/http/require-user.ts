@@ -1,6 +1,7 @@
 /** A guard for what only users may see. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { SessionUsageError, SessionUserError } from '../errors.ts'
+import { SessionConfigError, SessionUsageError, SessionUserError } from '../errors.ts'
+import { CURRENT } from '../symbols.ts'
 import { isShownToVisitor } from './page.ts'
 
 /**
@@ -19,6 +20,7 @@ export function requireUser (signIn?: string) {
     throw new SessionUsageError("requireUser() makes a hook, and takes the path of the page for signing in: preHandler: requireUser('/sign-in')")
   }
   return async function requireUser (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    if (!(CURRENT in request)) throw new SessionConfigError(['the request has no session: its app has not registered ambient-session'], 'requireUser()')
     if (request.session().userId !== undefined) return undefined
     if (signIn !== undefined && isShownToVisitor(request)) return reply.guest(signIn)
     throw new SessionUserError('sign in first: this is for users, and the session has none')

@@ -70,4 +70,4 @@ export type FlashedAt<Path extends string> =
   true extends ValueAt<Path> ? [value?: ValueAt<Path>] : [value: ValueAt<Path>]
 
 /** An object of several keys to put at once. */
-export type SessionValues = Partial<SessionData> & Record<string, unknown>
+export type SessionValues = { [Key in keyof SessionData]?: SessionData[Key] | undefined } & Record<string, unknown>

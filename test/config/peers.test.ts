@@ -17,8 +17,10 @@ const packages: Record<string, Array<[option: Record<string, unknown>, problem: 
     [{ maxAge: '1d' }, 'maxAge: is not an option; lifetime is in minutes: write lifetime (in minutes)'],
     [{ saveUninitialized: false }, 'saveUninitialized: is not needed: leave it out; a session in which nothing was put is never stored'],
     [{ rolling: true }, 'rolling: is not needed: leave it out; every use of a session extends it; for an end that does not move, write absoluteLifetime'],
+    [{ prefix: 'sess:' }, 'prefix: is not an option; write driver: new RedisStore({ connection, prefix }) instead'],
     [{ idGenerator: () => 'id' }, 'idGenerator: is not needed: leave it out; the id of a session is always 256 random bits'],
-    [{ store: methods }, 'store: is not an option; write driver: fromConnectStore(store) instead'],
+    [{ store: methods }, 'store: is not an option; write driver: \'redis\' or \'database\' with the connection instead, or driver: fromConnectStore(store) ' +
+      'where the sessions are elsewhere. The option adopt keeps the visitors of this store signed in'],
     [{ cookie: { maxAge: 60_000 } }, 'cookie: is the name of the cookie, and its attributes are options beside it: write lifetime: 1'],
     [
       { cookie: { maxAge: 90_000, secure: false, httpOnly: true, sameSite: 'lax', path: '/app', domain: '.example.com', partitioned: false } },

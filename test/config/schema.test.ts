@@ -21,7 +21,8 @@ option('driver', {
   refuses: [
     ['fils', `${wrongDriver}, got "fils"`],
     [absent, `${wrongDriver}, got a function`],
-    [{ read: absent, touch: true }, 'driver: expected a SessionStore, got an object without the functions compareAndSet, touch, destroy']
+    [{ read: absent, touch: true }, 'driver: expected a SessionStore, got an object without the functions compareAndSet, touch, destroy. A store for express-session goes ' +
+      'into fromConnectStore(store), a client or pool into the option connection, beside driver: \'redis\' or \'database\'']
   ]
 })
 

@@ -313,6 +313,12 @@ t.test('of a session that has not begun the cookie says neither an age nor an en
   })
 })
 
+t.test('an attribute of the cookie is refused by options(), and not left out silently', async t => {
+  const { request } = await acting(t)
+  const answer = await request(req => { req.session.options({ maxAge: 60, secure: true } as { maxAge: number }) })
+  t.match(answer.json, { code: 'ERR_SESSION_USAGE', message: /options\(\{ secure \}\) cannot be set for one session: set the option secure/ })
+})
+
 t.test('an option that is left out of options() changes nothing', async t => {
   const { request } = await acting(t)
   await request(req => { req.session.user = 'ada' })

@@ -1,5 +1,5 @@
 /** The guard for what only users may see. */
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { requireUser, session } from '../../src/index.ts'
 import { visitor } from '../../src/testing.ts'
@@ -90,4 +90,11 @@ t.test('a page for signing in that leads elsewhere is an error', async t => {
 
 t.test('requireUser in the place of the hook that it makes is refused', async t => {
   t.throws(() => requireUser({} as never), { name: 'SessionUsageError', message: /preHandler: requireUser\('\/sign-in'\)/ })
+})
+
+t.test('an application that has not registered the plugin is told so', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.get('/account', { preHandler: requireUser('/sign-in') }, () => 'secret')
+  t.match((await app.inject('/account')).json(), { code: 'ERR_SESSION_CONFIG', message: /requireUser\(\).*has not registered ambient-session/s })
 })
