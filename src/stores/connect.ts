@@ -6,7 +6,7 @@ import { reasonOf, storeError } from './faults.ts'
 import { refusalToSet, touched, versionAfter } from './record.ts'
 import { type EndReason, isRecord, type NewRecord, type SessionStore, type StoredRecord, type StoreKey, type Tombstone, type Version } from './store.ts'
 import { Turns } from './turns.ts'
-import { within } from './within.ts'
+import { type TimeLimit, within } from './within.ts'
 
 /** What a store for express-session is asked for. All of them have it, and its `touch` is not needed. */
 export interface ConnectStore {
@@ -115,10 +115,10 @@ class AdaptedStore implements SessionStore {
    * others wait as long as the store may still be writing for it. What it has not written in ten times the timeout counts as lost.
    */
   #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
-    return within(this.#timeout, isTimeUp => this.#turn(key, async () => {
-      assertInTime(isTimeUp)
+    return within(this.#timeout, limit => this.#turn(key, async () => {
+      assertInTime(limit)
       return await act(await this.#find(key), write => {
-        assertInTime(isTimeUp)
+        assertInTime(limit)
         return write()
       })
     }))
@@ -164,8 +164,8 @@ export async function destroySession (store: Pick<ConnectStore, 'destroy'>, sid:
 }
 
 /** Its error reaches no caller: the call has failed already. */
-function assertInTime (isTimeUp: () => boolean): void {
-  if (isTimeUp()) throw new Error('time was up')
+function assertInTime (limit: TimeLimit): void {
+  if (limit.isUp) throw new Error('time was up')
 }
 
 /** Gives up waiting after so many milliseconds. Its error reaches no caller: the call has failed long before. */

@@ -7,24 +7,29 @@ import { storeError } from './faults.ts'
  */
 export const LONGEST_OPENING = 5_000
 
-/** Whether time is up. After that nothing new may be sent to the store. */
-export type IsTimeUp = () => boolean
+/** What work is told of its time, and tells of itself. */
+export interface TimeLimit {
+  /** After that nothing new may be sent to the store. */
+  readonly isUp: boolean
+  /** Why the work has not been done yet, as far as it knows: for the log. */
+  reason?: unknown
+}
 
 /**
- * Waits for work, at most so many milliseconds. Work of several steps asks `isTimeUp` before each step, and stops when it is.
+ * Waits for work, at most so many milliseconds. Work of several steps looks at its limit before each step, and stops when time is up.
  *
  * @param late makes the error for when time is up
  */
 export function within<T> (
-  milliseconds: number, work: (isTimeUp: IsTimeUp) => Promise<T>,
-  late: () => Error = () => storeError('late', `no answer within ${milliseconds} ms`)
+  milliseconds: number, work: (limit: TimeLimit) => Promise<T>,
+  late: (reason: unknown) => Error = reason => storeError('late', `no answer within ${milliseconds} ms`, reason)
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    let isTimeUp = false
+    const limit: { isUp: boolean, reason?: unknown } = { isUp: false }
     const timer = setTimeout(() => {
-      isTimeUp = true
-      reject(late())
+      limit.isUp = true
+      reject(late(limit.reason))
     }, milliseconds)
-    work(() => isTimeUp).finally(() => { clearTimeout(timer) }).then(resolve, reject)
+    work(limit).finally(() => { clearTimeout(timer) }).then(resolve, reject)
   })
 }

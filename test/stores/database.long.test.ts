@@ -468,7 +468,7 @@ t.test('a deadlock is tried again a bounded number of times, and a busy database
   t.intercept(Math, 'random', { value: () => 0 })
   const attemptsOf = async (error: Error, most = Infinity): Promise<number> => {
     let attempts = 0
-    await t.rejects(retrying(() => attempts >= most, async () => {
+    await t.rejects(retrying({ get isUp () { return attempts >= most } }, async () => {
       attempts++
       throw error
     }), error)

@@ -1,6 +1,6 @@
 /** Runs SQL through Kysely, on whichever database it is. */
 import type { CompiledQuery, DatabaseConnection, Kysely } from 'kysely'
-import type { IsTimeUp } from '../within.ts'
+import type { TimeLimit } from '../within.ts'
 import type { Dialect } from './schema.ts'
 import type { Statement, Value } from './statement.ts'
 
@@ -38,10 +38,10 @@ export class Database {
     this.#close = close
   }
 
-  async run (statement: Statement, values: Readonly<Record<string, Value>>, isTimeUp: IsTimeUp): Promise<Result> {
+  async run (statement: Statement, values: Readonly<Record<string, Value>>, limit: TimeLimit): Promise<Result> {
     return await this.#kysely.getExecutor().provideConnection(async connection => {
       // Waiting for a free connection may have taken all the time there was; then no caller waits for an answer any more.
-      if (isTimeUp()) throw new Error('time was up before the statement could begin')
+      if (limit.isUp) throw new Error('time was up before the statement could begin')
       const query = this.#raw(statement.sql, statement.parameters(values))
       const { rows, numAffectedRows } = await this.#isAutocommitting(connection)
         ? await connection.executeQuery<Row>(query)

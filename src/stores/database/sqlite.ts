@@ -54,7 +54,7 @@ export async function openSqlite (file: string, timeout: number, choice = driver
   try {
     if (file !== ':memory:') make(file)
     const sqlite = await withFirstOf(choice, file)
-    await within(timeout, isTimeUp => retrying(isTimeUp, async () => {
+    await within(timeout, limit => retrying(limit, async () => {
       sqlite.exec(`pragma busy_timeout = ${BUSY_TIMEOUT}`)
       sqlite.exec('pragma journal_mode = wal')
       sqlite.exec('pragma synchronous = normal')

@@ -10,7 +10,7 @@ import {
   type StoreKey, type Tombstone, type Unlock, type Version
 } from '../store.ts'
 import { TwoLevelLock } from '../two-level-lock.ts'
-import { type IsTimeUp, LONGEST_OPENING, within } from '../within.ts'
+import { LONGEST_OPENING, type TimeLimit, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
 import type { Database, Result, Row } from './database.ts'
@@ -221,9 +221,9 @@ export class DatabaseStore implements SessionStore {
   async #call<T> (work: (run: Run) => Promise<T>): Promise<T> {
     const { database, statements } = await this.#access().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     try {
-      return await within(this.#timeout, async isTimeUp => {
+      return await within(this.#timeout, async limit => {
         if (!this.#isReady) await this.#prepared(database, statements)
-        return await work((name, values) => runIn(database, statements[name], values, isTimeUp))
+        return await work((name, values) => runIn(database, statements[name], values, limit))
       })
     } catch (error) {
       throw asStoreError(error)
@@ -242,31 +242,31 @@ export class DatabaseStore implements SessionStore {
 
   /** Checks or makes the table, once for all concurrent calls. */
   async #prepared (database: Database, statements: Statements): Promise<void> {
-    this.#preparing ??= within(this.#timeout, isTimeUp => this.#prepare(database, statements, isTimeUp))
+    this.#preparing ??= within(this.#timeout, limit => this.#prepare(database, statements, limit))
       .then(() => { this.#isReady = true })
       .finally(() => { this.#preparing = undefined })
     await this.#preparing
   }
 
-  async #prepare (database: Database, { settings, columns, check }: Statements, isTimeUp: IsTimeUp): Promise<void> {
-    if (settings !== undefined) assertSafeForTexts(database.dialect, await runIn(database, settings, {}, isTimeUp))
-    const { rows } = await runIn(database, columns, {}, isTimeUp)
+  async #prepare (database: Database, { settings, columns, check }: Statements, limit: TimeLimit): Promise<void> {
+    if (settings !== undefined) assertSafeForTexts(database.dialect, await runIn(database, settings, {}, limit))
+    const { rows } = await runIn(database, columns, {}, limit)
     if (rows.length > 0) {
       const problems = problemsOf(rows, database.dialect, this.#table)
       if (problems.length > 0) throw refused(problems)
     } else if (this.#createTable) {
-      await this.#make(database, isTimeUp)
+      await this.#make(database, limit)
     } else {
       const command = migrationCommand(database.dialect, this.#table)
       throw refused([`table: there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`])
     }
-    await runIn(database, check, {}, isTimeUp)
+    await runIn(database, check, {}, limit)
   }
 
-  async #make (database: Database, isTimeUp: IsTimeUp): Promise<void> {
+  async #make (database: Database, limit: TimeLimit): Promise<void> {
     for (let n = 1; ; n++) {
       try {
-        return await retrying(isTimeUp, () => database.runAll(migration(database.dialect, this.#table)))
+        return await retrying(limit, () => database.runAll(migration(database.dialect, this.#table)))
       } catch (error) {
         if (!isAlreadyMade(error) || n === CREATE_ATTEMPTS) throw error
       }
@@ -274,8 +274,8 @@ export class DatabaseStore implements SessionStore {
   }
 }
 
-async function runIn (database: Database, statement: Statement, values: Values, isTimeUp: IsTimeUp): Promise<Result> {
-  return await retrying(isTimeUp, () => database.run(statement, { now: Date.now(), ...values }, isTimeUp))
+async function runIn (database: Database, statement: Statement, values: Values, limit: TimeLimit): Promise<Result> {
+  return await retrying(limit, () => database.run(statement, { now: Date.now(), ...values }, limit))
 }
 
 async function read (run: Run, key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
