@@ -2,7 +2,8 @@
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/options.ts'
 import { currentSessionIfAny } from './context.ts'
-import { SessionConfigError, SessionListError, SessionStoreError, SessionUsageError } from './errors.ts'
+import { Ending, type FoundPage } from './ending.ts'
+import { SessionConfigError, SessionListError, SessionUsageError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { isStoreKey } from './session/id.ts'
@@ -46,11 +47,9 @@ export interface SessionPage {
 const LIMIT = 100
 /** Records on a page where all records are read. */
 const MANY = 1000
-/** Sessions that are ended at the same time: requests of visitors need the store, too. */
-const AT_ONCE = 16
 /**
- * The most rounds of listing a user's sessions and ending what was found. After two rounds that found none there are no more: what
- * begins or gets a new id during one round is found by the next.
+ * The most rounds of listing a user's sessions and ending what was found. After two rounds that found none, and of which none can
+ * have been missed, there are no more: what begins or gets a new id during one round is found by the next.
  */
 const MOST_ROUNDS = 100
 
@@ -69,7 +68,8 @@ export interface Sessions {
   /**
    * Ends all sessions of a user, including those that begin meanwhile.
    * Rejects with a SessionUsageError when `except` is no key of a session, or there are other options; with a SessionStoreError
-   * when there are files of sessions that this process may not read, after it has ended all others.
+   * when there are some that this process may not read or cannot end, after it has ended all others, and when others begin or get new ids
+   * faster than they can be ended.
    *
    * @param options.except the key of a session to spare: `session().key`, to log out the user's other devices
    * @returns how many have been ended
@@ -139,32 +139,15 @@ export class SessionsInStore implements Sessions {
     // In a request that gives its session a new id, it is stored under the old one until it is committed.
     const spared = except !== undefined && current?.isKnownAs(except) === true ? current : undefined
     const isSpared = ({ key }: ListedSession): boolean => key === except || spared?.isKnownAs(key) === true
-    let [ended, unreadable] = [0, 0]
+    const ending = new Ending(key => this.destroy(key))
     // A session that gets a new id while it is listed can be missed under both of them, once. Hence the second look.
-    for (let round = 0, empty = 0; round < MOST_ROUNDS && empty < 2; round++) {
-      let found = 0
-      unreadable = 0
-      for await (const page of this.#pages(filter)) {
-        const others = page.sessions.filter(listed => !isSpared(listed))
-        found += others.length
-        ended += await this.#destroyAll(others)
-        unreadable += page.unreadable
-      }
-      empty = found === 0 ? empty + 1 : 0
+    for (let round = 0, empty = 0; empty < 2; round++) {
+      if (round === MOST_ROUNDS) throw ending.error(`others begin, or get new ids, faster than they can be ended (${MOST_ROUNDS} rounds)`)
+      ending.begin()
+      for await (const page of this.#pages(filter)) await ending.add({ ...page, sessions: page.sessions.filter(listed => !isSpared(listed)) })
+      empty = ending.foundSome ? 0 : empty + 1
     }
-    if (unreadable === 0) return ended
-    throw new SessionStoreError(`not all sessions of the user could be ended: ${unreadable} that may be the user's cannot be read by this ` +
-      `process. The others (${ended}) have been ended. The warnings AMBIENT_SESSION_DAMAGED name the files: give this process the right to read them, and call destroyFor() again`)
-  }
-
-  /** @returns how many it has ended */
-  async #destroyAll (sessions: readonly ListedSession[]): Promise<number> {
-    let ended = 0
-    for (let start = 0; start < sessions.length; start += AT_ONCE) {
-      const answers = await Promise.all(sessions.slice(start, start + AT_ONCE).map(({ key }) => this.destroy(key)))
-      ended += answers.filter(isDone => isDone).length
-    }
-    return ended
+    return ending.result()
   }
 
   async count ({ userId }: { readonly userId?: string | number | undefined } = {}): Promise<number> {
@@ -179,12 +162,12 @@ export class SessionsInStore implements Sessions {
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
   }
 
-  async * #pages (filter: ListFilter): AsyncGenerator<{ sessions: ListedSession[], unreadable: number }> {
+  async * #pages (filter: ListFilter): AsyncGenerator<FoundPage<ListedSession>> {
     const current = currentSessionIfAny()
     let after: string | undefined
     do {
-      const { records, next, unreadable = 0 } = await this.#list(filter, MANY, after)
-      yield { sessions: records.map(withCurrent(current)), unreadable }
+      const { records, next, unreadable = 0, moved = [] } = await this.#list(filter, MANY, after)
+      yield { sessions: records.map(withCurrent(current)), unreadable, moved }
       after = next
     } while (after !== undefined)
   }

@@ -1448,6 +1448,7 @@ t.test('values that cannot be stored', async t => {
     'a cycle': [cycle, 'key.self.cycle'],
     'a list with holes': [holes, 'key'],
     'a list with a named property': [Object.assign([1], { name: 'x' }), 'key'],
+    'a list with a hole and a named property': [Object.assign(new Array(1), { name: 'x' }), 'key'],
     'a symbol among the keys': [{ [Symbol('s')]: 1 }, 'key'],
     'a key __proto__': [JSON.parse('{"__proto__": {"polluted": true}}'), 'key.__proto__'],
     'a function deep inside': [{ list: [{ fn () {} }] }, 'key.list.0.fn'],

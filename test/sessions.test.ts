@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import Fastify, { type FastifyInstance } from 'fastify'
 import ambientSession, {
   FileStore, fromConnectStore, type ListedSession, MemoryStore, openSessions, type RecordPage, runWithSession, session, type Session,
-  SessionListError, type SessionOptions, type Sessions, type SessionStore, SessionValueError, type StoreKey
+  SessionListError, type SessionOptions, SessionStoreError, type Sessions, type SessionStore, SessionValueError, type StoreKey
 } from '../src/index.ts'
 import { visitor, type Visitor } from './helpers/client.ts'
 import { hasRedisServer, newRedisServer } from './helpers/redis-server.ts'
@@ -392,7 +392,34 @@ t.test('ending a user\'s sessions comes to an end, however fast they begin', asy
     store.meanwhile.push(another)
   }
   store.meanwhile.push(another)
-  t.equal(await app.sessions.destroyFor('ada'), 100)
+  await t.rejects(app.sessions.destroyFor('ada'), { code: 'ERR_SESSION_STORE', message: /not all sessions.*faster than they can be ended.*100 have been/ })
+})
+
+t.test('a session that gets a new id whenever it is looked for is followed, and not taken for none', async t => {
+  const store = new MemoryStore()
+  const { app } = await application(t, { driver: store })
+  const list = store.list.bind(store)
+  const keys = ['1', '2', '3', '4', '5'].map(digit => digit.repeat(64) as StoreKey)
+  store.list = (filter, page) => {
+    const left = keys.shift()
+    return left === undefined ? list(filter, page) : { records: [], next: undefined, moved: [left] }
+  }
+  store.compareAndSet('a'.repeat(64) as StoreKey, { payload: '', createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000), userId: 'ada' }, undefined)
+  t.equal(await app.sessions.destroyFor('ada'), 1)
+})
+
+t.test('a session that cannot be ended keeps none of its user\'s others from their end', async t => {
+  const store = new MemoryStore()
+  const { app } = await application(t, { driver: store })
+  const keys = Array.from({ length: 40 }, (_, n) => String(n).padStart(64, '0') as StoreKey)
+  for (const key of keys) store.compareAndSet(key, { payload: '', createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000), userId: 'ada' }, undefined)
+  const destroy = store.destroy.bind(store)
+  store.destroy = (key, ...others) => {
+    if (key === keys[3]) throw new SessionStoreError('it may not be written')
+    return destroy(key, ...others)
+  }
+  await t.rejects(app.sessions.destroyFor('ada'), { code: 'ERR_SESSION_STORE', message: /1 that may be the user's.*39 have been/, cause: { message: 'it may not be written' } })
+  t.match(await app.sessions.for('ada'), [{ key: keys[3] }])
 })
 
 t.test('where a store has no last activity, the newest session is the first', async t => {

@@ -1,6 +1,7 @@
 /** The cookie of one request whose browser keeps the whole session: it brings the session, and takes it back. */
 import { keyOf } from '../session/id.ts'
 import { CarriedStore, type LeavingHeaders } from './carried-store.ts'
+import { chunkName, MAX_COOKIES } from './cookie-chunks.ts'
 import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
 import type { SentCookies } from './response-headers.ts'
 import { Chunks, type SealedCookie } from './sealed-cookie.ts'
@@ -15,7 +16,8 @@ export class CarryingCookie implements RequestCookie {
 
   constructor (cookie: SealedCookie, headers: LeavingHeaders) {
     this.#cookie = cookie
-    this.#isOwn = line => line.startsWith(`${cookie.name}=`) || line.startsWith(`${cookie.name}.`)
+    const names = Array.from({ length: MAX_COOKIES }, (_, index) => `${chunkName(cookie.name, index)}=`)
+    this.#isOwn = line => names.some(name => line.startsWith(name))
     this.store = new CarriedStore(cookie, headers)
   }
 

@@ -157,7 +157,8 @@ export class RequestSession implements Scope, SessionHost {
     this.headers.varyByCookie()
     // What the browser is told again has to be true: a request that was slow asks the store once more.
     const { csrfCookie } = this.context
-    if (this.#isOutdated || csrfCookie?.isOutdated(this.request, this.#changes.facts.token) === true) this.#changes.isTouched = true
+    const isTokenOutdated = !this.rules.readonly && csrfCookie?.isOutdated(this.request, this.#changes.facts.token) === true
+    if (this.#isOutdated || isTokenOutdated) this.#changes.isTouched = true
     return this.#commit(this.#queue)
   }
 

@@ -39,7 +39,9 @@ export class RouteLock {
     const unlock = await this.#take(key)
     let isKept = false
     try {
+      this.#assertOpen()
       const found = await read()
+      this.#assertOpen()
       isKept = isLiving(found)
       return found
     } finally {
@@ -62,15 +64,16 @@ export class RouteLock {
   async #take (key: StoreKey): Promise<Unlock> {
     const { lock, wait } = this.#block
     try {
-      const unlock = await this.#context.lock(key, { lease: Math.ceil(lock * 1000), wait: Math.ceil(wait * 1000) })
-      if (!isResponseClosed(this.#reply)) return unlock
-      // Without a client a request may never end, as when its body was not read.
-      this.#release(unlock)
-      throw new SessionLockTimeoutError(RETRY_AFTER)
+      return await this.#context.lock(key, { lease: Math.ceil(lock * 1000), wait: Math.ceil(wait * 1000) })
     } catch (error) {
       if (error instanceof SessionLockTimeoutError) this.#reply.header('retry-after', error.retryAfter)
       throw error
     }
+  }
+
+  /** Without a client a request may never end, as when its body was not read. */
+  #assertOpen (): void {
+    if (isResponseClosed(this.#reply)) throw new SessionLockTimeoutError(RETRY_AFTER)
   }
 
   #hold (unlock: Unlock): void {
@@ -87,9 +90,15 @@ export class RouteLock {
   }
 
   #releaseIfOver (): void {
-    if (this.#unlock === undefined || !isResponseClosed(this.#reply) || !(this.#isSettled || this.#headers.isHijacked)) return
+    if (this.#unlock === undefined || !this.#isOver) return
     this.#release(this.#unlock)
     this.#unlock = undefined
+  }
+
+  get #isOver (): boolean {
+    // Where the answer waits behind that of another request in a pipeline, the other one may be waiting for this lock.
+    const isClosed = isResponseClosed(this.#reply) || (this.#isSettled && this.#reply.raw.socket === null)
+    return isClosed && (this.#isSettled || this.#headers.isHijacked)
   }
 
   #release (unlock: Unlock): void {

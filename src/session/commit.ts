@@ -99,7 +99,8 @@ function create (changes: SessionChanges, set: ChangeSet, settings: SessionSetti
   const now = new Date(Date.now())
   const key = keyOf(set.id)
   const record = toRecord(changes, settings, key, written, now, new Date(expiryFrom(now.getTime(), now.getTime(), lifetimeOf(settings, written.state))))
-  return andThen(writeNew(settings, key, record, undefined), version => {
+  const version = andThen(settings.store.compareAndSet(key, record, undefined), answer => versionOfNew(settings, key, record, answer))
+  return andThen(version, version => {
     changes.markCommitted(stored(set, key, record, version, written))
     return { outcome: 'issued', state: written.state }
   })
@@ -179,7 +180,10 @@ async function regenerate (changes: SessionChanges, origin: StoredSession, set: 
     const { createdAt } = current
     const expiresAt = new Date(expiryFrom(Date.now(), createdAt.getTime(), lifetimeOf(settings, written.state)))
     const record = toRecord(changes, settings, key, written, createdAt, expiresAt, current)
-    version = await writeNew(settings, key, record, version)
+    const copied = await store.compareAndSet(key, record, version)
+    // The copy of before was found, and ended, by whoever ends all sessions of its user.
+    if (copied === 'gone' && version !== undefined) break
+    version = await versionOfNew(settings, key, record, copied)
     const destroyed = await store.destroy(origin.key, tombstoneUntil(settings), current.version, 'regenerated')
     if (destroyed === 'destroyed') {
       changes.markCommitted(stored(set, key, record, version, written))
@@ -260,13 +264,11 @@ async function readLiving ({ store }: SessionSettings, key: StoreKey): Promise<S
 }
 
 /**
- * Writes under a key that no other request knows yet. What is found there is what an earlier attempt of this same commit
- * left: it seemed to fail, or it failed later on.
+ * The version of what was to be written under a key that no other request knows yet. What is found there is what an earlier
+ * attempt of this same commit left: it seemed to fail, or it failed later on.
  */
-function writeNew (settings: SessionSettings, key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version> {
-  return andThen(settings.store.compareAndSet(key, record, expected), answer => {
-    return answer === 'conflict' ? writeOver(settings, key, record) : assertVersion(answer)
-  })
+function versionOfNew (settings: SessionSettings, key: StoreKey, record: NewRecord, answer: Version | 'conflict' | 'gone'): MaybePromise<Version> {
+  return answer === 'conflict' ? writeOver(settings, key, record) : assertVersion(answer)
 }
 
 async function writeOver (settings: SessionSettings, key: StoreKey, record: NewRecord): Promise<Version> {

@@ -182,17 +182,20 @@ function taggedByKind (value: object, way: Way): unknown {
 }
 
 function taggedList (value: unknown[], way: Way): unknown {
-  if (Object.keys(value).length !== value.length) {
-    throw new SessionValueError(way.pathTo(), 'is an array with holes or with named properties; fill it, or use an object')
-  }
+  if (Object.keys(value).length !== value.length) throw notDense(way)
   let copy: unknown[] | undefined
   for (let index = 0; index < value.length; index++) {
     const member = value[index]
+    if (member === undefined && !Object.hasOwn(value, index)) throw notDense(way)
     const tagged = taggedForm(member, index, way)
     if (tagged !== member) copy ??= value.slice()
     if (copy !== undefined) copy[index] = tagged
   }
   return copy ?? value
+}
+
+function notDense (way: Way): SessionValueError {
+  return new SessionValueError(way.pathTo(), 'is an array with holes or with named properties; fill it, or use an object')
 }
 
 function taggedMembers (value: Tagged, way: Way): unknown {

@@ -111,6 +111,11 @@ export interface RecordPage {
    * user's. A store without such records says nothing.
    */
   readonly unreadable?: number
+  /**
+   * With a user, where records are found one by one: keys that this page came upon under which a session has gone on under
+   * another id. While it was looked for, the other one may have been missed.
+   */
+  readonly moved?: readonly StoreKey[]
 }
 
 export interface LockOptions {

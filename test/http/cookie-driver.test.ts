@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { runWithSession, session, type SessionOptions } from '../../src/index.ts'
+import { csrfToken, runWithSession, session, type SessionOptions } from '../../src/index.ts'
 import { type Answer, visitor, type Visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, Gate, Log, serve } from './support.ts'
 
@@ -403,4 +403,14 @@ t.test('what a job has done to the session of a request and what the request doe
   t.same((await ada.get('/all')).json, { visits: 5 })
   t.equal((await ada.get('/sign-out')).status, 200)
   t.same(names(ada), [])
+})
+
+t.test('cookies whose names begin as its own do leave with it: the application\'s, and that of the CSRF token', async t => {
+  const app = await shop(t, { cookie: 'shop', csrf: { cookie: 'shop.xsrf' } }, app => {
+    app.get('/put', async (_request, reply) => {
+      reply.header('set-cookie', 'shop.cart=3')
+      session().put('a', csrfToken())
+    })
+  })
+  t.same((await visitor(app).get('/put')).setCookies.map(({ name }) => name).sort(), ['shop', 'shop.cart', 'shop.xsrf'])
 })

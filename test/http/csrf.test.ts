@@ -608,3 +608,20 @@ t.test('of two requests at once that make the first token, both tell the browser
   await slow
   t.equal(late.cookies.get(XSRF), ada.cookies.get(XSRF))
 })
+
+t.test('a read-only route does not move the expiry for the sake of the token\'s cookie', async t => {
+  const app = await serveShop(t, {}, app => {
+    app.get('/poll', { config: { session: { readonly: true } } }, async () => session().expiresAt)
+  })
+  const ada = visitor(app)
+  await ada.get('/form')
+  const { text } = await ada.get('/poll')
+  for (const value of ['another', undefined]) {
+    if (value === undefined) ada.cookies.delete(XSRF)
+    else ada.cookies.set(XSRF, value)
+    const answer = await ada.get('/poll')
+    t.equal(answer.text, text)
+    t.same(answer.setCookies, [])
+  }
+  t.same((await ada.get('/form')).setCookies.map(({ name }) => name), [XSRF, COOKIE], 'another route sends it')
+})

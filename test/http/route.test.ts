@@ -297,7 +297,8 @@ async function connected (app: FastifyInstance): Promise<[Connection, Socket]> {
 }
 
 async function hangUp (connection: Connection, socket: Socket): Promise<void> {
-  const closed = once(socket, 'close')
+  // In the middle of a body it is an error as well.
+  const closed = new Promise(resolve => { socket.once('close', resolve) })
   connection.hangUp()
   await closed
 }
@@ -367,6 +368,50 @@ t.test('a client that disconnects while it waits for its turn does not keep the 
   gate.open()
   await held
   t.equal((await ada.get('/next')).text, 'ada')
+})
+
+t.test('a client that disconnects while its session is read, in the middle of its body, does not keep the next one from it', async t => {
+  const [reading, gate] = [deferred(), new Gate()]
+  const driver = new SpyStore(false)
+  let isDue = false
+  driver.before = async method => {
+    if (method !== 'read' || !isDue) return
+    isDue = false
+    reading.resolve()
+    await gate.pass()
+  }
+  const app = await serve(t, app => {
+    routes(app)
+    app.post('/next', { config: { session: { block: patient } } }, async () => session('user.name', 'nobody'))
+  }, { driver })
+  const ada = await loggedIn(app)
+  isDue = true
+  const [connection, socket] = await connected(app)
+  connection.request('POST /next', { cookie: ada.cookieHeader, 'content-type': 'application/json', 'content-length': '100' }, '{')
+  await reading.promise
+  await hangUp(connection, socket)
+  gate.open()
+  t.equal((await ada.post('/next')).text, 'ada')
+})
+
+t.test('a request whose answer waits behind that of another lets it have the session', async t => {
+  const [gate, second] = [new Gate(), deferred()]
+  const app = Fastify()
+  app.addHook('onRequest', async ({ url }) => { if (url === '/first') await gate.pass() })
+  await app.register(ambientSession, { driver: 'memory', block: patient })
+  routes(app)
+  app.get('/first', async () => session('user.name', 'nobody'))
+  app.get('/second', { onSend: async () => { second.resolve() } }, async () => session('user.name', 'nobody'))
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => app.close())
+  const ada = await loggedIn(app)
+  const connection = await Connection.open(app)
+  connection.request('GET /first', { cookie: ada.cookieHeader })
+  await gate.reached
+  connection.request('GET /second', { cookie: ada.cookieHeader })
+  await second.promise
+  gate.open()
+  t.match([(await connection.answer()).body, (await connection.answer()).body], ['ada', 'ada'])
 })
 
 t.test('times of a block are passed to the store in milliseconds', async t => {

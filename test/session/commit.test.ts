@@ -133,6 +133,22 @@ t.test('a conflict with a commit whose session has ended by the time it is read 
   t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['a'] }])
 })
 
+t.test('a new id whose copy is ended between two attempts drops the changes, and blames no store', async t => {
+  const { store, visitor, browser, warnings } = await begun(t)
+  const tab = browser(visitor.cookie)
+  const before = new Set(store.keys)
+  store.after = once('compareAndSet', async () => {
+    await tab.visit(session => { session.put('tab', 1) })
+    for (const key of store.keys) if (!before.has(key)) await store.destroy(key)
+  })
+  await visitor.visit(session => {
+    session.regenerate()
+    session.put('late', true)
+  })
+  t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['(csrf token)', 'late'] }])
+  t.match(await stored(tab), { begun: true, tab: 1 })
+})
+
 /** Puts something unreadable in the place of the only session there is, as another process would. */
 async function damage (store: WatchedStore): Promise<void> {
   const [key] = store.keys

@@ -129,6 +129,12 @@ for (const service of services) {
     }
   })
 
+  t.test(`${service.name}: a page that no other has named is refused`, { skip: service.skip }, async t => {
+    const { store } = await databaseStore(t, service)
+    await t.rejects(store.list({}, { limit: 10, after: 'ä' }), { code: 'ERR_SESSION_USAGE' })
+    t.same((await store.list({}, { limit: 10, after: '0' })).records, [])
+  })
+
   t.test(`${service.name}: no error holds what the session holds`, { skip: service.skip }, async t => {
     const { store, url, table } = newDatabaseStore(t, service, { createTable: false })
     await runOn(url, migration(service.dialect, table).join(';\n').replace('payload ', 'strict int default null check (strict is not null), payload '))

@@ -39,9 +39,9 @@ function replaceInPromises (t: Test, name: 'open' | 'lstat', replacement: (origi
  *
  * @param name of the file; all when left out
  */
-function refuseToOpen (t: Test, name = ''): void {
+function refuseToOpen (t: Test, name = '', code = 'EACCES'): void {
   replaceInPromises(t, 'open', original => async (path, ...others) => {
-    if (typeof path === 'string' && path.endsWith(name)) throw fault('EACCES')
+    if (typeof path === 'string' && path.endsWith(name)) throw fault(code)
     return await original(path, ...others)
   })
 }
@@ -176,10 +176,17 @@ t.test('a session\'s file that this process may not read', async t => {
     const sessions = await openSessions({ driver: 'file', files: directory })
     refuseToOpen(t, hidden.key)
     t.equal(await sessions.count({ userId: 'ada' }), 1)
-    await t.rejects(sessions.destroyFor('ada'), { code: 'ERR_SESSION_STORE', message: /not all sessions of the user could be ended: 1 .* \(1\) have been ended/ })
+    await t.rejects(sessions.destroyFor('ada'), { code: 'ERR_SESSION_STORE', message: /not all sessions of the user have been ended: 1 that may.* 1 have been/ })
     t.equal(await sessions.count(), 1)
     t.equal(await sessions.destroyFor('bob'), 1)
     await sessions.close()
+  })
+
+  await t.test('is left out as well where it is its block of the disk that cannot be read', async t => {
+    const { store } = await fileStore(t)
+    const [hidden, other] = [await create(store), await create(store)]
+    refuseToOpen(t, hidden.key, 'EIO')
+    t.match(await store.list({}, { limit: 10 }), { records: [{ key: other.key }], unreadable: 1 })
   })
 
   await t.test('keeps no stale entry in the index of users', async t => {
@@ -199,6 +206,39 @@ t.test('a session\'s file that this process may not read', async t => {
     replaceInPromises(t, 'lstat', () => () => Promise.reject(fault('EACCES')))
     await t.rejects(store.list({}, { limit: 10 }), { code: 'ERR_SESSION_STORE', message: 'EACCES' })
   })
+})
+
+t.test('files that may only be read are listed as they are, a damaged one and one that another user has left among them', async t => {
+  const { store, directory } = await fileStore(t)
+  const [damaged, left, living] = [await createRecord(store, recordFor('ada')), await createRecord(store, recordFor('ada')), await createRecord(store, recordFor('ada'))]
+  writeFileSync(join(directory, damaged.key), 'damaged')
+  replaceInFs(t, 'rmSync', () => () => { throw fault('EACCES') })
+  await store.compareAndSet(left.key, recordFor('bob'), left.version)
+  const { store: other } = await fileStore(t, { directory })
+  replaceInFs(t, 'openSync', original => (path, flags, mode) => {
+    if (typeof flags === 'number' && (flags & 3) !== 0) throw fault('EACCES')
+    return original(path, flags, mode)
+  })
+  t.match((await other.list({ userId: 'ada' }, { limit: 10 })).records, [{ key: living.key }])
+  t.equal((await other.list({}, { limit: 10 })).records.length, 2)
+})
+
+t.test('a session that is over leaves the index of its user at once', async t => {
+  const { store, directory } = await fileStore(t)
+  for (const reason of ['ended', 'regenerated', 'replaced'] as const) {
+    const { key } = await createRecord(store, recordFor('ada'))
+    await store.destroy(key, inFuture(), undefined, reason)
+    t.same(readdirSync(join(directory, '.users')), [])
+  }
+})
+
+t.test('a list of a user names what it has found to go on under another id', async t => {
+  const { store } = await fileStore(t)
+  const { key } = await createRecord(store, recordFor('ada'))
+  // As when it happens between the look into the index and the one into the file.
+  replaceInFs(t, 'rmSync', () => () => { throw fault('EROFS') })
+  await store.destroy(key, inFuture(), undefined, 'regenerated')
+  t.match(await store.list({ userId: 'ada' }, { limit: 10 }), { records: [], moved: [key] })
 })
 
 t.test('another file system that is mounted over the directory is used at once, and the one below when it has gone', {

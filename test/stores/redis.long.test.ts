@@ -220,6 +220,14 @@ t.test('in the server', { skip }, async t => {
     t.ok(await ttl(list) > YEAR / 2, 'it lives as long as the last session on it')
   })
 
+  await t.test('a list of a user names what it has found to go on under another id', async t => {
+    const store = await redisStore(t, server.url)
+    const { key, version } = await create(store, 'before')
+    await store.compareAndSet(key, { ...recordOf('ada\'s'), userId: 'moving' }, version)
+    await store.destroy(key, new Date(Date.now() + MINUTE), undefined, 'regenerated')
+    t.match(await store.list({ userId: 'moving' }, { limit: 10 }), { records: [], moved: [key] })
+  })
+
   await t.test('the list of a user sheds what has expired for long, and not what may yet be written', async t => {
     const store = await open(t)
     const list = 'ambient_session:user-sessions:ada'

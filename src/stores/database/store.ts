@@ -1,7 +1,7 @@
 /** The contract of a store, by statements of SQL. */
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SessionConfigError, SessionStoreError } from '../../errors.ts'
+import { SessionConfigError, SessionStoreError, SessionUsageError } from '../../errors.ts'
 import { type Report, reportToProcess } from '../../report.ts'
 import { bare, reasonOf, storeError } from '../faults.ts'
 import { refusalToSet, versionAfter } from '../record.ts'
@@ -48,6 +48,8 @@ const REVOKE_AGAIN = 50
 const MAX_TOKEN = 2 ** 48 - 1
 /** Stands for any version where one may be expected; none is 0. */
 const ANY_VERSION = 0
+/** MariaDB compares keys with nothing else. */
+const IS_ASCII = /^[ -~]*$/
 
 type Values = Readonly<Record<string, Value>>
 
@@ -159,6 +161,7 @@ export class DatabaseStore implements SessionStore {
   }
 
   async list ({ userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
+    if (!IS_ASCII.test(after)) throw new SessionUsageError('the next page is asked for by the `next` of the page before')
     return await this.#call(async run => {
       const page = { after, limit: limit + 1 }
       const { rows } = userId === undefined ? await run('listAll', page) : await run('listOfUser', { ...page, user_id: userId })

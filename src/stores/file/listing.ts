@@ -12,6 +12,11 @@ import { nameOf, namesIn, type UserIndex, type UserName } from './user-index.ts'
 
 const NO_FILE = Symbol('something else than a file')
 const UNREADABLE = Symbol('a file that this process may not read')
+const MOVED = Symbol('a session that goes on under another id')
+/** What reading one file may say without there being anything wrong with the others: a right that is missing, a bad block. */
+const UNREADABLE_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EIO']
+/** What locking a file says that may only be read. */
+const READ_ONLY_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EROFS']
 /** What opening a link, a directory or a socket says. */
 const NO_FILE_CODES: ReadonlyArray<string | undefined> = ['ENOTREG', 'ELOOP', 'EMLINK', 'EISDIR', 'ENXIO']
 
@@ -28,13 +33,13 @@ export interface Listing {
   readonly reportUnreadable: (key: StoreKey, cause: unknown) => void
 }
 
-type Look = ListedRecord | typeof UNREADABLE | undefined
+type Look = ListedRecord | typeof UNREADABLE | typeof MOVED | undefined
 
 export async function listAll (listing: Listing, page: Page): Promise<RecordPage> {
   return await pageOf((await namesIn(listing.directory)).filter(isStoreKey), page, async key => {
     const found = await inspectSession(listing, key)
     if (!isInspected(found)) return found === UNREADABLE ? found : undefined
-    return listed(key, isUnclear(found) ? await listing.settle(key) : found?.content?.entry)
+    return listed(key, isUnclear(found) ? await settled(listing, key, found) : found?.content?.entry)
   })
 }
 
@@ -44,8 +49,9 @@ export async function listOfUser (listing: Listing, userId: string, page: Page):
   return await pageOf(await listing.users.keysOf(user), page, async key => {
     const found = await inspectSession(listing, key)
     if (!isInspected(found)) return found === UNREADABLE ? found : undefined
-    const entry = isUnclear(found) || isStale(found, user) ? await listing.settle(key, user) : found?.content?.entry
-    return entry?.userId === userId ? listed(key, entry) : undefined
+    const entry = isUnclear(found) || isStale(found, user) ? await settled(listing, key, found, user) : found?.content?.entry
+    if (entry?.userId !== userId) return undefined
+    return 'reason' in entry && entry.reason === 'regenerated' ? MOVED : listed(key, entry)
   })
 }
 
@@ -60,9 +66,19 @@ export async function removeStale (listing: Listing, pause: () => Promise<void>,
     for (const key of await listing.users.keysOf(user)) {
       if (signal?.aborted === true) return
       const found = await inspectSession(listing, key)
-      if (isInspected(found) && isStale(found, user)) await listing.settle(key, user)
+      if (isInspected(found) && isStale(found, user)) await settled(listing, key, found, user)
       await pause()
     }
+  }
+}
+
+/** Looks under the lock of a session's file; a file that may only be read is as it was found. */
+async function settled ({ settle }: Listing, key: StoreKey, found: Inspected | undefined, user?: UserName): Promise<Entry | undefined> {
+  try {
+    return await settle(key, user)
+  } catch (error) {
+    if (!READ_ONLY_CODES.includes(codeOf(error))) throw error
+    return found?.content?.entry
   }
 }
 
@@ -85,7 +101,7 @@ async function inspectSession ({ directory, reportUnreadable }: Listing, key: St
     return await inspectFile(path)
   } catch (error) {
     if (NO_FILE_CODES.includes(codeOf(error))) return NO_FILE
-    if (codeOf(error) !== 'EACCES') throw error
+    if (!UNREADABLE_CODES.includes(codeOf(error))) throw error
     // Where it is the directory that may not be entered, no session is to be had: this throws then.
     await lstat(path)
     reportUnreadable(key, error)
@@ -104,16 +120,18 @@ function listed (key: StoreKey, entry: Entry | undefined): ListedRecord | undefi
 
 async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<Look>): Promise<RecordPage> {
   const records: ListedRecord[] = []
+  const moved: StoreKey[] = []
   let [unreadable, sinceLastRecord] = [0, 0]
   for (const key of inOrder(keys, after)) {
     const record = await look(key)
     if (record === UNREADABLE) sinceLastRecord++
-    if (record === undefined || record === UNREADABLE) continue
+    if (record === MOVED) moved.push(key)
+    if (record === undefined || typeof record === 'symbol') continue
     // One more than the limit: there is a next page, which begins behind the last record.
-    if (records.length === limit) return { records, next: records.at(-1)?.key, unreadable }
+    if (records.length === limit) return { records, next: records.at(-1)?.key, unreadable, moved }
     records.push(record)
     unreadable += sinceLastRecord
     sinceLastRecord = 0
   }
-  return { records, next: undefined, unreadable: unreadable + sinceLastRecord }
+  return { records, next: undefined, unreadable: unreadable + sinceLastRecord, moved }
 }

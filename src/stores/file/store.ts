@@ -130,6 +130,7 @@ export class FileStore implements SessionStore {
       if (expected !== undefined && version !== expected) return 'conflict'
       if (tombstoneUntil === undefined) file.remove()
       else file.write({ reason, since: new Date(), version, expiresAt: tombstoneUntil, userId }, this.#isDurable)
+      if (userId !== undefined) this.#forget(userId, key)
       return 'destroyed'
     })
   }
@@ -211,6 +212,13 @@ export class FileStore implements SessionStore {
     } catch (error) {
       return failAsStore(error)
     }
+  }
+
+  /** What cannot be taken from the index is left to the sweep. */
+  #forget (userId: string, key: StoreKey): void {
+    try {
+      this.#users.remove(nameOf(userId), key)
+    } catch {}
   }
 
   #makeDirectory (): void {

@@ -15,17 +15,21 @@ const HEAD_BYTES = 2_048
 
 export async function listRecords (link: Link, keys: Keys, { userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
   const records: ListedRecord[] = []
+  const moved: StoreKey[] = []
   for await (const named of userId === undefined ? namedInShards(link, keys, after) : namedForUser(link, keys, userId)) {
     const candidates = named.filter(key => key > after).sort()
     // One more than wanted is read, to know whether there is a next page.
     for (let at = 0; at < candidates.length && records.length <= limit; at += limit + 1) {
-      const found = await Promise.all(candidates.slice(at, at + limit + 1).map(key => look(link, keys, key)))
-      records.push(...found.flatMap(record => record !== undefined && (userId === undefined || record.userId === userId) ? [record] : []))
+      const found = await Promise.all(candidates.slice(at, at + limit + 1).map(async key => ({ key, entry: await look(link, keys, key) })))
+      for (const { key, entry } of found) {
+        if (isRecord(entry)) records.push(...userId === undefined || entry.userId === userId ? [listedAs(key, entry)] : [])
+        else if (entry?.reason === 'regenerated' && userId !== undefined) moved.push(key)
+      }
     }
     if (records.length > limit) break
   }
   const page = records.slice(0, limit)
-  return { records: page, next: records.length > limit ? page.at(-1)?.key : undefined }
+  return { records: page, next: records.length > limit ? page.at(-1)?.key : undefined, moved }
 }
 
 async function * namedForUser (link: Link, keys: Keys, userId: string): AsyncGenerator<StoreKey[]> {
@@ -44,9 +48,8 @@ async function namedIn (link: Link, list: string): Promise<StoreKey[]> {
   return textsOf(await link.send('ZRANGE', [list, '0', '-1'], list)) as StoreKey[]
 }
 
-async function look (link: Link, keys: Keys, key: StoreKey): Promise<ListedRecord | undefined> {
+async function look (link: Link, keys: Keys, key: StoreKey): Promise<ReturnType<typeof entryIn>> {
   const name = keys.session(key)
   const head = textOf(await link.send('GETRANGE', [name, '0', String(HEAD_BYTES - 1)], name))
-  const entry = entryIn(head) ?? (head === '' ? undefined : entryIn(textOf(await link.send('GET', [name], name) ?? '')))
-  return isRecord(entry) ? listedAs(key, entry) : undefined
+  return entryIn(head) ?? (head === '' ? undefined : entryIn(textOf(await link.send('GET', [name], name) ?? '')))
 }
