@@ -225,6 +225,9 @@ t.test('in the server', { skip }, async t => {
     const { key, version } = await create(store, 'before')
     await store.compareAndSet(key, { ...recordOf('ada\'s'), userId: 'moving' }, version)
     await store.destroy(key, new Date(Date.now() + MINUTE), undefined, 'regenerated')
+    t.equal(await server.command('EXISTS', 'ambient_session:user-sessions:moving'), 0, 'it leaves the list')
+    // As when the list was read before that, and the session after it.
+    await server.command('ZADD', 'ambient_session:user-sessions:moving', String(Date.now() + MINUTE), key)
     t.match(await store.list({ userId: 'moving' }, { limit: 10 }), { records: [], moved: [key] })
   })
 

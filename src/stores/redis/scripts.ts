@@ -129,8 +129,10 @@ return 1
  * KEYS: session, list of all. ARGV: expected version or '', end of the tombstone's key or '', stamp, tombstone without its stamp.
  *
  * A session leaves the list when it has ended, and not before. Looking for it there fails where the list is none.
+ *
+ * @returns 'conflict', 'gone' or 'destroyed'; or, which means destroyed as well, the user's line: the list of the user still names the session
  */
-export const DESTROY = script(/^(?:destroyed|conflict|gone)$/, `
+export const DESTROY = script(/^(?:destroyed|conflict|gone|".*"\n)$/s, `
 local found = redis.call('GET', KEYS[1])
 if not found then return 'gone' end
 if not ${isRecord} then return string.sub(found, -${STAMP_LENGTH}) == ARGV[3] and 'destroyed' or 'gone' end
@@ -143,6 +145,8 @@ else
   redis.call('SET', KEYS[1], '${NO_TOMBSTONE} ' .. ARGV[3], 'PX', ${REPEATED_WITHIN})
 end
 redis.call('ZREM', KEYS[2], ${member})
+local user = string.match(found, '^[^\\n]*\\n', ${USER.first})
+if user and user ~= '\\n' then return user end
 return 'destroyed'
 `)
 

@@ -146,11 +146,14 @@ export class RedisStore implements SessionStore {
   }
 
   async destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): Promise<'destroyed' | 'conflict' | 'gone'> {
+    const deadline = this.#link.deadline()
     const answer = await this.#link.run(DESTROY, this.#names(key), [
       expected === undefined ? '' : versionText(expected), tombstoneUntil === undefined ? '' : keyEnd(tombstoneUntil),
       this.#stamps(), `${reason} ${Date.now()}`
-    ])
-    return answer as 'destroyed' | 'conflict' | 'gone'
+    ], deadline)
+    if (answer === 'conflict' || answer === 'gone') return answer
+    if (answer !== 'destroyed') await this.#unlist(userOf(answer), key, deadline)
+    return 'destroyed'
   }
 
   async list (filter: ListFilter, page: Page): Promise<RecordPage> {
@@ -182,6 +185,12 @@ export class RedisStore implements SessionStore {
     const until = timeText(expiresAt.getTime() + Math.max(0, expiresAt.getTime() - Date.now()))
     await this.#link.run(ENLIST_FOR_USER, [this.#keys.user(userId)], [key, until, String(CLOCKS_DIFFER)], deadline)
     return until
+  }
+
+  /** Takes a session that is over from its user's list, which would shed it later. So a failure is none. */
+  async #unlist (userId: string, key: StoreKey, deadline: number): Promise<void> {
+    const list = this.#keys.user(userId)
+    await this.#link.send('ZREM', [list, key], list, deadline).catch(() => {})
   }
 
   /** @throws SessionConfigError when there is no connection because the server refuses the database of the URL */
