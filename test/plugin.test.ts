@@ -338,7 +338,7 @@ t.test('a route outside of the plugin that registered it is told where to regist
   t.teardown(() => app.close())
   await app.register(async child => { await child.register(ambientSession, { driver: 'memory' }) })
   app.get('/', async () => session('a'))
-  t.match((await app.inject('/')).json(), { code: 'ERR_SESSION_CONTEXT', message: /an app that registered ambient-session, on the app itself or on a parent of the plugin that has the route/ })
+  t.match((await app.inject('/')).json(), { code: 'ERR_SESSION_CONTEXT', message: /added after ambient-session was registered, on the app itself or on a parent of the plugin that has the route/ })
 })
 
 t.test('an application without the plugin, reached by inject from a request, sees the session of the caller', async t => {
