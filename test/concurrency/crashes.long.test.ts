@@ -8,7 +8,7 @@ import type { Visitor } from '../helpers/client.ts'
 import { Load, type Running } from './load.ts'
 import { dataOf, result, type Server, start } from './servers.ts'
 
-const CRASHES = Number(process.env['CRASHES'] ?? 5)
+const CRASHES = Number(process.env['CRASHES'] ?? 3)
 
 t.setTimeout(900_000 + CRASHES * 30_000)
 
