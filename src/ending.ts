@@ -6,8 +6,8 @@ import type { StoreKey } from './stores/store.ts'
 const AT_ONCE = 16
 
 /** A page of sessions, and what it says of others. */
-export interface FoundPage<Listed extends { readonly key: StoreKey } = { readonly key: StoreKey }> {
-  readonly sessions: Listed[]
+export interface FoundPage {
+  readonly sessions: ReadonlyArray<{ readonly key: StoreKey }>
   readonly unreadable: number
   readonly moved: readonly StoreKey[]
 }

@@ -138,7 +138,7 @@ export class SessionsInStore implements Sessions {
     const current = currentSessionIfAny()
     // In a request that gives its session a new id, it is stored under the old one until it is committed.
     const spared = except !== undefined && current?.isKnownAs(except) === true ? current : undefined
-    const isSpared = ({ key }: ListedSession): boolean => key === except || spared?.isKnownAs(key) === true
+    const isSpared = ({ key }: { readonly key: StoreKey }): boolean => key === except || spared?.isKnownAs(key) === true
     const ending = new Ending(key => this.destroy(key))
     // A session that gets a new id while it is listed can be missed under both of them, once. Hence the second look.
     for (let round = 0, empty = 0; empty < 2; round++) {
@@ -162,7 +162,7 @@ export class SessionsInStore implements Sessions {
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
   }
 
-  async * #pages (filter: ListFilter): AsyncGenerator<FoundPage<ListedSession>> {
+  async * #pages (filter: ListFilter): AsyncGenerator<FoundPage & { readonly sessions: readonly ListedSession[] }> {
     const current = currentSessionIfAny()
     let after: string | undefined
     do {

@@ -1,7 +1,6 @@
 /** The cookie of one request whose browser keeps the whole session: it brings the session, and takes it back. */
 import { keyOf } from '../session/id.ts'
 import { CarriedStore, type LeavingHeaders } from './carried-store.ts'
-import { chunkName, MAX_COOKIES } from './cookie-chunks.ts'
 import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
 import type { SentCookies } from './response-headers.ts'
 import { Chunks, type SealedCookie } from './sealed-cookie.ts'
@@ -9,15 +8,12 @@ import { Chunks, type SealedCookie } from './sealed-cookie.ts'
 export class CarryingCookie implements RequestCookie {
   readonly store: CarriedStore
   readonly #cookie: SealedCookie
-  readonly #isOwn: (line: string) => boolean
   #chunks: Chunks | undefined
   /** How many cookies of a session the browser has or is sent, once they have been counted. */
   #present: number | undefined
 
   constructor (cookie: SealedCookie, headers: LeavingHeaders) {
     this.#cookie = cookie
-    const names = Array.from({ length: MAX_COOKIES }, (_, index) => `${chunkName(cookie.name, index)}=`)
-    this.#isOwn = line => names.some(name => line.startsWith(name))
     this.store = new CarriedStore(cookie, headers)
   }
 
@@ -43,13 +39,13 @@ export class CarryingCookie implements RequestCookie {
     if (record === undefined) return
     const lines = this.#cookie.lines(request, { id, record }, isPersistent)
     const present = this.#count(request)
-    headers.setCookies([...lines, ...this.#cookie.clearing(request, present, lines.length)], this.#isOwn, isEarly)
+    headers.setCookies([...lines, ...this.#cookie.clearing(request, present, lines.length)], this.#cookie.isOwn, isEarly)
     this.#present = Math.max(present, lines.length)
     this.store.isUnsent = false
   }
 
   clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void {
-    headers.setCookies(this.#cookie.clearing(request, this.#count(request)), this.#isOwn, isEarly)
+    headers.setCookies(this.#cookie.clearing(request, this.#count(request)), this.#cookie.isOwn, isEarly)
   }
 
   #count (request: CookieRequest): number {

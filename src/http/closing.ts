@@ -13,6 +13,11 @@ export function isResponseClosed (reply: FastifyReply): boolean {
   return stream?.destroyed ?? (raw.destroyed || socketOf(reply)?.destroyed === true)
 }
 
+/** Whether a response waits behind that of another request: it has no socket yet. */
+export function waitsInPipeline ({ raw }: FastifyReply): boolean {
+  return raw.socket === null
+}
+
 /**
  * Calls back when the response has left as a whole, or is known never to leave. That may be twice.
  *
@@ -20,7 +25,7 @@ export function isResponseClosed (reply: FastifyReply): boolean {
  */
 export function onResponseClosed (reply: FastifyReply, fn: () => void): () => void {
   const { raw } = reply
-  const socket = raw.socket === null ? socketOf(reply) : undefined
+  const socket = waitsInPipeline(reply) ? socketOf(reply) : undefined
   raw.once('close', fn)
   if (socket !== undefined) callAtClose(socket, fn)
   return () => {

@@ -4,7 +4,7 @@ import type { SessionConfig } from '../config/options.ts'
 import { SessionLockTimeoutError } from '../errors.ts'
 import { RETRY_AFTER } from '../stores/keyed-lock.ts'
 import type { StoreKey, Unlock } from '../stores/store.ts'
-import { isResponseClosed, onResponseClosed } from './closing.ts'
+import { isResponseClosed, onResponseClosed, waitsInPipeline } from './closing.ts'
 import type { PluginContext } from './plugin-context.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 
@@ -97,7 +97,7 @@ export class RouteLock {
 
   get #isOver (): boolean {
     // Where the answer waits behind that of another request in a pipeline, the other one may be waiting for this lock.
-    const isClosed = isResponseClosed(this.#reply) || (this.#isSettled && this.#reply.raw.socket === null)
+    const isClosed = isResponseClosed(this.#reply) || (this.#isSettled && waitsInPipeline(this.#reply))
     return isClosed && (this.#isSettled || this.#headers.isHijacked)
   }
 

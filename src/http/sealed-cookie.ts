@@ -22,6 +22,8 @@ const LONGEST_AGE = '; Max-Age=9999999999'
 
 export class SealedCookie {
   readonly name: string
+  /** Whether a line of Set-Cookie is one of a session's: others may begin with the same name and a dot. */
+  readonly isOwn: (line: string) => boolean
   readonly #lines: CookieLines
   readonly #sealer: Sealer
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
@@ -35,7 +37,10 @@ export class SealedCookie {
     this.#lines = new CookieLines(config)
     this.#sealer = new Sealer(config.secret)
     this.#purpose = `session cookie ${config.cookie}`
-    this.#rooms = Array.from({ length: MAX_COOKIES }, (_, index) => MAX_COOKIE_BYTES - this.#lines.overhead(chunkName(this.name, index), LONGEST_AGE))
+    const names = Array.from({ length: MAX_COOKIES }, (_, index) => chunkName(this.name, index))
+    const beginnings = names.map(name => `${name}=`)
+    this.isOwn = line => beginnings.some(beginning => line.startsWith(beginning))
+    this.#rooms = names.map(name => MAX_COOKIE_BYTES - this.#lines.overhead(name, LONGEST_AGE))
     this.#capacity = capacityOf(this.#rooms)
   }
 

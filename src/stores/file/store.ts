@@ -252,7 +252,8 @@ export class FileStore implements SessionStore {
   #reportUnreadable (key: StoreKey, cause: unknown): void {
     if (this.#reportedUnreadable.has(key)) return
     this.#reportedUnreadable.add(key)
-    this.#report({ code: 'AMBIENT_SESSION_DAMAGED', message: `the session file ${key} cannot be read; it will be swept away in a day`, key, cause })
+    const future = codeOf(cause) === 'EACCES' ? '; it will be swept away in a day' : ''
+    this.#report({ code: 'AMBIENT_SESSION_DAMAGED', message: `the session file ${key} cannot be read${future}`, key, cause })
   }
 }
 
