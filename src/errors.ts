@@ -84,14 +84,18 @@ export class SessionReadonlyError extends SessionError {
  */
 export class SessionTooLargeError extends SessionError {
   readonly code = 'ERR_SESSION_TOO_LARGE'
+  readonly bytes: number
+  readonly maxBytes: number
 
   /** @param place where the session would be kept */
-  constructor (readonly bytes: number, readonly maxBytes: number, place: 'store' | 'cookies' = 'store') {
+  constructor (bytes: number, maxBytes: number, place: 'store' | 'cookies' = 'store') {
     super(place === 'store'
       ? `the session would take ${bytes} bytes and maxBytes allows ${maxBytes}, so nothing of it is stored. ` +
         'Keep large things elsewhere and a reference to them in the session, or raise maxBytes.'
       : `the session would take ${bytes} bytes in cookies, which hold ${maxBytes}, so it is not sent to the browser. ` +
         'Keep large things elsewhere and a reference to them in the session, or use another driver than \'cookie\'.')
+    this.bytes = bytes
+    this.maxBytes = maxBytes
   }
 }
 
@@ -137,11 +141,13 @@ export class SessionListError extends SessionError {
 export class SessionLockTimeoutError extends SessionError {
   readonly code = 'ERR_SESSION_LOCK_TIMEOUT'
   override readonly statusCode = 423
+  /** Seconds after which another attempt makes sense. */
+  readonly retryAfter: number
 
-  /** @param retryAfter seconds after which another attempt makes sense */
-  constructor (readonly retryAfter: number) {
+  constructor (retryAfter: number) {
     super('another request holds this session exclusively and did not let go in time; try again shortly, ' +
       'or raise `wait` in the block option of the route')
+    this.retryAfter = retryAfter
   }
 }
 

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..')
 const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
   .filter(name => name.endsWith('.md'))
   .map(name => join('docs', name))
-const pages = ['README.md', 'CHANGELOG.md', ...docs.sort()].map((name): Page => ({ name, text: readFileSync(join(root, name), 'utf8') }))
+const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...docs.sort()].map((name): Page => ({ name, text: readFileSync(join(root, name), 'utf8') }))
 
 t.test('every code block runs and gives what it states', async t => {
   const blocks = pages.flatMap(blocksOf)

@@ -27,7 +27,7 @@ export class Shop {
   }
 
   async start (): Promise<void> {
-    const server = spawn(process.execPath, ['--import', 'tsx', 'demo/server.ts'], {
+    const server = spawn(process.execPath, ['--import', import.meta.resolve('./typescript.js'), 'demo/server.ts'], {
       cwd: root,
       env: { ...BARE_ENVIRONMENT, HOST: '127.0.0.1', PORT: this.#port, SESSION_FILES: this.files },
       stdio: ['ignore', 'pipe', 'inherit']

@@ -10,9 +10,12 @@ export class SpyStore implements SessionStore {
   readonly calls: Method[] = []
   /** Called before each access, and waited for unless the access is a synchronous read. */
   before: ((method: Method) => unknown) | undefined
+  readonly readsSynchronously: boolean
   readonly #memory = new MemoryStore()
 
-  constructor (readonly readsSynchronously = true) {}
+  constructor (readsSynchronously = true) {
+    this.readsSynchronously = readsSynchronously
+  }
 
   read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | undefined> {
     if (!this.readsSynchronously) return this.#later('read', () => this.#memory.read(key))

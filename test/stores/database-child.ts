@@ -48,8 +48,9 @@ const commands: Record<string, () => Promise<void>> = {
     process.stdin.destroy()
   },
 
-  /** Takes the session's lock, and keeps it. */
+  /** Takes the session's lock, and keeps it. Says first when it asked for it. */
   async lock () {
+    say(String(Date.now()))
     await store.lock(key, { lease: Number(count), wait: 10_000 })
     say('locked')
     await new Promise(resolve => { setTimeout(resolve, 60_000) })

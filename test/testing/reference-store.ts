@@ -28,7 +28,11 @@ export async function pause (): Promise<void> {
 }
 
 export class ReferenceStore implements SessionStore {
-  constructor (readonly storage = newStorage()) {}
+  readonly storage: Storage
+
+  constructor (storage = newStorage()) {
+    this.storage = storage
+  }
 
   read (key: StoreKey): MaybePromise<StoredRecord | Tombstone | 'gone' | undefined> {
     return this.look(key)
