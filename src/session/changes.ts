@@ -5,15 +5,14 @@
 import { SessionReadonlyError } from '../errors.ts'
 import { keyOf, newSessionId, type SessionId, type StoreKey } from './id.ts'
 import type { LoadResult, Origin, StoredSession } from './load.ts'
-import { apply, isAtOrBelow, type Mutation, replay, subjectOf } from './mutations.ts'
-import { checkKey, rootOf, type Tree, valueAt } from './paths.ts'
+import { apply, type Mutation, subjectOf } from './mutations.ts'
+import { checkKey, type Tree, valueAt } from './paths.ts'
 import { newStamp, type Stamp } from './stamp.ts'
-import { decodeState, emptyState, type Flashes, hasFlashes, NO_FLASHES, type SessionState } from './state.ts'
-import { copyOf, decode, encode, type Encoded, MAX_DEPTH_OF_MEMBER } from './values.ts'
+import { type Flashes, hasFlashes, NO_FLASHES, type SessionState } from './state.ts'
+import { copyOf, encode } from './values.ts'
+import { WorkingCopy } from './working-copy.ts'
 
 const NONE = Object.freeze({})
-
-type Change = Extract<Mutation, { op: 'change' }>
 
 /** How a request leaves the session it came with: for a new id with its data, or for good. */
 export type IdChange = 'none' | 'regenerate' | 'invalidate'
@@ -50,29 +49,19 @@ export interface ChangesOptions {
 export class SessionChanges {
   readonly #options: ChangesOptions
   #origin: Origin | undefined
-  #working: SessionState | undefined
-  /** What was stored when the session was loaded. */
-  #foundText: string | undefined
+  #working: WorkingCopy | undefined
   #id: SessionId | undefined
   #pending: Mutation[] = []
   #idChange: IdChange = 'none'
   /** Whether the data was used, and not only the session's id or user. */
   #isUsed = false
-  /** Keys put with now(): seen by this request, never stored. */
-  #transient = new Set<string>()
-  /** The flashes found on loading: they go with the first commit. */
-  #flashes: Flashes = NO_FLASHES
-  #input: Stamp | undefined
+  /** The flash data found on loading, as far as it was not kept: it goes with the first commit of a request that uses the session. */
+  #foundFlashes: Flashes = NO_FLASHES
+  #foundInput: Stamp | undefined
+  /** Whether that commit has been made. */
   #hasAged = false
-  /** Top-level keys whose values the application holds, and may have changed in place; with what they were, where that is at hand. */
-  readonly #tracked = new Map<string, Encoded | undefined>()
-  /** Top-level keys whose values are the application's own objects, or lists that have such elements: before a path changes one, it is copied. */
-  readonly #lent = new Map<string, 'itself' | 'elements'>()
   /** The stamps of what this request has flashed. */
-  readonly #flashed = new Set<Stamp>()
-  /** What the state would be if nothing had been changed in place. The mutations in `#unfolded` are still to be applied to it. */
-  #baseline: SessionState | undefined
-  #unfolded: Mutation[] = []
+  readonly #ownStamps = new Set<Stamp>()
   /** Whether the expiry is to be moved although that is not due yet. */
   isTouched = false
   /** The old input that the application holds. */
@@ -132,12 +121,12 @@ export class SessionChanges {
   /** What the request sees: to look at, not to change, and not to hand out. */
   get state (): Readonly<SessionState> {
     this.#isUsed = true
-    return this.#ensureOpen()
+    return this.#ensureOpen().state
   }
 
   /** The same, for facts such as the user: reading them is no use of the data, and ages no flash data. */
   get facts (): Readonly<SessionState> {
-    return this.#ensureOpen()
+    return this.#ensureOpen().state
   }
 
   /** What was changed and not yet committed, as names for people. */
@@ -149,13 +138,9 @@ export class SessionChanges {
 
   /** @returns the value at a path, of which a change in place will be noticed (or, when read-only, refused) */
   handOut (path: string): unknown {
-    const { data } = this.state
-    const value = valueAt(data, path)
-    if (typeof value !== 'object' || value === null) return value
-    if (this.#options.readonly === true) return deepFreeze(value)
-    const root = rootOf(data, path)
-    if (!this.#tracked.has(root)) this.#tracked.set(root, undefined)
-    return value
+    this.#isUsed = true
+    const working = this.#ensureOpen()
+    return this.#options.readonly === true ? deepFreeze(valueAt(working.state.data, path)) : working.handOut(path)
   }
 
   /** @returns the old input, which is the application's from then on: what it changes in it is not stored */
@@ -169,29 +154,20 @@ export class SessionChanges {
   /** Makes a change and records it. `value` is the application's own, where the mutation carries its encoding. */
   record (mutation: Mutation, value?: unknown): void {
     this.#assertWritable()
-    const state = this.#ensureOpen()
+    const working = this.#ensureOpen()
     // The plugin records the page itself, whether or not the page uses the session.
     this.#isUsed ||= mutation.op !== 'previousUrl'
     if (mutation.op === 'user' && mutation.userId !== undefined) this.#beginAnew()
-    if (!('path' in mutation)) {
-      if (mutation.op === 'flush' || mutation.op === 'replace') this.#forgetData()
-    } else if (this.#transient.has(rootOf(state.data, mutation.path))) {
-      if (!this.#replacesTransient(mutation)) return this.#apply(state, mutation, value)
-      this.#transient.delete(mutation.path)
-      delete state.data[mutation.path]
-    }
-    this.#apply(state, mutation, value)
-    if ('path' in mutation) this.#track(rootOf(state.data, mutation.path), value, mutation)
-    else if (mutation.op === 'replace') for (const [key, member] of Object.entries(state.data)) this.#track(key, member)
-    if ('stamp' in mutation) this.#flashed.add(mutation.stamp)
+    if (mutation.op === 'flush' || mutation.op === 'replace') this.#foundFlashes = NO_FLASHES
+    if (!working.change(mutation, value)) return
+    if ('stamp' in mutation) this.#ownStamps.add(mutation.stamp)
     this.#pending.push(mutation)
-    this.#unfolded.push(mutation)
     this.#options.onChange?.()
   }
 
   /** @throws SessionValueError when one of several mutations does not fit what is there; nothing is changed either way */
   assertFit (mutations: readonly Mutation[]): void {
-    const state = this.#ensureOpen()
+    const { state } = this.#ensureOpen()
     const paths = mutations.flatMap(mutation => 'path' in mutation ? [mutation.path] : [])
     if (!paths.some(path => path.includes('.'))) return paths.forEach(checkKey)
     const trial = { ...state, data: copyOf(state.data) as Tree }
@@ -203,27 +179,25 @@ export class SessionChanges {
     this.#assertWritable()
     checkKey(key)
     this.#isUsed = true
-    apply(this.#ensureOpen(), { op: 'change', key, value: encode(value, key) }, value)
-    this.#transient.add(key)
-    this.#lent.set(key, 'itself')
+    this.#ensureOpen().putTransient(key, value)
   }
 
   /** Whether a key was put for this request only. */
   isTransient (key: string): boolean {
-    return this.#transient.has(key)
+    return this.#ensureOpen().isTransient(key)
   }
 
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
   keep (paths?: readonly string[]): void {
     this.#assertWritable()
-    this.#ensureOpen()
+    const working = this.#ensureOpen()
     this.#isUsed = true
-    for (const path of paths ?? [...Object.keys(this.#flashes), ...this.#transient]) {
-      const isFlash = Object.hasOwn(this.#flashes, path)
+    for (const path of paths ?? [...Object.keys(this.#foundFlashes), ...working.transientKeys]) {
+      const isFlash = Object.hasOwn(this.#foundFlashes, path)
       if (isFlash && !this.#hasAged) {
-        const { [path]: _kept, ...others } = this.#flashes
-        this.#flashes = others
-      } else if (isFlash ? this.state.flashes[path] === this.#flashes[path] : this.#transient.has(path)) {
+        const { [path]: _kept, ...others } = this.#foundFlashes
+        this.#foundFlashes = others
+      } else if (isFlash ? working.state.flashes[path] === this.#foundFlashes[path] : working.isTransient(path)) {
         const value = this.handOut(path)
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }
@@ -245,12 +219,10 @@ export class SessionChanges {
     this.#isUsed = true
     this.#beginAnew()
     if (how === 'invalidate') {
-      this.#working = emptyState()
-      this.#baseline = emptyState()
-      this.#unfolded = []
+      this.#working = new WorkingCopy()
       this.#pending = []
-      this.#input = undefined
-      this.#forgetData()
+      this.#foundFlashes = NO_FLASHES
+      this.#foundInput = undefined
     }
     this.#id = newSessionId()
     if (this.#idChange !== 'invalidate') this.#idChange = how
@@ -265,7 +237,7 @@ export class SessionChanges {
   takePending (): ChangeSet {
     const set: ChangeSet = {
       id: this.id,
-      mutations: [...this.#pending, ...this.#changesInPlace(), ...this.#ageing()],
+      mutations: [...this.#pending, ...this.#ensureOpen().takeChangesInPlace(), ...this.#ageing()],
       idChange: this.#idChange
     }
     this.#pending = []
@@ -288,65 +260,30 @@ export class SessionChanges {
 
   /** Starts over from what is stored now; what was changed and not committed is given up. */
   restart (found: LoadResult): void {
-    this.#forgetData()
     this.#pending = []
-    this.#unfolded = []
-    this.#baseline = undefined
     this.#idChange = 'none'
     this.#id = undefined
     this.#hasAged = false
     this.#open(found)
   }
 
-  #ensureOpen (): SessionState {
+  #ensureOpen (): WorkingCopy {
     return this.#working ?? this.#open(this.#options.load())
   }
 
-  #open ({ origin, state = emptyState() }: LoadResult): SessionState {
+  #open ({ origin, state }: LoadResult): WorkingCopy {
     this.#origin = origin
-    this.#foundText = origin.kind === 'stored' ? origin.text : undefined
-    this.#working = state
-    this.#flashes = this.#flashed.size === 0 ? state.flashes : Object.fromEntries(Object.entries(state.flashes).filter(([, stamp]) => !this.#flashed.has(stamp)))
-    this.#input = state.input === undefined || this.#flashed.has(state.input.stamp) ? undefined : state.input.stamp
-    return state
-  }
-
-  /**
-   * What the application puts under a whole key, or pushes to its list, stays its own object: what it changes in it is stored. A path
-   * never leads into such an object, which may be one that other requests put as well: it is copied first, and what is put below a
-   * key is a copy.
-   */
-  #apply (state: SessionState, mutation: Mutation, value: unknown): void {
-    if (mutation.op === 'replace') {
-      apply(state, mutation, value)
-      for (const key of Object.keys(state.data)) this.#lent.set(key, 'itself')
-    } else if (isWhole(mutation, state)) {
-      apply(state, mutation, value)
-      this.#lent.set(mutation.path, 'itself')
-    } else if (mutation.op === 'push' && rootOf(state.data, mutation.path) === mutation.path) {
-      if (this.#lent.get(mutation.path) === 'itself') this.#takeBack(state, mutation.path)
-      apply(state, mutation, value)
-      this.#lent.set(mutation.path, 'elements')
-    } else {
-      if ('path' in mutation) this.#takeBack(state, rootOf(state.data, mutation.path))
-      apply(state, mutation)
-    }
-  }
-
-  #takeBack ({ data }: SessionState, key: string): void {
-    if (!this.#lent.delete(key) || !Object.hasOwn(data, key)) return
-    data[key] = decode(encode(data[key], key, MAX_DEPTH_OF_MEMBER))
+    this.#working = new WorkingCopy(state, origin.kind === 'stored' ? origin.text : undefined)
+    // What this request itself has flashed is for the next one.
+    const { flashes, input } = this.#working.state
+    this.#foundFlashes = this.#ownStamps.size === 0 ? flashes : Object.fromEntries(Object.entries(flashes).filter(([, stamp]) => !this.#ownStamps.has(stamp)))
+    this.#foundInput = input === undefined || this.#ownStamps.has(input.stamp) ? undefined : input.stamp
+    return this.#working
   }
 
   /** A sign-in with the cookie of a regenerated session is one of its own. */
   #beginAnew (): void {
     if (this.#origin?.kind === 'over' && this.#origin.mayBegin) this.#origin = { kind: 'none', wasEnded: false }
-  }
-
-  /** Remembers what the application has put, as far as it can change it in place. */
-  #track (key: string, value: unknown, mutation?: Extract<Mutation, { path: string }>): void {
-    const isObject = typeof value === 'object' && value !== null
-    if (isObject || this.#tracked.has(key)) this.#tracked.set(key, mutation === undefined ? undefined : wholeValue(mutation, key))
   }
 
   #assertWritable (): void {
@@ -355,75 +292,20 @@ export class SessionChanges {
       'change it in another route, or take readonly off this one')
   }
 
-  #replacesTransient (mutation: Extract<Mutation, { path: string }>): boolean {
-    return this.#transient.has(mutation.path) && (mutation.op === 'put' || mutation.op === 'flash' || mutation.op === 'forget')
-  }
-
-  #forgetData (): void {
-    this.#transient.clear()
-    this.#tracked.clear()
-    this.#lent.clear()
-    this.#flashes = NO_FLASHES
-  }
-
   #keepInput (): void {
     const { input } = this.state
-    if (this.#hasAged && this.#input !== undefined && input?.stamp === this.#input) {
+    if (this.#hasAged && this.#foundInput !== undefined && input?.stamp === this.#foundInput) {
       this.record({ op: 'flashInput', value: encode(input.value, 'old input', undefined, 'any'), stamp: newStamp() }, copyOf(input.value))
     }
-    this.#input = undefined
-  }
-
-  /** What was changed in place since it was handed out or put, found by comparison with what it would be otherwise. */
-  #changesInPlace (): Change[] {
-    const changes: Change[] = []
-    if (this.#tracked.size === 0) return changes
-    const { data } = this.#ensureOpen()
-    for (const [key, known] of this.#tracked) {
-      if (!Object.hasOwn(data, key) || this.#transient.has(key)) continue
-      const value = encode(data[key], key, MAX_DEPTH_OF_MEMBER)
-      if (value === (known ?? this.#baselineOf(key))) continue
-      changes.push({ op: 'change', key, value, flashes: this.#flashesIn(key) })
-    }
-    for (const { key, value } of changes) this.#tracked.set(key, value)
-    this.#unfolded.push(...changes)
-    return changes
-  }
-
-  #flashesIn (key: string): Array<[path: string, stamp: Stamp]> {
-    const { flashes } = this.#ensureOpen()
-    return Object.entries(flashes).filter(([path]) => isAtOrBelow(path, key))
-  }
-
-  /** @returns what would stand under the key had nothing been changed in place */
-  #baselineOf (key: string): Encoded | undefined {
-    const { data } = this.#upToDateBaseline()
-    return Object.hasOwn(data, key) ? encode(data[key], key, MAX_DEPTH_OF_MEMBER) : undefined
-  }
-
-  #upToDateBaseline (): SessionState {
-    this.#baseline ??= this.#foundText === undefined ? emptyState() : decodeState(this.#foundText)
-    replay(this.#baseline, this.#unfolded)
-    this.#unfolded = []
-    return this.#baseline
+    this.#foundInput = undefined
   }
 
   #ageing (): Mutation[] {
-    const hasSeenFlashes = this.#isUsed && (this.#input !== undefined || hasFlashes(this.#flashes))
+    const hasSeenFlashes = this.#isUsed && (this.#foundInput !== undefined || hasFlashes(this.#foundFlashes))
     if (!hasSeenFlashes || this.#hasAged || !this.#options.agesFlashData) return []
     this.#hasAged = true
-    return [{ op: 'age', flashes: Object.entries(this.#flashes), input: this.#input }]
+    return [{ op: 'age', flashes: Object.entries(this.#foundFlashes), input: this.#foundInput }]
   }
-}
-
-/** Whether the mutation puts a value under a whole key. */
-function isWhole (mutation: Mutation, { data }: SessionState): mutation is Extract<Mutation, { op: 'put' | 'flash' }> {
-  return (mutation.op === 'put' || mutation.op === 'flash') && rootOf(data, mutation.path) === mutation.path
-}
-
-/** @returns what the mutation puts under the key, if that is all that is there then */
-function wholeValue (mutation: Extract<Mutation, { path: string }>, key: string): Encoded | undefined {
-  return (mutation.op === 'put' || mutation.op === 'flash') && mutation.path === key ? mutation.value : undefined
 }
 
 /** Freezes plain objects and lists all the way down, so that a change in place throws where it is made. */

@@ -56,6 +56,10 @@ export function load (settings: SessionSettings, id: SessionId, key: StoreKey, f
   return { origin: { kind: 'stored', id, key, record: found, text: opened.text }, state: opened.state }
 }
 
+/**
+ * After `ended` the request is that of a new visitor. After `regenerated` the browser probably has the newer cookie, and after
+ * `replaced` it was given another one, which a late request must not take away: nothing is stored, unless the request signs in.
+ */
 function loadTombstone (found: Tombstone | 'gone', startedAt: number, grace: number): LoadResult {
   if (found === 'gone') return OVER
   const since = found.since.getTime()

@@ -32,6 +32,8 @@ export type Mutation =
   /** The session's own idle timeout in milliseconds, and whether its cookie outlives the browser. */
   | { readonly op: 'lifetime', readonly idle: number | undefined, readonly isPersistent: boolean | undefined }
 
+export type Change = Extract<Mutation, { op: 'change' }>
+
 /**
  * Changes the state as the mutation says.
  *
