@@ -107,7 +107,8 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     else commitAndSend(current, reply, payload, done)
   })
 
-  // Fastify calls these in the flow of its timers and sockets.
+  // Fastify calls these in the flow of its timers and sockets. There is none for onTimeout: with such a hook Fastify listens to the
+  // socket of every request, and those of injectWS() have none.
   app.addHook('onError', (request, _reply, error, done) => {
     const current = request[CURRENT]
     current?.markFailed(error)

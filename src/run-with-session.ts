@@ -3,12 +3,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { runInScope, type Scope } from './context.ts'
 import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionUsageError } from './errors.ts'
 import type { PluginContext } from './http/plugin-context.ts'
-import { findById, findPresented } from './http/presented-session.ts'
+import { findPresented, findSession } from './http/presented-session.ts'
 import type { SessionEnds } from './http/session-ends.ts'
 import { reportToProcess } from './report.ts'
 import { SessionChanges } from './session/changes.ts'
 import { CommitQueue, droppedWarning } from './session/commit-queue.ts'
-import { isSessionId } from './session/id.ts'
+import { isSessionId, keyOf } from './session/id.ts'
 import type { SessionValues } from './session/keys.ts'
 import { loadAgain, type LoadResult, NOTHING, OVER } from './session/load.ts'
 import { isPlainPrototype } from './session/plain.ts'
@@ -102,7 +102,7 @@ async function runStored (opening: Promise<Opened>, fn: () => unknown): Promise<
 
 async function openById ({ app, id }: StoredSession): Promise<Opened> {
   const context = await contextOf(app)
-  const found = isSessionId(id) ? await findById(context.settings, id) : NOTHING
+  const found = isSessionId(id) ? await findSession(context.settings, { id, key: keyOf(id) }, Date.now()) : NOTHING
   if (found.origin.kind !== 'stored') {
     throw new SessionNotFoundError('there is no session with this id: it has expired, was ended or regenerated, or this is a key and not an id')
   }
@@ -115,6 +115,10 @@ async function openByCookie ({ app, cookie: header }: PresentedSession): Promise
   return { ...context, found: await findPresented(context, request) }
 }
 
+/**
+ * The request's session as it is stored now. It is not followed to a new id: who opened a socket with an id that was planted in
+ * a visitor's browser would be let into the session that the visitor signs in to.
+ */
 async function reopen (request: FastifyRequest): Promise<Opened> {
   const current = request[CURRENT]
   if (current == null) throw new SessionConfigError(['the request has no session yet: it begins in the onRequest hook of ambient-session'], 'runWithSession(request)')

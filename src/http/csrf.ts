@@ -1,6 +1,7 @@
 /**
- * The check against cross-site request forgery. What the browser says of a request's origin decides; where it says nothing, the
- * request has to bring the session's token.
+ * The check against cross-site request forgery. What the browser says of a request's origin decides, as in Go's
+ * `http.CrossOriginProtection`; where it says nothing, the request has to bring the session's token. So a form that was left open
+ * until its session had expired can still be sent from a current browser.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CsrfConfig } from '../config/options.ts'

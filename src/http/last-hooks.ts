@@ -1,4 +1,7 @@
-/** Hooks that run behind all others of a route, those of other plugins included. */
+/**
+ * Hooks that run behind all others of a route, those of other plugins included. Fastify lets no plugin be last on routes that were
+ * declared before it was loaded, nor on 404s: what has to run there as well needs a hook of the application besides.
+ */
 import type { FastifyInstance, RouteOptions } from 'fastify'
 
 /**

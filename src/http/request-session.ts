@@ -6,9 +6,8 @@ import { SessionContextError, SessionEndedError, SessionHeadersSentError, Sessio
 import { type ClientInfo, SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
-import { type Found, load, type LoadResult, NOTHING } from '../session/load.ts'
+import type { LoadResult } from '../session/load.ts'
 import { isPromise } from '../session/maybe-promise.ts'
-import { quoted } from '../session/names.ts'
 import { Session, type SessionHost } from '../session/session.ts'
 import type { MaybePromise } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
@@ -17,9 +16,11 @@ import type { PresentedCookie } from './cookie.ts'
 import type { HooksScope } from './flow.ts'
 import { isPage, isPrefetch, LONGEST_URL, urlOf } from './page.ts'
 import type { PluginContext } from './plugin-context.ts'
+import { findFirst, findSession, type FoundSession, isLiving, NONE_FOUND } from './presented-session.ts'
 import { ResponseHeaders } from './response-headers.ts'
 import { RouteLock } from './route-lock.ts'
 import type { RouteRules } from './route.ts'
+import { unsavedWarning } from './unsaved.ts'
 
 /** An IPv6 address that ends in an IPv4 address is no longer. */
 const LONGEST_ADDRESS = 45
@@ -36,12 +37,6 @@ const NOT_YET = {
   get error (): SessionStoreError {
     return new SessionStoreError('the session has not been read yet: the store had not answered when the request was given up')
   }
-}
-
-/** What a session was found to be, and for which cookie. */
-interface Loaded {
-  readonly result: LoadResult
-  readonly presented: PresentedCookie | undefined
 }
 
 /** One is made for each request, and most are never asked for their session: as little as possible is made before that. */
@@ -65,7 +60,7 @@ export class RequestSession implements Scope, SessionHost {
   #changes: SessionChanges | undefined
   #queue: CommitQueue | undefined
   /** What was found before the handler ran, or why nothing could be. */
-  #prepared: Loaded | { readonly error: unknown } | undefined
+  #prepared: FoundSession | { readonly error: unknown } | undefined
   #presented: PresentedCookie | undefined
   /** The cookies of other packages that the browser presented, and is to keep until there is a session here. */
   #old: readonly OldCookie[] = NONE
@@ -208,7 +203,7 @@ export class RequestSession implements Scope, SessionHost {
 
   /** A session here comes first, and so does one that has ended here. */
   async #prepareOrAdopt (candidates: readonly PresentedCookie[], old: readonly OldCookie[]): Promise<void> {
-    if (candidates.length > 0 && (await this.#prepare(candidates)).result !== NOTHING) return
+    if (candidates.length > 0 && await this.#prepare(candidates) !== NONE_FOUND) return
     this.#prepared = NOT_YET
     for (const cookie of old) {
       if (!await this.#takeOver(cookie)) continue
@@ -217,7 +212,7 @@ export class RequestSession implements Scope, SessionHost {
       void this.session.key
       return
     }
-    this.#prepared = { result: NOTHING, presented: undefined }
+    this.#prepared = NONE_FOUND
     if (!this.headers.canLeave) return
     for (const cookie of old) if (cookie.isDead) cookie.clear(this.request, this.headers, true)
   }
@@ -237,9 +232,9 @@ export class RequestSession implements Scope, SessionHost {
     this.#old = NONE
   }
 
-  async #prepare (candidates: readonly PresentedCookie[]): Promise<Loaded> {
+  async #prepare (candidates: readonly PresentedCookie[]): Promise<FoundSession> {
     try {
-      const found = await this.#find(candidates) ?? { result: NOTHING, presented: undefined }
+      const found = await this.#find(candidates)
       this.#prepared = found
       return found
     } catch (error) {
@@ -248,17 +243,12 @@ export class RequestSession implements Scope, SessionHost {
     }
   }
 
-  /** @returns the first living session, or else the first that is known to be over */
-  async #find (candidates: readonly PresentedCookie[]): Promise<Loaded | undefined> {
-    const { store } = this.context.settings
-    let first: Loaded | undefined
-    for (const presented of candidates) {
-      const read = async (): Promise<Loaded | undefined> => this.#loaded(presented, await store.read(presented.key))
-      const loaded = this.#lock === undefined ? await read() : await this.#lock.during(presented.key, read, isLiving)
-      if (isLiving(loaded)) return loaded
-      first ??= loaded
-    }
-    return first
+  /** @returns what the candidates name, by a promise only where the store answers by one or a lock is waited for */
+  #find (candidates: readonly PresentedCookie[]): MaybePromise<FoundSession> {
+    return findFirst(candidates, presented => {
+      const find = (): MaybePromise<LoadResult> => findSession(this.context.settings, presented, this.#startedAt)
+      return this.#lock === undefined ? find() : this.#lock.during(presented.key, async () => await find(), isLiving)
+    })
   }
 
   #begin (): Session {
@@ -278,27 +268,9 @@ export class RequestSession implements Scope, SessionHost {
   #load (): LoadResult {
     if (this.#prepared !== undefined && 'error' in this.#prepared) throw this.#prepared.error
     // A store that does not answer synchronously has been asked in prepare(), if the browser presented anything.
-    const loaded = this.#prepared ?? this.#findNow()
-    this.#presented = loaded?.presented
-    return loaded?.result ?? NOTHING
-  }
-
-  /** @returns what {@link #find} does, of a store that answers synchronously */
-  #findNow (): Loaded | undefined {
-    const { settings: { store }, cookie } = this.context
-    let first: Loaded | undefined
-    for (const presented of cookie.read(this.request)) {
-      const loaded = this.#loaded(presented, store.read(presented.key) as Found)
-      if (isLiving(loaded)) return loaded
-      first ??= loaded
-    }
-    return first
-  }
-
-  /** @returns undefined where the store does not know the session */
-  #loaded (presented: PresentedCookie, found: Found): Loaded | undefined {
-    const result = load(this.context.settings, presented.id, presented.key, found, this.#startedAt)
-    return result === NOTHING ? undefined : { result, presented }
+    const { result, presented } = this.#prepared ?? this.#find(this.context.cookie.read(this.request)) as FoundSession
+    this.#presented = presented
+    return result
   }
 
   /** Behind trusted proxies the address is what they say, and may be any text. */
@@ -384,7 +356,10 @@ export class RequestSession implements Scope, SessionHost {
     }
   }
 
-  /** Whether the browser has to be sent its cookie again, because it was signed with an older secret. */
+  /**
+   * Whether the browser has to be sent its cookie again: it was signed with an older secret, or comes from another package. Only
+   * a commit that has asked the store sends it, or a slow request would put the id of before a sign-in over the new one.
+   */
   get #isOutdated (): boolean {
     return this.#presented?.isOutdated === true && !this.#isSent
   }
@@ -405,32 +380,9 @@ export class RequestSession implements Scope, SessionHost {
     const keys = changes.unsaved
     // A request whose client has left is committed when it is answered.
     if (keys.length === 0 || !(this.#isAnswered || this.reply.sent)) return
-    const [what, advice] = this.#unsavedBecause()
-    this.context.settings.report({
-      code: 'AMBIENT_SESSION_UNSAVED',
-      message: `${what}: ${quoted(keys)}. ${advice}`,
-      key: changes.key,
-      keys
-    })
+    const reason = this.#hasFailed ? 'failed' : this.#isAnswered ? 'late' : 'uncommitted'
+    this.context.settings.report(unsavedWarning(reason, changes.key, keys))
   }
-
-  #unsavedBecause (): [what: string, advice: string] {
-    if (this.#hasFailed) return ['a request\'s changes to its session are lost, because they could not be stored', 'The error of the request says why']
-    if (this.#isAnswered) {
-      return [
-        'a session was changed after its request was committed, and the change was not saved',
-        'Change it before the response is sent, or call `await req.session.save()` after the change'
-      ]
-    }
-    return [
-      'a session was changed and its request was never committed: the reply was hijacked or ended by reply.raw, or an onSend hook failed',
-      'Call `await session().save()` before the reply is hijacked or ended, and again after later changes'
-    ]
-  }
-}
-
-function isLiving (loaded: Loaded | undefined): loaded is Loaded {
-  return loaded?.result.origin.kind === 'stored'
 }
 
 function headersSent (): SessionHeadersSentError {
