@@ -9,13 +9,8 @@ import { quote } from './session/names.ts'
 /** Characters of a path that a message shows. */
 const LONGEST_PATH = 100
 
-interface Coded {
-  readonly code: string
-  readonly statusCode: number
-}
-
 /** What all errors inherit from, but for {@link SessionValueError} and {@link SessionUsageError}, which are TypeErrors. */
-export abstract class SessionError extends Error implements Coded {
+export abstract class SessionError extends Error {
   abstract readonly code: string
   readonly statusCode: number = 500
 
@@ -47,7 +42,7 @@ export class SessionContextError extends SessionError {
 }
 
 /** A value that cannot be stored and read back as it is, or a key that cannot be one. `path` names the place. */
-export class SessionValueError extends TypeError implements Coded {
+export class SessionValueError extends TypeError {
   readonly code = 'ERR_SESSION_VALUE'
   readonly statusCode = 500
   readonly path: string
@@ -63,7 +58,7 @@ export class SessionValueError extends TypeError implements Coded {
  * The Session was used in a way that JavaScript allows and that cannot work: a method was taken off it and called without it,
  * or a property was assigned to it.
  */
-export class SessionUsageError extends TypeError implements Coded {
+export class SessionUsageError extends TypeError {
   readonly code = 'ERR_SESSION_USAGE'
   readonly statusCode = 500
 

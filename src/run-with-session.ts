@@ -1,6 +1,6 @@
 /** `runWithSession()`: a session outside of a request, as in a job, a test or a message of a socket. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { runInScope, type Scope } from './context.ts'
+import { runInScope } from './context.ts'
 import { SessionConfigError, SessionEndedError, SessionHeadersSentError, SessionNotFoundError, SessionUsageError } from './errors.ts'
 import type { PluginContext } from './http/plugin-context.ts'
 import { findPresented, findSession } from './http/presented-session.ts'
@@ -145,14 +145,8 @@ async function contextOf (app: FastifyInstance): Promise<PluginContext> {
   throw new SessionConfigError(['the app has not registered ambient-session'], 'runWithSession({ app, … })')
 }
 
-interface Running {
-  readonly scope: Scope & { isClosed: boolean }
-  readonly commit: () => Promise<void>
-  /** Tells of a commit that failed. */
-  readonly report: (cause: unknown) => void
-}
-
-function scopeOf ({ found, settings, config, request, ends }: Opened): Running {
+/** @returns what the function is run in, what commits what it did, and what tells of a commit that failed */
+function scopeOf ({ found, settings, config, request, ends }: Opened) {
   const isKept = settings !== nowhere.settings
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
   const queue = new CommitQueue(changes, settings)
@@ -174,7 +168,7 @@ function scopeOf ({ found, settings, config, request, ends }: Opened): Running {
     const keys = changes.unsaved
     settings.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })
   }
-  return { scope: { session, request, hasSession: true, isClosed: false }, commit: async () => { await commit() }, report }
+  return { scope: { session, request, hasSession: true, isClosed: false }, commit, report }
 }
 
 function startWith (data: SessionValues): LoadResult {

@@ -11,7 +11,7 @@ import type { Session } from './session/session.ts'
 import { tombstoneUntil } from './session/settings.ts'
 import { userIdOf } from './session/user-id.ts'
 import { createStore, openStore } from './stores/create.ts'
-import { can, type ListedRecord, type ListFilter, type RecordPage, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
+import { can, type ListedRecord, type ListFilter, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
 
 /** A session in a list: without its data. */
 export interface ListedSession {
@@ -158,7 +158,7 @@ export class SessionsInStore implements Sessions {
 
   async all ({ page, limit = LIMIT }: SessionPageOptions = {}): Promise<SessionPage> {
     assertPage(page, limit)
-    const { records, next } = await this.#list({}, limit, page)
+    const { records, next } = await this.#assertListed().list({}, { limit, after: page })
     return { sessions: records.map(withCurrent(currentSessionIfAny())), next }
   }
 
@@ -166,14 +166,10 @@ export class SessionsInStore implements Sessions {
     const current = currentSessionIfAny()
     let after: string | undefined
     do {
-      const { records, next, unreadable = 0, moved = [] } = await this.#list(filter, MANY, after)
+      const { records, next, unreadable = 0, moved = [] } = await this.#assertListed().list(filter, { limit: MANY, after })
       yield { sessions: records.map(withCurrent(current)), unreadable, moved }
       after = next
     } while (after !== undefined)
-  }
-
-  async #list (filter: ListFilter, limit: number, after: string | undefined): Promise<RecordPage> {
-    return await this.#assertListed().list(filter, { limit, after })
   }
 
   #assertListed (): StoreWith<'list'> {

@@ -224,7 +224,7 @@ class OldSource {
   #verified (value: string): string | undefined {
     if (this.#signer === undefined) return value
     const { valid, value: id } = this.#signer.unsign(value.startsWith(SIGNED) ? value.slice(SIGNED.length) : value)
-    return valid ? id ?? undefined : undefined
+    return valid ? id : undefined
   }
 }
 

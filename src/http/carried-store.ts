@@ -2,13 +2,11 @@
 import { SessionHeadersSentError } from '../errors.ts'
 import { refusalToSet, unexpired, versionAfter } from '../stores/record.ts'
 import type { NewRecord, SessionStore, StoredRecord, StoreKey, Version } from '../stores/store.ts'
+import type { ResponseHeaders } from './response-headers.ts'
 import type { SealedCookie } from './sealed-cookie.ts'
 
 /** What a store needs to know of the response that takes the session back. */
-export interface LeavingHeaders {
-  /** Whether headers that are set now still leave. */
-  readonly canLeave: boolean
-}
+export type LeavingHeaders = Pick<ResponseHeaders, 'canLeave'>
 
 export class CarriedStore implements SessionStore {
   readonly readsSynchronously = true

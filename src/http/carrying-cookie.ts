@@ -1,7 +1,8 @@
 /** The cookie of one request whose browser keeps the whole session: it brings the session, and takes it back. */
 import { keyOf } from '../session/id.ts'
+import type { StoredSession } from '../session/load.ts'
 import { CarriedStore, type LeavingHeaders } from './carried-store.ts'
-import type { CookieRequest, PresentedCookie, RequestCookie, SentSession } from './cookie.ts'
+import type { CookieRequest, PresentedCookie, RequestCookie } from './cookie.ts'
 import type { SentCookies } from './response-headers.ts'
 import { Chunks, type SealedCookie } from './sealed-cookie.ts'
 
@@ -17,10 +18,6 @@ export class CarryingCookie implements RequestCookie {
     this.store = new CarriedStore(cookie, headers)
   }
 
-  get name (): string {
-    return this.#cookie.name
-  }
-
   get isUnsent (): boolean {
     return this.store.isUnsent
   }
@@ -33,7 +30,7 @@ export class CarryingCookie implements RequestCookie {
     })
   }
 
-  send (request: CookieRequest, headers: SentCookies, { id, key, isPersistent }: SentSession, isEarly: boolean): void {
+  send (request: CookieRequest, headers: SentCookies, { id, key }: StoredSession, isPersistent: boolean, isEarly: boolean): void {
     const record = this.store.read(key)
     // A session that has expired since the commit is not sent any more.
     if (record === undefined) return

@@ -27,7 +27,6 @@ export class CookieWarnings {
 
   /** To be called when a response gets the cookie. */
   check (request: FastifyRequest): void {
-    if (this.#checks.length === 0) return
     this.#checks = this.#checks.filter(check => {
       const message = check(request)
       if (message !== undefined) this.#report({ code: 'AMBIENT_SESSION_COOKIE', message })

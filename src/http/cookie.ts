@@ -3,6 +3,7 @@ import { Signer } from '@fastify/cookie'
 import type { FastifyRequest } from 'fastify'
 import type { SessionConfig } from '../config/options.ts'
 import { isSessionId, keyOf, type SessionId, type StoreKey } from '../session/id.ts'
+import type { StoredSession } from '../session/load.ts'
 import { findCookies } from './cookie-header.ts'
 import type { SentCookies } from './response-headers.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
@@ -23,28 +24,20 @@ export interface PresentedCookie {
   readonly isOutdated: boolean
 }
 
-/** Where the session that is sent stands, and until when. */
-export interface SentSession {
-  readonly id: SessionId
-  readonly key: StoreKey
-  readonly expiresAt: Date
-  /** Whether the cookie outlives the browser. */
-  readonly isPersistent: boolean
-}
-
 /** A session's cookie as a request uses it. */
 export interface RequestCookie {
-  readonly name: string
   /** Whether the browser has to be sent the session although neither its id nor its expiry is another. */
   readonly isUnsent: boolean
   /** @returns what the browser presented and the server can have made, in the order of the header */
   read (request: CookieRequest): readonly PresentedCookie[]
-  /** @param isEarly see {@link SentCookies} */
-  send (request: CookieRequest, headers: SentCookies, session: SentSession, isEarly: boolean): void
+  /**
+   * @param isPersistent whether the cookie outlives the browser
+   * @param isEarly see {@link SentCookies}
+   */
+  send (request: CookieRequest, headers: SentCookies, session: StoredSession, isPersistent: boolean, isEarly: boolean): void
   clear (request: CookieRequest, headers: SentCookies, isEarly: boolean): void
 }
 
-/** The cookie that holds a session's id: reading it, sending it, clearing it. */
 export class SessionCookie implements RequestCookie {
   readonly name: string
   readonly isUnsent = false
@@ -65,8 +58,8 @@ export class SessionCookie implements RequestCookie {
     return findCookies(cookie, this.name).map(value => this.#verified(value)).filter(presented => presented !== undefined).slice(0, MAX_CANDIDATES)
   }
 
-  send (request: CookieRequest, headers: SentCookies, { id, expiresAt, isPersistent }: SentSession, isEarly: boolean): void {
-    const line = this.#lines.line(request, this.name, this.#signer?.sign(id) ?? id, maxAge(isPersistent, expiresAt))
+  send (request: CookieRequest, headers: SentCookies, { id, record }: StoredSession, isPersistent: boolean, isEarly: boolean): void {
+    const line = this.#lines.line(request, this.name, this.#signer?.sign(id) ?? id, maxAge(isPersistent, record.expiresAt))
     headers.setCookies([line], this.#isOwn, isEarly)
   }
 
@@ -78,6 +71,6 @@ export class SessionCookie implements RequestCookie {
     if (value.length > MAX_LENGTH) return undefined
     if (this.#signer === undefined) return isSessionId(value) ? { id: value, key: keyOf(value), isOutdated: false } : undefined
     const { valid, renew, value: id } = this.#signer.unsign(value)
-    return valid && id !== null && isSessionId(id) ? { id, key: keyOf(id), isOutdated: renew } : undefined
+    return valid && isSessionId(id) ? { id, key: keyOf(id), isOutdated: renew } : undefined
   }
 }

@@ -50,7 +50,7 @@ export function checkForgery (app: FastifyInstance, config: CsrfConfig): void {
 
 class CsrfCheck {
   readonly #config: CsrfConfig
-  /** The names of the headers as the server sees them, and as messages show them. */
+  /** The names of the headers as the server sees them; messages show them as they were given. */
   readonly #headers: readonly string[]
 
   constructor (config: CsrfConfig) {

@@ -101,13 +101,13 @@ function discard (payload: unknown): void {
  * While a commit is waited for the reply counts as sent. Fastify would otherwise go on with a request that a hook has answered
  * without returning the reply, a guard for example, and answer a second time for a handler that has.
  */
-function markAsSent (current: RequestSession, reply: FastifyReply): void {
-  current.headers.isWaiting = true
+export function markAsSent (current: RequestSession | null | undefined, reply: FastifyReply): void {
+  if (current != null) current.headers.isWaiting = true
   Object.defineProperty(reply, 'sent', { value: true, configurable: true })
 }
 
-function unmark (current: RequestSession, reply: FastifyReply): void {
-  current.headers.isWaiting = false
+export function unmark (current: RequestSession | null | undefined, reply: FastifyReply): void {
+  if (current != null) current.headers.isWaiting = false
   delete (reply as { sent?: boolean }).sent
 }
 

@@ -15,7 +15,6 @@ import { CsrfCookie } from './csrf-cookie.ts'
 import { SealedCookie } from './sealed-cookie.ts'
 import { SessionEnds } from './session-ends.ts'
 
-/** What all requests of a plugin share. */
 export interface PluginContext {
   readonly config: SessionConfig
   readonly settings: SessionSettings

@@ -6,6 +6,8 @@ import type { FlashedAt, SessionKey, SessionValues } from '../session/keys.ts'
 import type { Tree } from '../session/paths.ts'
 import type { Session } from '../session/session.ts'
 import { CURRENT } from '../symbols.ts'
+import { pathOf } from './cookie-path.ts'
+import { markAsSent, unmark } from './flow.ts'
 import { fieldErrorsOf, type FormErrorsInput } from './form-errors.ts'
 import { isMultipart } from './multipart.ts'
 import { ownPath } from './own-url.ts'
@@ -66,13 +68,9 @@ const READ_IN_HANDLER = 'is not in the body of a multipart form that the handler
   'the fields that it has read, in place of withInput(), or register @fastify/multipart with attachFieldsToBody'
 
 export function addRedirects (app: FastifyInstance): void {
-  const redirectOf = (reply: FastifyReply): Redirect => {
-    reply[REDIRECT] ??= new Redirect(reply, reply.request[CURRENT])
-    return reply[REDIRECT]
-  }
   const add = <Args extends unknown[]> (name: string, method: (redirect: Redirect, ...args: Args) => void): void => {
     app.decorateReply(name, function (this: FastifyReply, ...args: Args) {
-      const redirect = redirectOf(this)
+      const redirect = (this[REDIRECT] ??= new Redirect(this, this.request[CURRENT]))
       method(redirect, ...args)
       return redirect.chain
     })
@@ -145,7 +143,11 @@ class Redirect {
     const { request } = this.#reply
     // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
-    if (wanted !== undefined && this.#isWorthReturning(wanted, target)) this.#record(wanted)
+    if (wanted !== undefined && this.#isWorthReturning(wanted, target)) {
+      this.session.put(INTENDED, wanted)
+      // What was flashed for the page that the visitor does not get to see is for the one where it signs in.
+      this.session.reflash()
+    }
     this.#goTo(target)
   }
 
@@ -174,12 +176,6 @@ class Redirect {
     return this.#current?.rules.readonly !== true && wanted.length <= LONGEST_URL && !isPrefetch(this.#reply.request) && pathOf(wanted) !== pathOf(signIn)
   }
 
-  /** What was flashed for the page that the visitor does not get to see is for the one where it signs in. */
-  #record (wanted: string): void {
-    this.session.put(INTENDED, wanted)
-    this.session.reflash()
-  }
-
   /** Sends the redirect after the code that asked for it, which may have more to flash. */
   #goTo (path: string): void {
     const isAsked = this.#target !== undefined
@@ -197,30 +193,23 @@ class Redirect {
     const reply = this.#reply
     if (reply.sent) return
     this.#isHeld = true
-    if (this.#current != null) this.#current.headers.isWaiting = true
+    markAsSent(this.#current, reply)
     const send = reply.send.bind(reply)
-    Object.defineProperties(reply, {
-      sent: { value: true, configurable: true },
-      send: {
-        configurable: true,
-        value: (payload: unknown) => {
-          if (payload instanceof Error) {
-            this.#target = undefined
-            this.#letGo()
-          }
-          return send(payload)
-        }
+    const value = (payload: unknown): FastifyReply => {
+      if (payload instanceof Error) {
+        this.#target = undefined
+        this.#letGo()
       }
-    })
+      return send(payload)
+    }
+    Object.defineProperty(reply, 'send', { value, configurable: true })
   }
 
   #letGo (): void {
     if (!this.#isHeld) return
     this.#isHeld = false
-    if (this.#current != null) this.#current.headers.isWaiting = false
-    const held: { sent?: unknown, send?: unknown } = this.#reply
-    delete held.sent
-    delete held.send
+    unmark(this.#current, this.#reply)
+    delete (this.#reply as { send?: unknown }).send
   }
 
   #send (): void {
@@ -292,10 +281,6 @@ function selected (body: unknown, { only, except = [] }: InputSelection = {}): u
   if (typeof body !== 'object' || body === null || (only === undefined && except.length === 0)) return body
   const isKept = (name: string): boolean => (only === undefined || [only].flat().includes(name)) && ![except].flat().includes(name)
   return Object.fromEntries(Object.entries(body).filter(([name]) => isKept(name)))
-}
-
-function pathOf (url: string): string {
-  return url.split(/[?#]/, 1).join()
 }
 
 /** Whether the request asks for a page and sends nothing (RFC 9110, section 9.2.1). */

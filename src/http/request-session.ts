@@ -349,7 +349,7 @@ export class RequestSession implements Scope, SessionHost {
       const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || this.#isOutdated || cookie.isUnsent
       csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
       if (!isDue) return
-      cookie.send(this.request, this.headers, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, isEarly)
+      cookie.send(this.request, this.headers, stored, isPersistent, isEarly)
       this.#isSent = true
       if (outcome === 'issued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
       cookieWarnings.check(this.request)

@@ -9,7 +9,6 @@ import type { SessionId, StoreKey } from '../session/id.ts'
 import { type Found, isMoved, load } from '../session/load.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionSettings } from '../session/settings.ts'
-import { isRecord } from '../stores/store.ts'
 
 /** Sessions that are read at the same time. */
 const AT_ONCE = 64
@@ -201,7 +200,7 @@ export class SessionEnds {
 
 function isAlive (settings: SessionSettings, key: StoreKey, found: Found): boolean {
   // The id is not known here. load() only puts it into its answer, so any text will do.
-  return isRecord(found) && load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
+  return load(settings, '' as SessionId, key, found, -Infinity).origin.kind === 'stored'
 }
 
 /** Those with the same interval are due at the same moments, so that the timer does not run for each of them. */

@@ -1,4 +1,4 @@
-/** Runs the commits of one session one after the other: save() may be called while another commit is under way. */
+/** Runs the commits and reloads of one session one after the other: save() may be called while another commit is under way. */
 import type { SessionWarning } from '../report.ts'
 import type { MaybePromise, StoreKey } from '../stores/store.ts'
 import type { SessionChanges } from './changes.ts'
@@ -8,7 +8,6 @@ import { isPromise } from './maybe-promise.ts'
 import { quoted } from './names.ts'
 import type { SessionSettings } from './settings.ts'
 
-/** The commits and reloads of one request's session, one after the other. */
 export class CommitQueue {
   readonly #changes: SessionChanges
   readonly #settings: SessionSettings

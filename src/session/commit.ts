@@ -7,7 +7,7 @@ import { isRecord, type MaybePromise, type NewRecord, type StoredRecord, type Ve
 import type { ChangeSet, ClientInfo, SessionChanges } from './changes.ts'
 import { dueExpiry, expiryFrom } from './expiry.ts'
 import { keyOf, type StoreKey } from './id.ts'
-import { isMoved, openRecord, type StoredSession } from './load.ts'
+import { isMoved, type OpenedRecord, openRecord, type StoredSession } from './load.ts'
 import { andThen, isPromise } from './maybe-promise.ts'
 import { type Mutation, replay, subjectOf } from './mutations.ts'
 import { lifetimeOf, type SessionSettings, tombstoneUntil } from './settings.ts'
@@ -45,12 +45,6 @@ export interface LeftSession {
   readonly key: StoreKey
   /** The key under which it goes on; undefined where it has ended. */
   readonly to: StoreKey | undefined
-}
-
-/** What a change set makes of a state. */
-interface Written {
-  readonly state: SessionState
-  readonly text: string
 }
 
 /**
@@ -139,6 +133,7 @@ function extend (
 function update (
   changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings, current = origin.record, conflicts = 0
 ): MaybePromise<CommitResult> {
+  assertProgress(conflicts)
   const { key } = origin
   const before = open(settings, origin, current)
   if (before === undefined) return drop(changes, set)
@@ -152,17 +147,12 @@ function update (
   const record = toRecord(changes, settings, key, written, current.createdAt, expiresAt ?? current.expiresAt, current)
   return andThen(settings.store.compareAndSet(key, record, current.version), answer => {
     if (answer === 'gone') return drop(changes, set)
-    if (answer === 'conflict') return updateAgain(changes, origin, set, settings, conflicts + 1)
+    if (answer === 'conflict') {
+      return andThen(settings.store.read(key), found => isRecord(found) ? update(changes, origin, set, settings, found, conflicts + 1) : drop(changes, set))
+    }
     changes.markCommitted({ ...origin, record: { ...record, version: answer }, text: written.text })
     if (written.state.isPersistent !== wasPersistent) return { outcome: 'issued', state: written.state }
     return { outcome: expiresAt === undefined ? 'stored' : 'extended', state: written.state }
-  })
-}
-
-function updateAgain (changes: SessionChanges, origin: StoredSession, set: ChangeSet, settings: SessionSettings, conflicts: number): MaybePromise<CommitResult> {
-  assertProgress(conflicts)
-  return andThen(settings.store.read(origin.key), current => {
-    return isRecord(current) ? update(changes, origin, set, settings, current, conflicts) : drop(changes, set)
   })
 }
 
@@ -225,12 +215,12 @@ function drop (changes: SessionChanges, set: ChangeSet): CommitResult {
 }
 
 /** @returns what is in a record of the session; undefined when it cannot be read any more */
-function open (settings: SessionSettings, { key, record, text }: StoredSession, current: StoredRecord): Written | undefined {
+function open (settings: SessionSettings, { key, record, text }: StoredSession, current: StoredRecord): OpenedRecord | undefined {
   return current === record ? { text, state: decodeState(text) } : openRecord(settings, key, current)
 }
 
 /** @param state is changed */
-function apply (state: SessionState, mutations: readonly Mutation[]): Written {
+function apply (state: SessionState, mutations: readonly Mutation[]): OpenedRecord {
   replay(state, mutations)
   return { state, text: encodeState(state) }
 }
@@ -247,7 +237,7 @@ function expiryDue (changes: SessionChanges, settings: SessionSettings, { create
  * @param before the record that it replaces: where there is no request, the session was used from where it says
  */
 export function toRecord (
-  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionSettings, key: StoreKey, { state: { userId }, text }: Written, createdAt: Date, expiresAt: Date, before?: StoredRecord
+  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionSettings, key: StoreKey, { state: { userId }, text }: OpenedRecord, createdAt: Date, expiresAt: Date, before?: StoredRecord
 ): NewRecord {
   const payload = format.seal(text, key)
   const bytes = Buffer.byteLength(payload)
@@ -258,7 +248,7 @@ export function toRecord (
   return { ...record, userId, ipAddress, userAgent, lastActivity: new Date(Date.now()) }
 }
 
-function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: Version, { text }: Written): StoredSession {
+function stored ({ id }: ChangeSet, key: StoreKey, record: NewRecord, version: Version, { text }: OpenedRecord): StoredSession {
   return { kind: 'stored', id, key, record: { ...record, version }, text }
 }
 

@@ -18,7 +18,6 @@ export interface StoredSession {
   readonly text: string
 }
 
-/** What the session that was asked for turned out to be. */
 export type Origin =
   | StoredSession
   /** There is none, and a new session may begin. `wasEnded`: there was one, it has ended, and its cookie is to be cleared. */
@@ -34,6 +33,12 @@ export interface LoadResult {
   readonly origin: Origin
   /** Undefined where the session is not stored. */
   readonly state: SessionState | undefined
+}
+
+/** What a session holds, and how it is written as text. */
+export interface OpenedRecord {
+  readonly state: SessionState
+  readonly text: string
 }
 
 export const NOTHING: LoadResult = { origin: { kind: 'none', wasEnded: false }, state: undefined }
@@ -80,7 +85,7 @@ export function loadAgain (settings: SessionSettings, { id, key }: Pick<StoredSe
 }
 
 /** @returns what is in a record; or `undefined`, after a warning, when it cannot be read any more */
-export function openRecord ({ format, report }: SessionSettings, key: StoreKey, { payload }: StoredRecord): { text: string, state: SessionState } | undefined {
+export function openRecord ({ format, report }: SessionSettings, key: StoreKey, { payload }: StoredRecord): OpenedRecord | undefined {
   const text = format.open(payload, key)
   try {
     if (text !== undefined) return { text, state: decodeState(text) }

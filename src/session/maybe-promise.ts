@@ -5,6 +5,7 @@ export function andThen<T, R> (value: MaybePromise<T>, next: (value: T) => Maybe
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }
 
+/** Whether a value is a promise, of whatever library: queries of databases often are their own kind. */
 export function isPromise<T> (value: MaybePromise<T>): value is Promise<T> {
-  return typeof value === 'object' && value !== null && 'then' in value
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

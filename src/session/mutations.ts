@@ -3,7 +3,7 @@
  * request has committed meanwhile, to what is stored by then: that is all replay is.
  */
 import { SessionValueError } from '../errors.ts'
-import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, valueAt } from './paths.ts'
+import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, type Tree, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
 import { emptyState, hasFlashes, NO_CONTAINERS, NO_FLASHES, type SessionState } from './state.ts'
 import { decode, type Encoded } from './values.ts'
@@ -172,6 +172,11 @@ function keepFlashes (state: SessionState, isKept: (path: string) => boolean, is
   const over = state.flashContainers.filter(container => !isNeeded(container)).sort((a, b) => b.length - a.length)
   state.flashContainers = state.flashContainers.filter(isNeeded)
   for (const container of over) if (isRemovable(container)) removeIfEmpty(state.data, container)
+}
+
+/** Whether the mutation puts a value under a whole key. */
+export function isWhole (mutation: Mutation, data: Tree): mutation is Extract<Mutation, { op: 'put' | 'flash' }> {
+  return (mutation.op === 'put' || mutation.op === 'flash') && rootOf(data, mutation.path) === mutation.path
 }
 
 /** Whether a path is another one, or leads through it. */

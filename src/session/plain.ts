@@ -12,8 +12,3 @@ export function isPlainPrototype (prototype: unknown): boolean {
 export function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
-
-/** Whether a value is a promise, of whatever library: queries of databases often are their own kind. */
-export function isThenable (value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}

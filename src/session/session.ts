@@ -6,10 +6,11 @@ import { guard } from './guard.ts'
 import type { SessionId, StoreKey } from './id.ts'
 import { kindOf } from './kind.ts'
 import type { CounterKey, DeclaredDefault, ElementAt, FlashedAt, ListKey, Remembered, SessionKey, SessionValues, ValueAt, ValueOr } from './keys.ts'
+import { isPromise } from './maybe-promise.ts'
 import type { Mutation } from './mutations.ts'
 import { quote } from './names.ts'
 import { checkKey, fieldAt, rootOf, type Tree, valueAt } from './paths.ts'
-import { isPlainPrototype, isThenable } from './plain.ts'
+import { isPlainPrototype } from './plain.ts'
 import { newStamp } from './stamp.ts'
 import { isTokenOf, newToken } from './token.ts'
 import { userIdOf } from './user-id.ts'
@@ -59,8 +60,7 @@ export class Session {
   get<K extends SessionKey, D> (key: K, fallback: Default<D>): ValueOr<K, D>
   get (key: string, fallback?: unknown): unknown {
     const value = this.#changes.handOut(checked(key))
-    if (value !== undefined) return value
-    return defaultOf(fallback)
+    return value === undefined ? defaultOf(fallback) : value
   }
 
   /** @returns everything the application has put, flash data included, in an object of its own */
@@ -143,7 +143,7 @@ export class Session {
     if (typeof make !== 'function') throw new SessionValueError(key, `needs a function that makes it: remember(${quote(key)}, () => …)`)
     if (value != null) return value
     const made = make()
-    if (!isThenable(made)) return this.#rememberOne(key, made)
+    if (!isPromise(made)) return this.#rememberOne(key, made)
     return Promise.resolve(made).then(settled => this.#rememberOne(key, settled))
   }
 
@@ -252,8 +252,7 @@ export class Session {
     if (key === undefined) return { ...input }
     const value = fieldAt(input, checked(key))
     if (typeof fallback === 'string') return textOf(value) ?? fallback
-    if (value !== undefined) return value
-    return defaultOf(fallback)
+    return value === undefined ? defaultOf(fallback) : value
   }
 
   /** @returns whether the previous request flashed every one of the fields, not as null; without names, any input at all */

@@ -11,7 +11,6 @@ export const NO_FLASHES: Flashes = Object.freeze({})
 
 export const NO_CONTAINERS: readonly string[] = Object.freeze([])
 
-/** Everything a session holds. */
 export interface SessionState {
   /** What the application has put. */
   data: Tree

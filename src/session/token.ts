@@ -1,6 +1,6 @@
 /** CSRF tokens: the one that a session keeps, and the masked forms of it that go into pages. */
 import { timingSafeEqual } from 'node:crypto'
-import { randomText } from './random.ts'
+import { randomBytes, randomText } from './random.ts'
 
 const BYTES = 30
 
@@ -14,8 +14,9 @@ export function newToken (): string {
  * compressed would otherwise give its token away by its length (BREACH).
  */
 export function masked (token: string): string {
-  const pad = Buffer.from(randomText(Buffer.byteLength(token)), 'base64url')
-  return Buffer.concat([pad, combined(pad, Buffer.from(token))]).toString('base64url')
+  const bytes = Buffer.from(token)
+  const pad = randomBytes(bytes.length)
+  return Buffer.concat([pad, combined(pad, bytes)]).toString('base64url')
 }
 
 /** @returns whether the candidate is the token, or a masked form of it; takes the same time whatever the candidate's text is */

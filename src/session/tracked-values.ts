@@ -3,7 +3,7 @@
  * comparing a value with what would be there otherwise, for these keys alone. Proxies would cost every read, and would not be the
  * objects that were put.
  */
-import { type Change, isAtOrBelow, type Mutation, replay } from './mutations.ts'
+import { type Change, isAtOrBelow, isWhole, type Mutation, replay } from './mutations.ts'
 import { rootOf, type Tree } from './paths.ts'
 import { decodeState, emptyState, type SessionState } from './state.ts'
 import { encode, type Encoded, MAX_DEPTH_OF_MEMBER } from './values.ts'
@@ -34,7 +34,7 @@ export class TrackedValues {
       for (const [key, member] of Object.entries(data)) this.#track(key, member)
     } else if ('path' in mutation) {
       const key = rootOf(data, mutation.path)
-      this.#track(key, value, wholeValue(mutation, key))
+      this.#track(key, value, isWhole(mutation, data) ? mutation.value : undefined)
     }
   }
 
@@ -76,9 +76,4 @@ export class TrackedValues {
     const { data } = this.#baseline
     return Object.hasOwn(data, key) ? encode(data[key], key, MAX_DEPTH_OF_MEMBER) : undefined
   }
-}
-
-/** @returns what the mutation puts under the key, if that is all that is there then */
-function wholeValue (mutation: Extract<Mutation, { path: string }>, key: string): Encoded | undefined {
-  return (mutation.op === 'put' || mutation.op === 'flash') && mutation.path === key ? mutation.value : undefined
 }

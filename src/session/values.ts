@@ -7,7 +7,8 @@
  * nothing of the kind, and text without `{"$` is read by JSON.parse alone.
  */
 import { SessionValueError } from '../errors.ts'
-import { isPlainPrototype, isThenable } from './plain.ts'
+import { isPromise } from './maybe-promise.ts'
+import { isPlainPrototype } from './plain.ts'
 
 /** A value as text. */
 export type Encoded = string & { readonly brand: 'Encoded' }
@@ -218,7 +219,7 @@ function taggedBytes (value: object, prototype: unknown, way: Way): unknown {
   const name = (prototype as { constructor?: { name?: string } }).constructor?.name ?? 'an unnamed class'
   const genuine = BYTES.has(name) && prototype === (globalThis as unknown as Record<string, { prototype: unknown }>)[name]?.prototype
   if (!genuine) {
-    if (isThenable(value)) throw new SessionValueError(way.pathTo(), 'is a promise: await it, and store what it gives')
+    if (isPromise(value)) throw new SessionValueError(way.pathTo(), 'is a promise: await it, and store what it gives')
     throw new SessionValueError(way.pathTo(), `is an instance of ${name}, which would come back as a plain object; store its data instead`)
   }
   const bytes = ArrayBuffer.isView(value)

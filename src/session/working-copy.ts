@@ -5,7 +5,7 @@
  * path never leads into such an object, because other requests may put the same one, a constant for example: it is copied first,
  * and what is put below a key is a copy.
  */
-import { apply, type Change, type Mutation } from './mutations.ts'
+import { apply, type Change, isWhole, type Mutation } from './mutations.ts'
 import { rootOf, valueAt } from './paths.ts'
 import { emptyState, type SessionState } from './state.ts'
 import { TrackedValues } from './tracked-values.ts'
@@ -102,7 +102,7 @@ export class WorkingCopy {
     if (mutation.op === 'replace') {
       apply(state, mutation, value)
       for (const key of Object.keys(state.data)) this.#lent.set(key, 'itself')
-    } else if (this.#isWhole(mutation)) {
+    } else if (isWhole(mutation, state.data)) {
       apply(state, mutation, value)
       this.#lent.set(mutation.path, 'itself')
     } else if (mutation.op === 'push' && rootOf(state.data, mutation.path) === mutation.path) {
@@ -113,11 +113,6 @@ export class WorkingCopy {
       if ('path' in mutation) this.#replaceByCopy(rootOf(state.data, mutation.path))
       apply(state, mutation)
     }
-  }
-
-  /** Whether the mutation puts a value under a whole key. */
-  #isWhole (mutation: Mutation): mutation is Extract<Mutation, { op: 'put' | 'flash' }> {
-    return (mutation.op === 'put' || mutation.op === 'flash') && rootOf(this.state.data, mutation.path) === mutation.path
   }
 
   /** Puts a copy in the place of what the application has lent. */

@@ -81,31 +81,30 @@ class AdaptedStore implements SessionStore {
   }
 
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): Promise<Version | 'conflict' | 'gone'> {
-    return this.#change(key, async (current, change) => {
+    return this.#change(key, async current => {
       const refusal = refusalToSet(current, expected)
       if (refusal !== undefined) return refusal
       const version = versionAfter(expected)
-      await change(() => this.#set(key, plainOf({ ...record, version })))
+      await this.#set(key, plainOf({ ...record, version }))
       return version
     })
   }
 
   // Not with the store's own touch: some only move the time at which they forget, and that cannot be read again.
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): Promise<boolean> {
-    return this.#change(key, async (current, change) => {
+    return this.#change(key, async current => {
       if (!isRecord(current)) return false
-      await change(() => this.#set(key, plainOf(touched(current, expiresAt, lastActivity))))
+      await this.#set(key, plainOf(touched(current, expiresAt, lastActivity)))
       return true
     })
   }
 
   destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): Promise<'destroyed' | 'conflict' | 'gone'> {
-    return this.#change(key, async (current, change) => {
+    return this.#change(key, async current => {
       if (!isRecord(current)) return 'gone'
       if (expected !== undefined && current.version !== expected) return 'conflict'
-      await change(() => tombstoneUntil === undefined
-        ? this.#remove(key)
-        : this.#set(key, { reason, since: Date.now(), expiresAt: tombstoneUntil.getTime() }))
+      if (tombstoneUntil === undefined) await destroySession(this.#store, key)
+      else await this.#set(key, { reason, since: Date.now(), expiresAt: tombstoneUntil.getTime() })
       return 'destroyed'
     })
   }
@@ -114,19 +113,14 @@ class AdaptedStore implements SessionStore {
    * Changes a session while no other request of this process does. A call that has timed out changes nothing any more, but
    * others wait as long as the store may still be writing for it. What it has not written in ten times the timeout counts as lost.
    */
-  #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined, change: (write: () => Promise<void>) => Promise<void>) => Promise<T>): Promise<T> {
-    return within(this.#timeout, limit => this.#turn(key, async () => {
+  #change<T> (key: StoreKey, act: (current: StoredRecord | Tombstone | undefined) => Promise<T>): Promise<T> {
+    const change = async (limit: TimeLimit): Promise<T> => {
       assertInTime(limit)
-      return await act(await this.#find(key), write => {
-        assertInTime(limit)
-        return write()
-      })
-    }))
-  }
-
-  /** Runs an action after the earlier ones of its session. */
-  #turn<T> (key: StoreKey, act: () => Promise<T>): Promise<T> {
-    return this.#turns.take(key, () => atMost(LONGEST_TURN * this.#timeout, act()))
+      const current = await this.#find(key)
+      assertInTime(limit)
+      return await act(current)
+    }
+    return within(this.#timeout, limit => this.#turns.take(key, () => atMost(LONGEST_TURN * this.#timeout, change(limit))))
   }
 
   async #find (key: StoreKey): Promise<StoredRecord | Tombstone | undefined> {
@@ -142,10 +136,6 @@ class AdaptedStore implements SessionStore {
     const maxAge = Math.max(ambient.expiresAt - Date.now(), 0) + MARGIN
     const cookie = { expires: new Date(Date.now() + maxAge), originalMaxAge: maxAge, maxAge }
     await answered('written', callback => this.#store.set(key, { cookie, ambient }, callback))
-  }
-
-  async #remove (key: StoreKey): Promise<void> {
-    await destroySession(this.#store, key)
   }
 }
 

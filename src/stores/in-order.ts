@@ -5,7 +5,7 @@ import type { StoreKey } from './store.ts'
 const PREFIX = 3
 
 /** Gives keys in their order, and sorts no more of them than are asked for: a page needs few of what may be very many. */
-export function * inOrder (keys: Iterable<StoreKey>, after: string): Generator<StoreKey, undefined> {
+export function * inOrder (keys: Iterable<StoreKey>, after: string): Generator<StoreKey> {
   const groups = new Map<string, StoreKey[]>()
   for (const key of keys) {
     if (key <= after) continue
@@ -15,5 +15,4 @@ export function * inOrder (keys: Iterable<StoreKey>, after: string): Generator<S
     else group.push(key)
   }
   for (const [, group] of [...groups].sort(([a], [b]) => a < b ? -1 : 1)) yield * group.sort()
-  return undefined
 }

@@ -1,4 +1,3 @@
-/** Locks for routes that block, within one process. */
 import { SessionLockTimeoutError } from '../errors.ts'
 import type { LockOptions, StoreKey, Unlock } from './store.ts'
 
@@ -40,8 +39,7 @@ export class KeyedLock {
       if (next === undefined) this.#waiting.delete(key)
       else next()
     }
-    const timer = setTimeout(unlock, lease)
-    timer.unref()
+    const timer = setTimeout(unlock, lease).unref()
     return unlock
   }
 }

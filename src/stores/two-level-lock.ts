@@ -1,4 +1,3 @@
-/** Locks for routes that block, between processes. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { SessionLockTimeoutError } from '../errors.ts'
 import { KeyedLock, RETRY_AFTER } from './keyed-lock.ts'

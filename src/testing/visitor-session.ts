@@ -79,7 +79,7 @@ export async function changeSession (presented: Presented, change: (session: Ses
   const { stored, facts } = changes
   if (stored !== undefined) {
     const isPersistent = facts.isPersistent ?? !config.expireOnClose
-    cookie.send(request, { setCookies: lines => { sent.push(...lines) } }, { id: stored.id, key: stored.key, expiresAt: stored.record.expiresAt, isPersistent }, false)
+    cookie.send(request, { setCookies: lines => { sent.push(...lines) } }, stored, isPersistent, false)
   }
   return sent
 }

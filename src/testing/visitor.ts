@@ -76,7 +76,7 @@ export class Visitor {
 
   /** Signs in: the session is the user's, as after `session().setUser(userId)`. It takes effect with what the visitor does next. */
   actingAs (userId: string | number): this {
-    return this.#put(session => { session.setUser(userId) })
+    return this.withSession(session => { session.setUser(userId) })
   }
 
   /**
@@ -85,7 +85,8 @@ export class Visitor {
    * @param data or a function that changes the session: `session => session.flash('notice', 'Saved')`
    */
   withSession (data: SessionValues | ((session: Session) => void)): this {
-    return this.#put(typeof data === 'function' ? data : session => { session.put(data) })
+    this.#changes.push(typeof data === 'function' ? data : session => { session.put(data) })
+    return this
   }
 
   /** @returns what is stored. Flash data does not age by that. */
@@ -195,11 +196,6 @@ export class Visitor {
     for (const line of received.headers.getSetCookie()) this.#jar.keep(line, url)
     if (isPage(method, received)) this.#page = await this.#exchange.origin() + url
     return responseOf(received, url)
-  }
-
-  #put (change: (session: Session) => void): this {
-    this.#changes.push(change)
-    return this
   }
 
   /** Makes the changes of the session that are outstanding, once for all requests that wait for them. */

@@ -1,4 +1,5 @@
 /** From what an application says about its database to a database that the store can use. */
+import type * as KyselyPackage from 'kysely'
 import type { Dialect as KyselyDialect, Kysely } from 'kysely'
 import type { Pool as MysqlPool } from 'mysql2'
 import type { Pool as PostgresPool } from 'pg'
@@ -70,24 +71,21 @@ async function overKysely (kysely: Instance): Promise<Database> {
 }
 
 async function overPostgres (pool: PostgresPool, timeout: number, close = leaveOpen): Promise<Database> {
-  const { PostgresDialect } = await loadKysely()
-  return await over('postgres', new PostgresDialect({ pool: postgresConnections(pool, timeout) }), close)
+  return await over('postgres', ({ PostgresDialect }) => new PostgresDialect({ pool: postgresConnections(pool, timeout) }), close)
 }
 
 async function overMysql (pool: MysqlPool, timeout: number, close = leaveOpen): Promise<Database> {
-  const { MysqlDialect } = await loadKysely()
-  return await over('mysql', new MysqlDialect({ pool: mysqlConnections(pool, timeout) }), close)
+  return await over('mysql', ({ MysqlDialect }) => new MysqlDialect({ pool: mysqlConnections(pool, timeout) }), close)
 }
 
 async function overSqlite (sqlite: Sqlite, close = leaveOpen): Promise<Database> {
-  const { SqliteDialect } = await loadKysely()
-  return await over('sqlite', new SqliteDialect({ database: preparedOnce(sqlite) }), close)
+  return await over('sqlite', ({ SqliteDialect }) => new SqliteDialect({ database: preparedOnce(sqlite) }), close)
 }
 
-async function over (dialect: Dialect, kyselyDialect: KyselyDialect, close: () => Promise<void>): Promise<Database> {
-  const { CompiledQuery, Kysely: Instance } = await loadKysely()
-  const kysely = new Instance<Record<string, never>>({ dialect: kyselyDialect, log: [] })
-  return new Database(dialect, kysely, CompiledQuery.raw, async () => {
+async function over (dialect: Dialect, make: (kysely: typeof KyselyPackage) => KyselyDialect, close: () => Promise<void>): Promise<Database> {
+  const kyselyPackage = await loadKysely()
+  const kysely = new kyselyPackage.Kysely<Record<string, never>>({ dialect: make(kyselyPackage), log: [] })
+  return new Database(dialect, kysely, kyselyPackage.CompiledQuery.raw, async () => {
     await kysely.destroy()
     await close()
   })

@@ -15,9 +15,6 @@ export interface Result {
 /** Any tables at all: what is in them is known by the statements. */
 export type Instance = Kysely<Record<string, never>>
 
-/** Makes a query of Kysely's from SQL: `CompiledQuery.raw`. */
-export type Raw = (sql: string, parameters?: unknown[]) => CompiledQuery
-
 /**
  * A database as the store uses it: a Kysely instance that runs SQL. The plugins of an application's own instance see
  * nothing of it, since they might rename what comes back.
@@ -25,17 +22,18 @@ export type Raw = (sql: string, parameters?: unknown[]) => CompiledQuery
 export class Database {
   readonly dialect: Dialect
   readonly #kysely: Instance
-  readonly #raw: Raw
-  readonly #close: () => Promise<void>
+  /** Makes a query of Kysely's from SQL. */
+  readonly #raw: typeof CompiledQuery.raw
+  readonly close: () => Promise<void>
   /** Whether a connection to MySQL commits each statement by itself; it does not with `autocommit=0`. */
   readonly #commitsItself = new WeakMap<DatabaseConnection, boolean>()
 
   /** @param close closes what was opened for the store, and leaves alone what was handed in */
-  constructor (dialect: Dialect, kysely: Instance, raw: Raw, close: () => Promise<void>) {
+  constructor (dialect: Dialect, kysely: Instance, raw: typeof CompiledQuery.raw, close: () => Promise<void>) {
     this.dialect = dialect
     this.#kysely = kysely
     this.#raw = raw
-    this.#close = close
+    this.close = close
   }
 
   async run (statement: Statement, values: Readonly<Record<string, Value>>, limit: TimeLimit): Promise<Result> {
@@ -57,10 +55,6 @@ export class Database {
         for (const sql of statements) await connection.executeQuery(this.#raw(sql))
       })
     })
-  }
-
-  async close (): Promise<void> {
-    await this.#close()
   }
 
   /** Asked once for each connection: it may be a setting of the server, of its `init_connect` or of the application. */

@@ -1,4 +1,3 @@
-/** Tries a statement again after a deadlock, or while the database is busy. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { TimeLimit } from '../within.ts'
 import { isBusy, isWorthRetrying } from './faults.ts'

@@ -45,17 +45,14 @@ const numbers = (type: string) => ({
   last_activity: type, version: `${type} not null`, created_at: `${type} not null`, expires_at: `${type} not null`, ended_at: type
 })
 
+const TEXTS = { user_id: 'text', ip_address: 'text', user_agent: 'text', payload: 'text', end_reason: 'text' }
 const ANY_TEXT = 'character set utf8mb4 collate utf8mb4_bin'
 
 /** What the columns are. */
 export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column, string>>>> = {
   postgres: {
     id: 'text collate "C" primary key',
-    user_id: 'text',
-    ip_address: 'text',
-    user_agent: 'text',
-    payload: 'text',
-    end_reason: 'text',
+    ...TEXTS,
     ...numbers('bigint')
   },
   mysql: {
@@ -69,11 +66,7 @@ export const definitions: Readonly<Record<Dialect, Readonly<Record<'id' | Column
   },
   sqlite: {
     id: 'text primary key not null',
-    user_id: 'text',
-    ip_address: 'text',
-    user_agent: 'text',
-    payload: 'text',
-    end_reason: 'text',
+    ...TEXTS,
     ...numbers('integer')
   }
 }

@@ -100,9 +100,7 @@ export function preparedOnce (sqlite: Sqlite): KyselySqlite {
   const statements = new Map<string, KyselyStatement>()
   return {
     prepare (sql) {
-      const known = statements.get(sql)
-      if (known !== undefined) return known
-      const statement = asKyselyWants(sqlite.prepare(sql), READS.test(sql))
+      const statement = statements.get(sql) ?? asKyselyWants(sqlite.prepare(sql), READS.test(sql))
       statements.set(sql, statement)
       return statement
     },

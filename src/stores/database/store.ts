@@ -234,13 +234,8 @@ export class DatabaseStore implements SessionStore {
   }
 
   async #access (): Promise<Access> {
-    this.#opened ??= this.#connect()
+    this.#opened ??= connect(this.#connection, this.#timeout).then(database => ({ database, statements: statementsFor(database.dialect, this.#table) }))
     return await this.#opened
-  }
-
-  async #connect (): Promise<Access> {
-    const database = await connect(this.#connection, this.#timeout)
-    return { database, statements: statementsFor(database.dialect, this.#table) }
   }
 
   /** Checks or makes the table, once for all concurrent calls. */

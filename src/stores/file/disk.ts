@@ -63,6 +63,9 @@ export function flushDirectory (directory: string): void {
   }
 }
 
+/** What opening or locking a file says that may only be read. */
+export const READ_ONLY_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EROFS']
+
 export function codeOf (error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code
 }

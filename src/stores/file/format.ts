@@ -84,7 +84,7 @@ export function bodyOf (entry: Entry): Body {
   const { userId, ipAddress, userAgent }: Facts = entry
   const known = JSON.stringify({ userId, ipAddress, userAgent })
   const facts = known === '{}' ? '' : known
-  return { payload, payloadBytes: Buffer.byteLength(payload), facts, factsBytes: facts === '' ? 0 : Buffer.byteLength(facts) }
+  return { payload, payloadBytes: Buffer.byteLength(payload), facts, factsBytes: Buffer.byteLength(facts) }
 }
 
 export function fits ({ payloadBytes, factsBytes }: Body, capacity: number): boolean {
@@ -97,18 +97,17 @@ export function encodeSlot (memory: Buffer, capacity: number, index: 0 | 1, gene
   const { payload, payloadBytes, facts, factsBytes } = body
   memory.fill(0, head, head + HEAD)
   memory.write(payload, bodyAt, payloadBytes)
-  if (factsBytes > 0) memory.write(facts, bodyAt + payloadBytes, factsBytes)
+  memory.write(facts, bodyAt + payloadBytes, factsBytes)
   const end = bodyAt + payloadBytes + factsBytes
   // Nothing of another session, nor of an earlier and longer generation, is left behind it.
   memory.fill(0, end, index === 0 ? head : capacity)
-  const record = isRecord(entry) ? entry : undefined
   memory[head + CHECKED] = FORMAT
   memory[head + KIND] = isRecord(entry) ? 0 : KINDS.indexOf(entry.reason)
   memory.writeDoubleLE(generation, head + GENERATION)
   memory.writeDoubleLE(entry.version, head + VERSION)
   memory.writeDoubleLE((isRecord(entry) ? entry.createdAt : entry.since).getTime(), head + CREATED_AT)
   memory.writeDoubleLE(entry.expiresAt.getTime(), head + EXPIRES_AT)
-  memory.writeDoubleLE(record?.lastActivity?.getTime() ?? NaN, head + LAST_ACTIVITY)
+  memory.writeDoubleLE((isRecord(entry) ? entry.lastActivity?.getTime() : undefined) ?? NaN, head + LAST_ACTIVITY)
   memory.writeUInt32LE(payloadBytes, head + PAYLOAD_BYTES)
   memory.writeUInt32LE(factsBytes, head + FACTS_BYTES)
   memory.writeUInt32LE(checksumOf(memory, head, bodyAt, end), head)

@@ -5,7 +5,7 @@ import { isStoreKey } from '../../session/id.ts'
 import { inOrder } from '../in-order.ts'
 import { listedAs, unexpired } from '../record.ts'
 import { isRecord, type ListedRecord, type Page, type RecordPage, type StoreKey } from '../store.ts'
-import { codeOf } from './disk.ts'
+import { codeOf, READ_ONLY_CODES } from './disk.ts'
 import type { Entry } from './format.ts'
 import { type Inspected, inspectFile } from './inspect.ts'
 import { nameOf, namesIn, type UserIndex, type UserName } from './user-index.ts'
@@ -15,8 +15,6 @@ const UNREADABLE = Symbol('a file that this process may not read')
 const MOVED = Symbol('a session that goes on under another id')
 /** What reading one file may say without there being anything wrong with the others: a right that is missing, a bad block. */
 const UNREADABLE_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EIO']
-/** What locking a file says that may only be read. */
-const READ_ONLY_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EROFS']
 /** What opening a link, a directory or a socket says. */
 const NO_FILE_CODES: ReadonlyArray<string | undefined> = ['ENOTREG', 'ELOOP', 'EMLINK', 'EISDIR', 'ENXIO']
 

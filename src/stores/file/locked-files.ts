@@ -42,8 +42,7 @@ export class LockedFiles {
   /** Works only if the lock is free, and does not wait for the disk. */
   tryRun<T> (key: StoreKey, work: Work<T>): T | typeof BUSY {
     const file = this.#hold(key, false)
-    if (file === BUSY) return BUSY
-    return file === undefined ? work(undefined) : this.#release(key, file, () => work(file))
+    return file === BUSY ? BUSY : this.#release(key, file, work)
   }
 
   async #runLater<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): Promise<T> {
@@ -72,16 +71,15 @@ export class LockedFiles {
       let isReady = false
       try {
         // It may have been removed or replaced before it was locked, and its directory as well.
-        const isCurrent = file.isAtItsPath()
-        if (isCurrent && !isHeld) return BUSY
-        if (isCurrent) file.refresh()
-        isReady = isCurrent
+        if (file.isAtItsPath()) {
+          if (!isHeld) return BUSY
+          file.refresh()
+          isReady = true
+          this.#files.reportDamage(key, file)
+          return file
+        }
       } finally {
         if (!isReady && isHeld) file.unlock()
-      }
-      if (isReady) {
-        this.#files.reportDamage(key, file)
-        return file
       }
       this.#files.close(key)
     }
@@ -89,8 +87,7 @@ export class LockedFiles {
   }
 
   #finish<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>): MaybePromise<T> {
-    if (file === undefined) return work(undefined)
-    return this.#isDurable ? this.#finishDurably(key, file, work) : this.#release(key, file, () => work(file))
+    return this.#isDurable && file !== undefined ? this.#finishDurably(key, file, work) : this.#release(key, file, work)
   }
 
   /** Holds the lock until the work is on the disk, and takes it back if the flush fails. */
@@ -107,13 +104,13 @@ export class LockedFiles {
   }
 
   /** Runs the last step on a locked file and unlocks it. A file that is still blank is removed. */
-  #release<T> (key: StoreKey, file: SessionFile, finish: () => T): T {
+  #release<T> (key: StoreKey, file: SessionFile | undefined, finish: Work<T>): T {
     try {
-      return finish()
+      return finish(file)
     } finally {
-      file.removeIfBlank()
-      file.unlock()
-      if (file.isRemoved) this.#files.close(key)
+      file?.removeIfBlank()
+      file?.unlock()
+      if (file?.isRemoved === true) this.#files.close(key)
     }
   }
 }

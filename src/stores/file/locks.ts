@@ -2,7 +2,7 @@
  * Exclusive locks on files, between all processes of a machine and between all stores of one process: the operating system's,
  * which are released when their process dies; or, where these are not available, those of `proper-lockfile`.
  */
-import type { lockSync, unlockSync } from 'proper-lockfile'
+import type properLockfile from 'proper-lockfile'
 import { SessionStoreError } from '../../errors.ts'
 import { codeOf } from './disk.ts'
 
@@ -35,12 +35,7 @@ function kernelLocks (native: NativeLocks): FileLocks {
 /** Milliseconds after which a lock that its process has not renewed is taken over. */
 const STALE = 5_000
 
-interface Lockfile {
-  readonly lockSync: typeof lockSync
-  readonly unlockSync: typeof unlockSync
-}
-
-let lockfile: Lockfile | undefined
+let lockfile: typeof properLockfile | undefined
 
 /** A directory beside the file is the lock. Its holder renews the directory's time; where that stands still, the lock counts as free. */
 export const lockfileLocks: FileLocks = {

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { sep } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import type { StoreKey } from '../store.ts'
-import { codeOf, CREATE, openFile, READ, WRITE } from './disk.ts'
+import { codeOf, CREATE, openFile, READ, READ_ONLY_CODES, WRITE } from './disk.ts'
 import type { FileLocks } from './locks.ts'
 import { SessionFile } from './session-file.ts'
 
@@ -18,7 +18,6 @@ const TRUST = 1_000
 /** How often in a row a file may be found retired, or being made. */
 const MOST_REPLACED = 100
 const NOWHERE = { ino: 0, dev: 0, birthtimeMs: 0 }
-const READ_ONLY: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EROFS']
 
 export class OpenFiles {
   readonly #directory: string
@@ -28,7 +27,6 @@ export class OpenFiles {
 
   #place: Readonly<Record<'ino' | 'dev' | 'birthtimeMs', number>> = NOWHERE
   #hasLookedAround = false
-  readonly #lookAgain = (): void => { this.#hasLookedAround = false }
 
   /** @param reportDamage called once for each damage that is found */
   constructor (directory: string, locks: FileLocks, reportDamage: (key: StoreKey, file: SessionFile) => void) {
@@ -89,7 +87,7 @@ export class OpenFiles {
   /** Checks, once in each turn of the event loop, whether the directory was removed, moved or mounted over. Commits check their own files. */
   #lookAround (): void {
     this.#hasLookedAround = true
-    setImmediate(this.#lookAgain)
+    setImmediate(() => { this.#hasLookedAround = false })
     const { ino, dev, birthtimeMs } = statSync(this.#directory, { throwIfNoEntry: false }) ?? NOWHERE
     const before = this.#place
     if (ino === before.ino && dev === before.dev && birthtimeMs === before.birthtimeMs) return
@@ -101,7 +99,7 @@ export class OpenFiles {
     try {
       return this.#open(key, WRITE)
     } catch (error) {
-      if (!READ_ONLY.includes(codeOf(error))) throw error
+      if (!READ_ONLY_CODES.includes(codeOf(error))) throw error
       return this.#open(key, READ)
     }
   }

@@ -26,9 +26,7 @@ export class SessionFile {
   readonly path: string
   readonly isWritable: boolean
   readonly #locks: FileLocks
-  #descriptor: number
-  #ino: number
-  #dev: number
+  #opened: OpenedFile
   /** Bytes of a slot. */
   #capacity = 0
   /** Undefined when the file is blank. */
@@ -39,7 +37,6 @@ export class SessionFile {
   #isKnown = false
   #isLocked = false
   #isClosed = false
-  #isRemoved = false
   #needsFlush = false
   /** Whether its name, too, has to be flushed. */
   #isNamedAnew = false
@@ -47,16 +44,15 @@ export class SessionFile {
   #flushed = 0
   /** When it was last seen to be the file at its path, by {@link performance.now}. */
   seenAt = performance.now()
+  isRemoved = false
   /** Whether its damage has been reported. */
   isReported = false
 
-  constructor (path: string, { descriptor, ino, dev }: OpenedFile, locks: FileLocks, isWritable = true) {
+  constructor (path: string, opened: OpenedFile, locks: FileLocks, isWritable = true) {
     this.path = path
     this.isWritable = isWritable
     this.#locks = locks
-    this.#descriptor = descriptor
-    this.#ino = ino
-    this.#dev = dev
+    this.#opened = opened
   }
 
   /** What was found when it was last looked at; undefined when it is blank: never written, or wiped. */
@@ -64,8 +60,8 @@ export class SessionFile {
     return this.#content
   }
 
-  get isRemoved (): boolean {
-    return this.#isRemoved
+  get #descriptor (): number {
+    return this.#opened.descriptor
   }
 
   /** The version for the next record: one that was never given out. */
@@ -77,7 +73,7 @@ export class SessionFile {
   /** Whether it is the file at its path: it may have been removed or replaced, and its directory as well. */
   isAtItsPath (): boolean {
     const status = lstatSync(this.path, { throwIfNoEntry: false })
-    return status !== undefined && status.ino === this.#ino && status.dev === this.#dev
+    return status !== undefined && status.ino === this.#opened.ino && status.dev === this.#opened.dev
   }
 
   /** @returns whether the lock was free; false as well while this store itself holds it */
@@ -133,7 +129,7 @@ export class SessionFile {
   /** Resolves when what was done last is on the disk. To be called under the lock. */
   async flush (): Promise<void> {
     if (!this.#needsFlush) return
-    if (!this.#isRemoved) await flush(this.#descriptor)
+    if (!this.isRemoved) await flush(this.#descriptor)
     if (this.#isNamedAnew) flushDirectory(dirname(this.path))
     this.#needsFlush = this.#isNamedAnew = false
     this.#flushed = this.#content?.generation ?? 0
@@ -143,7 +139,7 @@ export class SessionFile {
 
   /** Takes back what was written last, of which it is not certain that it is on the disk. To be called under the lock. */
   takeBack (): void {
-    if (!this.#needsFlush || this.#isRemoved || this.#content === undefined) return
+    if (!this.#needsFlush || this.isRemoved || this.#content === undefined) return
     const { generation, index } = this.#content
     this.#needsFlush = this.#isKnown = false
     if (generation === 1) this.remove()
@@ -155,14 +151,14 @@ export class SessionFile {
     rmSync(this.path, { force: true })
     if (this.#content !== undefined) retire(this.#descriptor, this.#capacity, this.#content.index)
     this.#content = undefined
-    this.#isRemoved = this.#needsFlush = this.#isNamedAnew = true
+    this.isRemoved = this.#needsFlush = this.#isNamedAnew = true
     this.#isKnown = false
   }
 
   /** Of a file in which nothing was ever written there is no use. */
   removeIfBlank (): void {
     try {
-      if (this.#content === undefined && !this.#isRemoved) this.remove()
+      if (this.#content === undefined && !this.isRemoved) this.remove()
     } catch {
       // It is no session, and is swept away.
     }
@@ -211,7 +207,8 @@ export class SessionFile {
    */
   #replace (entry: Entry, { entry: before, generation, index }: Content, isDurable: boolean): void {
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(8).toString('hex')}.tmp`)
-    const { descriptor, ino, dev } = openFile(temporary, CREATE_NEW)
+    const opened = openFile(temporary, CREATE_NEW)
+    const { descriptor } = opened
     let capacity: number
     try {
       capacity = writeFile(descriptor, generation + 1, entry, before)
@@ -225,9 +222,7 @@ export class SessionFile {
     }
     retire(this.#descriptor, this.#capacity, index)
     closeSync(this.#descriptor)
-    this.#descriptor = descriptor
-    this.#ino = ino
-    this.#dev = dev
+    this.#opened = opened
     this.#capacity = capacity
     this.#know(entry, generation + 1, 0)
     this.#isNamedAnew = true

@@ -196,13 +196,13 @@ export class FileStore implements SessionStore {
   #attempt<T> (act: () => MaybePromise<T>): MaybePromise<T> {
     try {
       const result = act()
-      return result instanceof Promise ? result.catch(async (error: unknown) => await this.#tryAgain(error, act)) : result
+      return result instanceof Promise ? result.catch((error: unknown) => this.#tryAgain(error, act)) : result
     } catch (error) {
       return this.#tryAgain(error, act)
     }
   }
 
-  /** Tries once more after mending what it can: makes the directory if it was removed, closes files if there are no descriptors left. */
+  /** Makes the directory if it was removed, closes files if there are no descriptors left. */
   async #tryAgain<T> (error: unknown, act: () => MaybePromise<T>): Promise<T> {
     try {
       if (codeOf(error) === 'ENOENT') this.#makeDirectory()

@@ -22,9 +22,9 @@ const QUEUED = 'QUEUED'
 
 export class Link {
   readonly #timeout: number
-  #connection: Connection | undefined
-  /** The last fault that the connection's client has reported. */
-  #fault: unknown
+  connection: Connection | undefined
+  /** The last fault that the connection's client has reported, named by errors while there is no connection; undefined when it is back. */
+  fault: unknown
   /** Commands without an answer in time since the last answer. */
   #unanswered = 0
   #lastSent = 0
@@ -34,15 +34,6 @@ export class Link {
     this.#timeout = timeout
   }
 
-  use (connection: Connection | undefined): void {
-    this.#connection = connection
-  }
-
-  /** Sets the fault that errors name while there is no connection; undefined when it is back. */
-  setFault (fault: unknown): void {
-    this.#fault = fault
-  }
-
   /** @returns the moment by which an operation that begins now has to be over */
   deadline (): number {
     return performance.now() + this.#timeout
@@ -50,15 +41,15 @@ export class Link {
 
   /** @throws SessionStoreError when there is no connection by then */
   async ready (deadline = this.deadline()): Promise<Connection> {
-    const connection = this.#connection
+    const connection = this.connection
     if (connection === undefined) throw storeError('unreachable', 'the store has not been opened, or has been closed')
     if (connection.isReady()) return connection
     const ready = async (): Promise<void> => {
       await connection.ready().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     }
     await within(deadline - performance.now(), ready, () => {
-      const reason = this.#fault === undefined ? '' : ` (${reasonOf(this.#fault)})`
-      return storeError('unreachable', `there is no connection to Redis${reason}, and there was none within ${this.#timeout} ms`, this.#fault)
+      const reason = this.fault === undefined ? '' : ` (${reasonOf(this.fault)})`
+      return storeError('unreachable', `there is no connection to Redis${reason}, and there was none within ${this.#timeout} ms`, this.fault)
     })
     return connection
   }
@@ -80,25 +71,19 @@ export class Link {
    *
    * @returns one of the script's answers, as text
    */
-  async run (script: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline = this.deadline()): Promise<string> {
-    const answer = String(await this.#run(script, keys, args, deadline))
-    if (!script.answers.test(answer)) throw noAnswer()
-    return answer
-  }
-
-  async #run ({ sha, source }: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline: number): Promise<unknown> {
+  async run ({ sha, source, answers }: Script, keys: readonly [string, ...string[]], args: readonly string[], deadline = this.deadline()): Promise<string> {
     const rest = [String(keys.length), ...keys, ...args]
-    try {
-      return await this.#send('EVALSHA', [sha, ...rest], keys[0], deadline)
-    } catch (error) {
+    const answer = String(await this.#send('EVALSHA', [sha, ...rest], keys[0], deadline).catch((error: unknown) => {
       if (!reasonOf(error).startsWith('NOSCRIPT')) throw failure(error)
-      return await this.send('EVAL', [source, ...rest], keys[0], deadline)
-    }
+      return this.send('EVAL', [source, ...rest], keys[0], deadline)
+    }))
+    if (!answers.test(answer)) throw noAnswer()
+    return answer
   }
 
   /** Rejects with the client's own error when it is not about time. */
   async #send (command: string, args: string[], key: string, deadline: number): Promise<unknown> {
-    const connection = this.#connection?.isReady() === true ? this.#connection : await this.ready(deadline)
+    const connection = this.connection?.isReady() === true ? this.connection : await this.ready(deadline)
     const now = performance.now()
     if (this.#unanswered >= MANY && now - this.#lastSent < this.#timeout) {
       throw storeError('late', `Redis has not answered for ${this.#timeout} ms; one command at a time finds out when it does again`)

@@ -16,7 +16,7 @@ const HEAD_BYTES = 2_048
 export async function listRecords (link: Link, keys: Keys, { userId }: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
   const records: ListedRecord[] = []
   const moved: StoreKey[] = []
-  for await (const named of userId === undefined ? namedInShards(link, keys, after) : namedForUser(link, keys, userId)) {
+  for await (const named of userId === undefined ? namedInShards(link, keys, after) : [namedIn(link, keys.user(userId))]) {
     const candidates = named.filter(key => key > after).sort()
     // One more than wanted is read, to know whether there is a next page.
     for (let at = 0; at < candidates.length && records.length <= limit; at += limit + 1) {
@@ -30,10 +30,6 @@ export async function listRecords (link: Link, keys: Keys, { userId }: ListFilte
   }
   const page = records.slice(0, limit)
   return { records: page, next: records.length > limit ? page.at(-1)?.key : undefined, moved }
-}
-
-async function * namedForUser (link: Link, keys: Keys, userId: string): AsyncGenerator<StoreKey[]> {
-  yield await namedIn(link, keys.user(userId))
 }
 
 /** Shard after shard, beginning with the one of the last key of the page before. */

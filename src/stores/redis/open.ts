@@ -37,12 +37,9 @@ const FIRST_PAUSE = 50
 /** Begins to connect, and does not wait until it has. */
 export async function connect (url: string, packages: readonly string[], options: ConnectOptions): Promise<OwnConnection> {
   const { name, imported } = await firstInstalled(packages)
-  switch (name) {
-    case 'redis':
-      return openNodeRedis(imported as typeof RedisPackage, url, options)
-    default:
-      return openIoredis(imported as typeof IoredisPackage, url, options)
-  }
+  return name === 'redis'
+    ? openNodeRedis(imported as typeof RedisPackage, url, options)
+    : openIoredis(imported as typeof IoredisPackage, url, options)
 }
 
 /** @throws SessionConfigError naming what to install, when none of the packages is */

@@ -72,10 +72,6 @@ export function userLine (userId: string | undefined): string {
   return userId === undefined ? '\n' : `${JSON.stringify(userId)}\n`
 }
 
-function userIn (line: string): string | undefined {
-  return line.length < 2 ? undefined : userOf(line)
-}
-
 /** @param line of a session that has a user */
 export function userOf (line: string): string {
   return JSON.parse(line) as string
@@ -98,6 +94,7 @@ const TOMBSTONE = /^(ended|regenerated|replaced) (\d+) \S+$/
 export function entryIn (text: string): StoredRecord | Tombstone | undefined {
   if (!HEAD.test(text)) return tombstoneIn(text)
   const user = text.indexOf('\n')
+  const line = text.slice(USER.first - 1, user)
   const times = text.indexOf('\n', user + 1)
   const origin = text.indexOf('\n', times + 1)
   const [, createdAt, lastActivity] = TIMES.exec(text.slice(user + 1, times)) ?? []
@@ -108,7 +105,7 @@ export function entryIn (text: string): StoredRecord | Tombstone | undefined {
     createdAt: new Date(Number(createdAt)),
     expiresAt: new Date(Number(text.slice(ENDS.first - 1, ENDS.last))),
     payload: text.slice(origin + 1),
-    userId: userIn(text.slice(USER.first - 1, user)),
+    userId: line === '' ? undefined : userOf(line),
     ipAddress: ipAddress ?? undefined,
     userAgent: userAgent ?? undefined,
     lastActivity: lastActivity === NONE ? undefined : new Date(Number(lastActivity))

@@ -75,7 +75,7 @@ export class RedisStore implements SessionStore {
     this.#keys = new Keys(prefix)
     this.#link = new Link(timeout)
     if (typeof connection === 'string') this.#url = checkedUrl(connection)
-    else this.#link.use(checkedClient(connection))
+    else this.#link.connection = checkedClient(connection)
   }
 
   /**
@@ -93,7 +93,7 @@ export class RedisStore implements SessionStore {
         onLost: () => { if (!this.#isOut) this.#fault(new Error('it was closed')) },
         onReady: () => { this.#recover() }
       })
-      this.#link.use(this.#own)
+      this.#link.connection = this.#own
     }
     const patience = Math.min(this.#timeout, LONGEST_OPENING)
     const deadline = performance.now() + patience
@@ -167,7 +167,7 @@ export class RedisStore implements SessionStore {
 
   async close (): Promise<void> {
     if (this.#own === undefined) return
-    this.#link.use(undefined)
+    this.#link.connection = undefined
     await this.#own.close()
   }
 
@@ -213,7 +213,7 @@ export class RedisStore implements SessionStore {
   }
 
   #fault (error: unknown): void {
-    this.#link.setFault(error)
+    this.#link.fault = error
     if (this.#isOut) return
     this.#isOut = true
     this.#report({
@@ -225,7 +225,7 @@ export class RedisStore implements SessionStore {
 
   #recover (): void {
     this.#isOut = false
-    this.#link.setFault(undefined)
+    this.#link.fault = undefined
   }
 }
 
