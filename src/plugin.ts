@@ -127,6 +127,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   app.addHook('onClose', async () => {
     context.ends.close()
     await stopSweeping?.()
+    await context.adoption?.close()
     await store.close?.()
   })
 }

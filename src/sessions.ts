@@ -80,7 +80,7 @@ export interface Sessions {
   count (filter?: { readonly userId?: string | number | undefined }): Promise<number>
 
   /**
-   * All living sessions, page by page, in the store's order. One that lives all the while is on exactly one page.
+   * All living sessions, page by page, in the store's order. One that lives all the while under one id is on exactly one page.
    * Rejects with a SessionUsageError when `limit` is no whole number of at least 1, or `page` no text.
    *
    * @example

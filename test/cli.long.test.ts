@@ -8,7 +8,7 @@ import { main } from '../src/cli/main.ts'
 import { resolveConfig } from '../src/config/resolve.ts'
 import { optionNames } from '../src/config/schema.ts'
 import { installInto, nowhere, resolved } from './config/helpers.ts'
-import { BARE_ENVIRONMENT } from './helpers/environment.ts'
+import { BARE_ENVIRONMENT, TYPESCRIPT } from './helpers/environment.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
@@ -189,9 +189,8 @@ t.test('table prints the SQL of a table, and needs to know for which database', 
 
 t.test('the bin runs in the working directory and sets the exit code', async t => {
   const cwd = t.testdir({ 'package.json': '{}' })
-  // With this process's own loader of TypeScript, so that coverage of both can be put together.
   const bin = (...args: string[]) => new Promise<Run>(resolve => {
-    execFile(process.execPath, [...process.execArgv, join(root, 'src/cli.ts'), ...args], { cwd }, (error, out, err) => {
+    execFile(process.execPath, ['--import', TYPESCRIPT, join(root, 'src/cli.ts'), ...args], { cwd }, (error, out, err) => {
       resolve({ code: Number(error?.code ?? 0), out, err })
     })
   })

@@ -16,9 +16,20 @@ export interface Rule {
 
 const rule = (of: OptionName, and: OptionName, problem: Rule['problem']): Rule => ({ of, and, problem })
 
-const bearsPrefix = (prefix: string) => ({ cookie }: Checked): boolean => cookie.toLowerCase().startsWith(prefix)
-const bearsHostPrefix = bearsPrefix('__host-')
-const bearsSecurePrefix = bearsPrefix('__secure-')
+const bearsHostPrefix = (name: unknown): boolean => typeof name === 'string' && /^__host-/i.test(name)
+const needsSecure = (name: unknown): boolean => typeof name === 'string' && /^__(host|secure)-/i.test(name)
+const refusedWithoutSecure = (name: unknown): string => `browsers refuse ${show(name)} without Secure; secure must be true or 'auto'`
+
+/** What browsers demand of a cookie of this name, where it has the session's attributes. */
+function prefixRules (of: OptionName, nameIn: (config: Checked) => unknown): Rule[] {
+  return [
+    rule(of, 'path', config => bearsHostPrefix(nameIn(config)) && config.path !== '/' &&
+      `a name that begins with __Host- needs the path '/', got ${show(config.path)}`),
+    rule(of, 'domain', config => bearsHostPrefix(nameIn(config)) && config.domain !== undefined &&
+      `a name that begins with __Host- allows no domain, got ${show(config.domain)}`),
+    rule(of, 'secure', config => config.secure === false && needsSecure(nameIn(config)) && refusedWithoutSecure(nameIn(config)))
+  ]
+}
 
 /** Those of the session, which with the driver `cookie` may take several. */
 const namesOfSession = ({ cookie }: Checked): unknown[] => [cookie, `${cookie}.1`, `${cookie}.2`]
@@ -48,12 +59,12 @@ export const rules: readonly Rule[] = [
     `an old cookie cannot have the name of one of this package, which would take its place; give cookie another name than ${show(config.cookie)}`),
   rule('encrypt', 'secret', ({ encrypt, secret }) => encrypt && secret.length === 0 &&
     'needs a secret to derive its keys from; set secret (or SESSION_SECRET) as well'),
-  rule('cookie', 'path', config => bearsHostPrefix(config) && config.path !== '/' &&
-    `a name that begins with __Host- needs the path '/', got ${show(config.path)}`),
-  rule('cookie', 'domain', config => bearsHostPrefix(config) && config.domain !== undefined &&
-    `a name that begins with __Host- allows no domain, got ${show(config.domain)}`),
-  rule('cookie', 'secure', config => config.secure === false && (bearsHostPrefix(config) || bearsSecurePrefix(config)) &&
-    `browsers refuse ${show(config.cookie)} without Secure; secure must be true or 'auto'`),
+  ...prefixRules('cookie', ({ cookie }) => cookie),
+  ...prefixRules('csrf', nameOfToken),
+  rule('adopt', 'secure', ({ adopt, secure }) => {
+    const refused = secure === false && adopt.find(({ cookie, partitioned }) => needsSecure(cookie) || partitioned)
+    return refused !== undefined && refused !== false && refusedWithoutSecure(refused.cookie)
+  }),
   rule('sameSite', 'secure', ({ sameSite, secure }) => sameSite === 'none' && secure === false &&
     "browsers refuse 'none' without Secure; secure must be true or 'auto'"),
   rule('partitioned', 'secure', ({ partitioned, secure }) => partitioned && secure === false &&

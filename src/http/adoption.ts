@@ -12,6 +12,7 @@ import type { ClientInfo } from '../session/changes.ts'
 import { keyOf, type SessionId } from '../session/id.ts'
 import { isObject } from '../session/plain.ts'
 import type { SessionSettings } from '../session/settings.ts'
+import { userIdOf } from '../session/user-id.ts'
 import { destroySession, findSession } from '../stores/connect.ts'
 import { bare, concealed, reasonOf, storeError, withCauses } from '../stores/faults.ts'
 import { within } from '../stores/within.ts'
@@ -37,6 +38,11 @@ export class Adoption {
   find (request: CookieRequest): OldCookie[] {
     return this.#sources.flatMap(source => source.find(request)).slice(0, MOST_CANDIDATES)
   }
+
+  /** Ends the sessions that were to be ended later. Never fails. */
+  async close (): Promise<void> {
+    await Promise.all(this.#sources.map(async source => { await source.close() }))
+  }
 }
 
 /** A cookie of another package, in one request. */
@@ -60,6 +66,10 @@ export class OldCookie {
     this.presented = { id, key: keyOf(id), isOutdated: true }
   }
 
+  get name (): string {
+    return this.#source.cookie
+  }
+
   /**
    * Stores the session here, unless that has been done, and ends it in the old store.
    *
@@ -77,7 +87,7 @@ export class OldCookie {
       return false
     }
     try {
-      const isFirst = await adopt(settings, key, read.data, await this.#source.userOf(read.data), clientInfo)
+      const isFirst = await adopt(settings, key, read.data, read.userId, clientInfo)
       if (isFirst && !this.#source.isCopied) await this.#end()
       return true
     } catch (error) {
@@ -103,7 +113,7 @@ export class OldCookie {
   leave (request: CookieRequest, headers: SentCookies, isEarly: boolean, isOver: boolean): void {
     this.clear(request, headers, isEarly)
     if (isOver || !this.#source.isCopied) void this.#end()
-    else this.#source.later(() => { void this.#end() })
+    else this.#source.later(() => this.#end())
   }
 
   async #end (): Promise<void> {
@@ -116,6 +126,7 @@ export class OldCookie {
 /** What an old store has said. */
 interface Read {
   readonly data?: Record<string, unknown>
+  readonly userId?: string | undefined
   readonly isDead: boolean
 }
 
@@ -130,6 +141,8 @@ class OldSource {
   readonly #lines: CookieLines
   readonly #timeout: number
   readonly #report: Report
+  /** What is to be done when requests that are under way now have been answered. */
+  readonly #later = new Map<NodeJS.Timeout, () => Promise<void>>()
 
   constructor (adopt: AdoptConfig, config: SessionConfig, report: Report) {
     this.cookie = adopt.cookie
@@ -150,7 +163,23 @@ class OldSource {
     })
   }
 
+  /**
+   * Reads an old session, and once more where that took as long as it is known here that a session has ended: another request may
+   * have taken it over meanwhile, and its visitor have signed out.
+   */
   async read (value: string): Promise<Read> {
+    const startedAt = performance.now()
+    const read = await this.#readOnce(value)
+    const isCertain = read.data === undefined || this.isCopied || performance.now() - startedAt < this.#grace
+    return isCertain ? read : await this.#readOnce(value)
+  }
+
+  async #readOnce (value: string): Promise<Read> {
+    const read = await this.#readData(value)
+    return read.data === undefined ? read : { ...read, userId: await this.#userOf(read.data) }
+  }
+
+  async #readData (value: string): Promise<Read> {
     try {
       const found = await within(this.#timeout, async () => await this.#read(value))
       // Without a signature the cookie may be that of something else.
@@ -165,14 +194,16 @@ class OldSource {
     return { isDead: true }
   }
 
-  async userOf (data: Record<string, unknown>): Promise<string | number | null | undefined> {
+  async #userOf (data: Record<string, unknown>): Promise<string | undefined> {
     const { user } = this.#adopt
     if (user === undefined) return undefined
     try {
-      return await within(this.#timeout, async () => await user(data))
+      const id = await within(this.#timeout, async () => await user(data))
+      return id == null ? undefined : userIdOf(id)
     } catch (error) {
       if (error instanceof SessionStoreError) throw error
-      throw storeError('failed', `the user of a session of the cookie '${this.cookie}' could not be found`, error)
+      const advice = error instanceof SessionValueError ? ': adopt.user gave no id; for a guest, have it give undefined' : ''
+      throw storeError('failed', `the user of a session of the cookie '${this.cookie}' could not be found${advice}`, error)
     }
   }
 
@@ -180,9 +211,20 @@ class OldSource {
     headers.setCookies([this.#lines.line(request, this.cookie, CLEARED)], line => line.startsWith(`${this.cookie}=`), isEarly)
   }
 
-  /** Does something when requests that are under way now have been answered. */
-  later (work: () => void): void {
-    setTimeout(work, this.#grace).unref()
+  /** Does something when requests that are under way now have been answered, or the application is closed. */
+  later (work: () => Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#later.delete(timer)
+      void work()
+    }, this.#grace).unref()
+    this.#later.set(timer, work)
+  }
+
+  async close (): Promise<void> {
+    const works = [...this.#later.values()]
+    for (const timer of this.#later.keys()) clearTimeout(timer)
+    this.#later.clear()
+    await Promise.all(works.map(work => work()))
   }
 
   /** Never fails: what could not be ended is reported. */

@@ -67,7 +67,7 @@ export class CarriedStore implements SessionStore {
 
   #assertCanBeSent (): void {
     if (this.#headers.canLeave) return
-    throw new SessionHeadersSentError("the response's headers have left, and with the driver 'cookie' the session leaves in them; " +
-      'change it before the response begins, or use another driver')
+    throw new SessionHeadersSentError("the response's headers have left, or its client has, and with the driver 'cookie' the session leaves in " +
+      'them; change it before the response begins, or use another driver')
   }
 }

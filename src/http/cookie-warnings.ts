@@ -9,6 +9,7 @@ import type { FastifyRequest } from 'fastify'
 import { show } from '../config/describe.ts'
 import type { SessionConfig } from '../config/options.ts'
 import type { Report } from '../report.ts'
+import { isHttps } from './set-cookie.ts'
 
 /** @returns what to warn of, if there is anything */
 type Check = (request: FastifyRequest) => string | undefined
@@ -66,10 +67,14 @@ function lossOverHttp (prefix: string | undefined, sameSite: SessionConfig['same
 }
 
 function untrustedProxy (loss: string | undefined): Check {
-  return request => request.protocol === 'http' && isForwardedHttps(request)
-    ? "the session's cookie was sent without Secure: X-Forwarded-Proto says https, and Fastify has not been told to believe the proxy" +
-      `${loss === undefined ? '' : `, and ${loss}`}. Write ${BELIEVE}`
-    : undefined
+  const also = loss === undefined ? '' : `, and ${loss}`
+  return request => {
+    if (isHttps(request) || !isForwardedHttps(request)) return undefined
+    return lastOf(request.headers['x-forwarded-proto'])?.toLowerCase() === 'https'
+      ? `the session's cookie was sent without Secure: X-Forwarded-Proto says https, and Fastify has not been told to believe the proxy${also}. Write ${BELIEVE}`
+      : `the session's cookie was sent without Secure${also}: X-Forwarded-Proto says https first and another protocol behind it, and Fastify believes ` +
+        'the last. Have the proxies hand on what the first one says'
+  }
 }
 
 function plainHttp (loss: string): Check {
@@ -89,12 +94,12 @@ function otherHost (domain: string): Check {
 }
 
 function isPlain (request: FastifyRequest): boolean {
-  return request.protocol === 'http' && !isForwardedHttps(request)
+  return !isHttps(request) && !isForwardedHttps(request)
 }
 
-/** Whether a proxy says that the browser came by HTTPS; of several, the one next to the server. */
+/** Whether a proxy says that the browser came by HTTPS: one of them, where there are several. */
 function isForwardedHttps ({ headers }: FastifyRequest): boolean {
-  return lastOf(headers['x-forwarded-proto'])?.toLowerCase() === 'https'
+  return /(^|,)\s*https\s*(,|$)/i.test(headers['x-forwarded-proto']?.toString() ?? '')
 }
 
 /** The host as Fastify sees it, and as a proxy says that the browser has written it. */

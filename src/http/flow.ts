@@ -18,7 +18,7 @@ const LONGEST_HOOKS = 60_000
 /** The scope of a request's onResponse hooks, which run after what else is in its flow may not use the session any more. */
 export class HooksScope implements Scope {
   readonly #current: RequestSession
-  readonly #startedAt = Date.now()
+  readonly #startedAt = performance.now()
   #isOver = false
 
   constructor (current: RequestSession) {
@@ -35,7 +35,7 @@ export class HooksScope implements Scope {
 
   /** Nothing says when the hooks are over where a request was not found, or one of them has failed. */
   get isClosed (): boolean {
-    return this.#isOver || Date.now() - this.#startedAt > LONGEST_HOOKS
+    return this.#isOver || performance.now() - this.#startedAt > LONGEST_HOOKS
   }
 
   /** To be called when all hooks have run. */

@@ -41,7 +41,7 @@ export function isPrefetch ({ headers }: FastifyRequest): boolean {
 /** @returns the whole URL of the request, or `undefined` where its protocol, its host or its target make no URL of this server */
 export function urlOf ({ protocol, host, originalUrl }: FastifyRequest): string | undefined {
   // Behind a trusted proxy, protocol and host are what its headers say.
-  if ((protocol as string) !== 'http' && (protocol as string) !== 'https') return undefined
+  if (!/^https?$/i.test(protocol)) return undefined
   const base = `${protocol}://${host}`
   return originalUrl.startsWith('/') && HOST.test(host) && URL.canParse(base) ? new URL(base).origin + originalUrl : undefined
 }

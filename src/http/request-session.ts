@@ -54,7 +54,7 @@ export class RequestSession implements Scope, SessionHost {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   readonly #startedAt = Date.now()
-  /** When the response has closed, in milliseconds. */
+  /** When the response has closed, by the clock of `performance.now()`. */
   #closedAt = Infinity
   #session: Session | undefined
   #changes: SessionChanges | undefined
@@ -62,11 +62,15 @@ export class RequestSession implements Scope, SessionHost {
   /** What was found before the handler ran, or why nothing could be. */
   #prepared: FoundSession | { readonly error: unknown } | undefined
   #presented: PresentedCookie | undefined
+  /** From where the session is used. */
+  #clientInfo: ClientInfo | undefined
   /** The cookies of other packages that the browser presented, and is to keep until there is a session here. */
   #old: readonly OldCookie[] = NONE
   /** Whether the commit before the response has begun. */
   #isAnswered = false
   #hasFailed = false
+  /** Whether it has failed because the client has left. */
+  #hasLeft = false
   /** What the last save() that failed has rejected with. */
   #saveError: unknown
   /** Whether something was changed after the commit, and before the headers left. */
@@ -84,7 +88,7 @@ export class RequestSession implements Scope, SessionHost {
     this.rules = rules
     this.request = request
     this.reply = reply
-    reply.raw.once('close', () => { this.#closedAt = Date.now() })
+    reply.raw.once('close', () => { this.#closedAt = performance.now() })
   }
 
   get config (): SessionConfig {
@@ -100,7 +104,7 @@ export class RequestSession implements Scope, SessionHost {
    * so it is over after a while in any case.
    */
   get isClosed (): boolean {
-    return isResponseClosed(this.reply) && (this.#isAnswered || this.reply.sent || Date.now() - this.#closedAt > LONGEST_UNANSWERED)
+    return isResponseClosed(this.reply) && (this.#isAnswered || this.reply.sent || performance.now() - this.#closedAt > LONGEST_UNANSWERED)
   }
 
   get session (): Session {
@@ -219,17 +223,20 @@ export class RequestSession implements Scope, SessionHost {
 
   async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      return await cookie.takeOver(this.context.settings, this.#clientInfo)
+      return await cookie.takeOver(this.context.settings, this.#client())
     } catch (error) {
       this.#prepared = { error }
       throw error
     }
   }
 
-  /** @param isOver whether the visitor has signed out */
-  #leaveOld (isEarly: boolean, isOver: boolean): void {
-    for (const cookie of this.#old) cookie.leave(this.request, this.headers, isEarly, isOver)
-    this.#old = NONE
+  /**
+   * @param which those that the browser is to give up, and the old stores to end
+   * @param isOver whether the visitor has signed out
+   */
+  #leaveOld (which: readonly OldCookie[], isEarly: boolean, isOver: boolean): void {
+    for (const cookie of which) cookie.leave(this.request, this.headers, isEarly, isOver)
+    this.#old = this.#old.filter(cookie => !which.includes(cookie))
   }
 
   async #prepare (candidates: readonly PresentedCookie[]): Promise<FoundSession> {
@@ -258,7 +265,7 @@ export class RequestSession implements Scope, SessionHost {
       readonly: this.rules.readonly,
       agesFlashData: !this.rules.readonly && this.request.method !== 'HEAD' && !isPrefetch(this.request),
       extendsExpiry: !this.rules.readonly,
-      clientInfo: () => this.#clientInfo,
+      clientInfo: () => this.#client(),
       onChange: () => { this.#onChange() }
     })
     this.#queue = new CommitQueue(this.#changes, this.context.settings)
@@ -270,19 +277,25 @@ export class RequestSession implements Scope, SessionHost {
     // A store that does not answer synchronously has been asked in prepare(), if the browser presented anything.
     const { result, presented } = this.#prepared ?? this.#find(this.context.cookie.read(this.request)) as FoundSession
     this.#presented = presented
+    // Of a connection that the client has closed Fastify does not know any more where it came from, nor believe the proxy.
+    if (result.state?.userId !== undefined) this.#client()
     return result
   }
 
   /** Behind trusted proxies the address is what they say, and may be any text. */
-  get #clientInfo (): ClientInfo {
+  #client (): ClientInfo {
+    if (this.#clientInfo !== undefined) return this.#clientInfo
     const { headers } = this.request
     // A Unix socket has no address, nor has a connection that has been closed: Fastify's type leaves that out.
     const ip: string | undefined = this.request.ip
-    return { ipAddress: ip?.slice(0, LONGEST_ADDRESS), userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
+    this.#clientInfo = { ipAddress: ip?.slice(0, LONGEST_ADDRESS), userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
+    return this.#clientInfo
   }
 
   #recordPage (): void {
     if (!this.context.config.previousUrl || !this.rules.enabled || this.rules.readonly || !isPage(this.request, this.reply)) return
+    // Nobody has seen the page of a client that has left, and its protocol and host are not known any more.
+    if (isResponseClosed(this.reply)) return
     const page = urlOf(this.request)
     if (page !== undefined && page.length <= LONGEST_URL) this.session.setPreviousUrl(page)
   }
@@ -307,22 +320,21 @@ export class RequestSession implements Scope, SessionHost {
     return this.context.settings.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
   }
 
-  /** Commits once more without what is expendable, if there was too much, or fails. */
+  /** Commits once more without what is expendable, if there was too much. Fails otherwise, unless the client has left. */
   #commitLess (queue: CommitQueue, error: unknown): Promise<void> | undefined {
     if (error instanceof SessionTooLargeError && this.dropExpendable?.(error) === true) return this.#commit(queue)
-    return this.#fail(error)
+    this.#hasFailed = true
+    this.#onChange()
+    // Of a session that only the browser keeps. There is nobody to be told of an error, and nothing wrong with the application.
+    this.#hasLeft = error instanceof SessionHeadersSentError && isResponseClosed(this.reply)
+    if (!this.#hasLeft) throw error
+    return undefined
   }
 
   #finish ({ outcome, state, dropped = [], left }: CommitResult): void {
     this.context.ends.leave(left)
     if (dropped.length > 0) this.context.settings.report(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
     this.#writeCookie(outcome, false, state)
-  }
-
-  #fail (error: unknown): never {
-    this.#hasFailed = true
-    this.#onChange()
-    throw error
   }
 
   /** The browser gives up the cookie of a session that has ended, even if the next one could not be stored. */
@@ -342,7 +354,7 @@ export class RequestSession implements Scope, SessionHost {
     if (origin.kind === 'none' && origin.wasEnded) {
       cookie.clear(this.request, this.headers, isEarly)
       csrfCookie?.clear(this.request, this.headers, isEarly)
-      this.#leaveOld(isEarly, true)
+      this.#leaveOld(this.#old, isEarly, true)
     } else if (stored !== undefined) {
       const { token, isPersistent = !config.expireOnClose } = written ?? changes.facts
       if (outcome === 'unchanged' && !cookie.isUnsent) return
@@ -351,9 +363,17 @@ export class RequestSession implements Scope, SessionHost {
       if (!isDue) return
       cookie.send(this.request, this.headers, stored, isPersistent, isEarly)
       this.#isSent = true
-      if (outcome === 'issued' || this.#old.some(({ presented }) => presented === this.#presented)) this.#leaveOld(isEarly, false)
+      // What the browser is not told it cannot take in the place of the old cookie, nor can warnings say what it makes of it.
+      if (!this.headers.canLeave) return
+      this.#leaveOld(outcome === 'issued' ? this.#old : this.#adopted, isEarly, false)
       cookieWarnings.check(this.request)
     }
+  }
+
+  /** The cookies whose place is taken by the session that was found, and those that name none: not those of other packages' sessions. */
+  get #adopted (): OldCookie[] {
+    const adopted = this.#old.find(({ presented }) => presented === this.#presented)
+    return adopted === undefined ? [] : this.#old.filter(({ name, isDead }) => isDead || name === adopted.name)
   }
 
   /**
@@ -380,7 +400,7 @@ export class RequestSession implements Scope, SessionHost {
     const keys = changes.unsaved
     // A request whose client has left is committed when it is answered.
     if (keys.length === 0 || !(this.#isAnswered || this.reply.sent)) return
-    const reason = this.#hasFailed ? 'failed' : this.#isAnswered ? 'late' : 'uncommitted'
+    const reason = this.#hasLeft ? 'left' : this.#hasFailed ? 'failed' : this.#isAnswered ? 'late' : 'uncommitted'
     this.context.settings.report(unsavedWarning(reason, changes.key, keys))
   }
 }

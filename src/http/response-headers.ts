@@ -1,6 +1,7 @@
 /** Sets a session's headers on a reply: Set-Cookie, Cache-Control and Vary. */
 import type { FastifyReply } from 'fastify'
 import { keepPrivate, varyWithCookie } from './caching.ts'
+import { isResponseClosed } from './closing.ts'
 
 type Header = number | string | readonly string[] | undefined
 
@@ -25,7 +26,7 @@ export class ResponseHeaders {
   get canLeave (): boolean {
     const { raw, request } = this.#reply
     // Of a connection that was upgraded, to a WebSocket for example, the response never leaves.
-    return !raw.headersSent && !raw.destroyed && (request.raw as { upgrade?: boolean }).upgrade !== true
+    return !raw.headersSent && !isResponseClosed(this.#reply) && (request.raw as { upgrade?: boolean }).upgrade !== true
   }
 
   get isHijacked (): boolean {

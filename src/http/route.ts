@@ -38,7 +38,7 @@ export class RouteRulesReader {
     this.#path = path
     this.#defaults = { enabled: true, reason: '', readonly: false, block, csrf: true, flashValidation }
     const reason = `this request has no session: its URL is outside of the option path, '${path}', where browsers do not send the cookie. ` +
-      'Choose a path that has all routes with a session in it'
+      'Choose a path that has all routes with a session in it. Where a proxy takes a prefix off the URLs, let it leave that on'
     this.#outside = { ...this.#defaults, enabled: false, reason }
     this.#outsideUnchecked = { ...this.#outside, csrf: false }
   }

@@ -18,7 +18,7 @@ export class CookieLines {
 
   /** @param value consists of octets that a cookie can hold as they are: base64, base64url and a dot */
   line (request: CookieRequest, name: string, value: string, suffix = ''): string {
-    const isSecure = this.#secure === 'auto' ? request.protocol === 'https' : this.#secure
+    const isSecure = this.#secure === 'auto' ? isHttps(request) : this.#secure
     return `${name}=${value}${suffix}${this.#attributes[isSecure ? 'secure' : 'plain']}`
   }
 
@@ -26,6 +26,11 @@ export class CookieLines {
   overhead (name: string, suffix: string): number {
     return name.length + 1 + suffix.length + this.#attributes.secure.length
   }
+}
+
+/** Behind trusted proxies the protocol is what they say, in any case, and of a WebSocket its own. */
+export function isHttps ({ protocol }: Pick<CookieRequest, 'protocol'>): boolean {
+  return /^(https|wss)$/i.test(protocol)
 }
 
 /** @returns the attribute of a cookie that outlives the browser until its session ends; nothing for one that does not */

@@ -4,10 +4,14 @@ import { quoted } from '../session/names.ts'
 import type { StoreKey } from '../stores/store.ts'
 
 /** Why the changes were not stored. */
-export type UnsavedReason = 'failed' | 'late' | 'uncommitted'
+export type UnsavedReason = 'failed' | 'left' | 'late' | 'uncommitted'
 
 const TEXTS: Readonly<Record<UnsavedReason, readonly [what: string, advice: string]>> = {
   failed: ['a request\'s changes to its session are lost, because they could not be stored', 'The error of the request says why'],
+  left: [
+    'a request\'s changes to its session are lost: its client left before the answer, in which the driver \'cookie\' sends the session',
+    'Other drivers store what such a request has changed'
+  ],
   late: [
     'a session was changed after its request was committed, and the change was not saved',
     'Change it before the response is sent, or call `await req.session.save()` after the change'

@@ -6,7 +6,6 @@ import { expiryFrom } from './expiry.ts'
 import { checkKey } from './paths.ts'
 import type { SessionSettings } from './settings.ts'
 import { emptyState, encodeState } from './state.ts'
-import { userIdOf } from './user-id.ts'
 import { decode, encode } from './values.ts'
 
 /**
@@ -15,14 +14,14 @@ import { decode, encode } from './values.ts'
  * @param userId whose it is
  * @param clientInfo of the request that brings it
  * @returns whether it was stored
- * @throws SessionValueError when the data or the user's id cannot be stored
+ * @throws SessionValueError when the data cannot be stored
  * @throws SessionTooLargeError when there is too much of it
  */
-export async function adopt (settings: SessionSettings, key: StoreKey, data: object, userId: unknown, clientInfo: ClientInfo): Promise<boolean> {
+export async function adopt (settings: SessionSettings, key: StoreKey, data: object, userId: string | undefined, clientInfo: ClientInfo): Promise<boolean> {
   const state = emptyState()
   Object.keys(data).forEach(checkKey)
   state.data = decode(encode(data, 'session')) as typeof state.data
-  state.userId = userId == null ? undefined : userIdOf(userId)
+  state.userId = userId
   const now = new Date(Date.now())
   const expiresAt = new Date(expiryFrom(now.getTime(), now.getTime(), settings.lifetime))
   const record = toRecord({ clientInfo }, settings, key, { state, text: encodeState(state) }, now, expiresAt)

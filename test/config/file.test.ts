@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { loadConfigFile } from '../../src/config/file.ts'
 import { resolveConfig } from '../../src/config/resolve.ts'
+import { TYPESCRIPT } from '../helpers/environment.ts'
 import { errorOf, installInto } from './helpers.ts'
 
 async function lifetimeIn (cwd: string): Promise<number> {
@@ -72,7 +73,7 @@ t.test('TypeScript that neither the runtime nor jiti can load says what is neede
     register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(withoutJiti)}`)})
     const { loadConfigFile } = await import(${JSON.stringify(import.meta.resolve('../../src/config/file.ts'))})
     await loadConfigFile(${JSON.stringify(cwd)}, 'config/session.ts', false).catch(({ message, cause }) => { console.log(message, cause.cause.message) })`
-  const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, '--input-type=module', '--eval', program])
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', TYPESCRIPT, '--input-type=module', '--eval', program])
   t.equal(
     stdout.trim(),
     'config/session.ts: could not be loaded: TypeScript needs Node.js 22.18 or later, or the package jiti (npm i jiti) Cannot find package jiti'

@@ -47,6 +47,19 @@ t.test('a __Host- cookie needs the path / and no domain, and cannot do without S
     'cookie: browsers refuse "__Host-sid" without Secure; secure must be true or \'auto\''
   ])
   t.equal((await resolved({ cookie: '__Host-sid' })).cookie, '__Host-sid')
+  t.strictSame(await problemsOf({ csrf: { cookie: '__Host-token' }, path: '/app', domain: 'example.com', secure: false }), [
+    'csrf: a name that begins with __Host- needs the path \'/\', got "/app"',
+    'csrf: a name that begins with __Host- allows no domain, got "example.com"',
+    'csrf: browsers refuse "__Host-token" without Secure; secure must be true or \'auto\''
+  ])
+})
+
+t.test('an old cookie that needs Secure cannot be cleared without', async t => {
+  const read = (): undefined => undefined
+  for (const adopt of [{ cookie: '__Host-old', read }, { cookie: '__Secure-old', read }, { cookie: 'old', partitioned: true, read }]) {
+    t.strictSame(await problemsOf({ adopt, secure: false }), [`adopt: browsers refuse "${adopt.cookie}" without Secure; secure must be true or 'auto'`])
+    t.equal((await resolved({ adopt })).adopt[0]?.cookie, adopt.cookie)
+  }
 })
 
 t.test('a __Secure- cookie, in whatever case, cannot do without Secure', async t => {

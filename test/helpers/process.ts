@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { Test } from 'tap'
+import { TYPESCRIPT } from './environment.ts'
 
 export interface Program {
   readonly process: ChildProcessByStdio<Writable, Readable, null>
@@ -34,7 +35,7 @@ export interface ProgramOptions extends Pick<SpawnOptions, 'uid' | 'gid' | 'env'
 export function startProgram (
   t: Test, file: string, args: readonly (string | number)[] = [], { under = [], teardown, env, ...options }: ProgramOptions = {}
 ): Program {
-  const [command = '', ...others] = [...under, process.execPath, '--import', import.meta.resolve('./typescript.js'), file, ...args.map(String)]
+  const [command = '', ...others] = [...under, process.execPath, '--import', TYPESCRIPT, file, ...args.map(String)]
   const child = spawn(command, others, {
     ...options,
     stdio: ['pipe', 'pipe', 'inherit'],

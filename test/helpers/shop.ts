@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import { BARE_ENVIRONMENT } from './environment.ts'
+import { BARE_ENVIRONMENT, TYPESCRIPT } from './environment.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -27,7 +27,7 @@ export class Shop {
   }
 
   async start (): Promise<void> {
-    const server = spawn(process.execPath, ['--import', import.meta.resolve('./typescript.js'), 'demo/server.ts'], {
+    const server = spawn(process.execPath, ['--import', TYPESCRIPT, 'demo/server.ts'], {
       cwd: root,
       env: { ...BARE_ENVIRONMENT, HOST: '127.0.0.1', PORT: this.#port, SESSION_FILES: this.files },
       stdio: ['ignore', 'pipe', 'inherit']

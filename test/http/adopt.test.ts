@@ -1,13 +1,17 @@
 /** Sessions of another package that go on here: the option `adopt`. */
 import { hash } from 'node:crypto'
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { Socket as TcpSocket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Signer } from '@fastify/cookie'
 import websocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { type AdoptOptions, MemoryStore, session, SessionConfigError, type SessionOptions } from '../../src/index.ts'
-import { visitor, type Visitor } from '../helpers/client.ts'
+import { Connection, visitor, type Visitor } from '../helpers/client.ts'
 import { Socket } from '../helpers/web-socket.ts'
-import { COOKIE, deferred, Log, serve, type Teardown } from './support.ts'
+import { COOKIE, deferred, Gate, Log, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const OLD = 'connect.sid'
@@ -244,6 +248,79 @@ t.test('of several old cookies the first that names a session counts', async t =
   t.same([...ada.cookies.keys()], [COOKIE])
 })
 
+t.test('of several packages\' sessions the first in the list goes on, and the others stay until the visitor signs in or out', async t => {
+  const [first, second] = [new OldStore(), new OldStore()]
+  const { app } = await move(t, { adopt: [{ cookie: 'cart', secret: SECRET, store: first }, { cookie: OLD, secret: SECRET, store: second }] })
+  const ada = withOldCookie(app)
+  ada.cookies.set('cart', signed())
+  await ada.get('/')
+  t.same([[...ada.cookies.keys()].sort(), [...first.sessions.keys()], [...second.sessions.keys()]], [[COOKIE, OLD], [], [ID]])
+  await ada.get('/regenerate')
+  await second.destroyed.promise
+  t.same([[...ada.cookies.keys()], [...second.sessions.keys()]], [[COOKIE], []])
+})
+
+t.test('with the driver cookie a browser that left before the first answer keeps its old session', async t => {
+  const gate = new Gate()
+  const old = new OldStore()
+  const app = await serve(t, app => {
+    app.get('/', async () => session('name', 'a guest'))
+    app.get('/slow', async () => { await gate.pass(); return session('name') })
+  }, { driver: 'cookie', secret: 'x'.repeat(32), grace: 0, adopt: { cookie: OLD, secret: SECRET, store: old } })
+  const answered = deferred()
+  const accepted = once(app.server, 'connection')
+  const connection = await Connection.open(app)
+  const [socket] = await accepted as [TcpSocket]
+  app.server.once('request', (_request, response: ServerResponse) => { response.once('close', () => { answered.resolve() }) })
+  connection.request('GET /slow', { cookie: `${OLD}=${signed()}` })
+  await gate.reached
+  connection.hangUp()
+  await once(socket, 'close')
+  await answered.promise
+  gate.open()
+  await turn()
+  // Behind what would end the old session, if there were such a thing.
+  await new Promise(resolve => { setTimeout(resolve, 0) })
+  t.equal((await withOldCookie(app).get('/')).text, 'ada')
+})
+
+t.test('with the driver cookie an old session that is to be ended later is ended when the application is closed', async t => {
+  const { app, old } = await move(t, { driver: 'cookie', secret: 'x'.repeat(32), grace: 1000 })
+  await withOldCookie(app).get('/')
+  t.same([...old.sessions.keys()], [ID])
+  await app.close()
+  t.same([...old.sessions.keys()], [])
+})
+
+for (const [what, id] of [['an empty text', ''], ['an object', { id: 1 }], ['NaN', NaN], ['false', false], ['a promise of an empty text', Promise.resolve('')]] as const) {
+  t.test(`a user that is ${what} is a fault of the option: the session stays, and the error says what to give`, async t => {
+    const { app, old, log } = await move(t, {}, { user: () => id as string })
+    const ada = withOldCookie(app)
+    t.equal((await ada.get('/')).status, 503)
+    t.same([[...ada.cookies.keys()], [...old.sessions.keys()]], [[OLD], [ID]])
+    t.match(log.entries, [{ err: { message: /'connect\.sid' could not be found: adopt\.user gave no id; for a guest, have it give undefined/ } }])
+  })
+}
+
+t.test('a session is not adopted with what an old store said before its visitor signed out here', async t => {
+  const { app, old } = await move(t, { grace: 0 })
+  const [late, ada] = [withOldCookie(app), withOldCookie(app)]
+  const [asked, signedOut] = [deferred(), deferred()]
+  const get = old.get.bind(old)
+  old.get = (id, callback) => {
+    old.get = get
+    const found = old.sessions.get(id) ?? null
+    asked.resolve()
+    void signedOut.promise.then(() => { callback(null, found) })
+  }
+  const answer = late.get('/')
+  await asked.promise
+  await ada.get('/sign-out')
+  await old.destroyed.promise
+  signedOut.resolve()
+  t.equal(((await answer).json as { name: string }).name, 'a guest')
+})
+
 t.test('who knows the old id, and not the secret, does not know the new one', async t => {
   const { app } = await move(t)
   const ada = withOldCookie(app)
@@ -380,8 +457,7 @@ const unreadable: Record<string, Partial<AdoptOptions>> = {
   'with a key that put() refuses': { read: () => ({ constructor: 1 }) },
   'with a value that cannot be stored': { read: () => ({ fn: () => {} }) },
   'with a key that cannot be stored': { read: () => JSON.parse('{ "__proto__": 1 }') as object },
-  'that is too large': { read: () => ({ text: 'x'.repeat(2000) }) },
-  'of a user whose id cannot be stored': { read: () => ({ a: 1 }), user: () => '' }
+  'that is too large': { read: () => ({ text: 'x'.repeat(2000) }) }
 }
 for (const [what, adopt] of Object.entries(unreadable)) {
   t.test(`an old session ${what} makes a new visitor and one warning, without the cookie's value`, async t => {

@@ -66,6 +66,12 @@ t.test('a proxy that speaks HTTPS and is not believed', async t => {
   t.match(await told({}, [proxied, proxied], { trustProxy: '192.0.2.1' }), [/X-Forwarded-Proto says https/], 'of another address than the trusted one')
 })
 
+t.test('of several proxies the first speaks HTTPS with the browser, and Fastify believes the last', async t => {
+  for (const options of [{}, { cookie: '__Host-sid' }]) {
+    await warns(t, options, { ...proxied, 'x-forwarded-proto': 'https, http' }, 'says https first and another protocol behind it', 'hand on what the first one says')
+  }
+})
+
 t.test('a domain that the host is not part of', async t => {
   await warns(t, { domain: 'example.com' }, site, 'the domain "example.com" from the host "shop.example"', 'Correct domain, or leave it out')
   await warns(t, { domain: '.example.com' }, { host: 'badexample.com' }, 'from the host "badexample.com"')

@@ -50,6 +50,12 @@ t.test('with secure: auto it is Secure when a trusted proxy says that the visito
   t.equal(cookie?.attributes.secure, true)
 })
 
+t.test('with secure: auto a trusted proxy may write the protocol in capitals, or that of a WebSocket', async t => {
+  for (const protocol of ['HTTPS', 'wss']) {
+    t.equal((await sent(t, {}, { trustProxy: true }, { 'x-forwarded-proto': protocol }))?.attributes.secure, true, protocol)
+  }
+})
+
 t.test('with secure: auto the word of a proxy that is not trusted counts for nothing', async t => {
   t.notOk((await sent(t, {}, {}, { 'x-forwarded-proto': 'https' }))?.attributes.secure)
 })

@@ -89,8 +89,22 @@ t.test('what an onResponse hook leaves behind finds no session once the hooks ar
   t.equal(await seen.promise, 'no session')
 })
 
-t.test('what an onResponse hook leaves behind finds no session after a minute, where nothing says that the hooks are over', async t => {
+t.test('an onResponse hook has its session also where the clock jumps meanwhile', async t => {
   const clock = new Clock(t)
+  const seen = deferred<string>()
+  const app = await serve(t, app => {
+    login(app)
+    app.addHook('onResponse', async () => {
+      clock.advance(600)
+      seen.resolve(nameHere())
+    })
+  })
+  await visitor(app).post('/login/ada')
+  t.equal(await seen.promise, 'ada')
+})
+
+t.test('what an onResponse hook leaves behind finds no session after a minute, where nothing says that the hooks are over', async t => {
+  const clock = new Clock(t, performance)
   const [later, begun, over] = [new Gate(), deferred(), deferred()]
   const seen: string[] = []
   const app = await serve(t, app => {
@@ -137,7 +151,7 @@ t.test('the flow of a response that waited in a pipeline has no session when the
 })
 
 t.test('the flow of a request whose client has left, and that Fastify never answers, has no session after a minute', async t => {
-  const clock = new Clock(t)
+  const clock = new Clock(t, performance)
   const later = new Gate()
   const [reached, handled] = [deferred(), deferred()]
   const seen: string[] = []

@@ -101,13 +101,13 @@ export class Log extends EventEmitter {
   }
 }
 
-/** Moves the clock that `Date.now()` shows. Timers stay as they are. */
+/** Moves the clock that `Date.now()` shows, or `performance.now()`. Timers stay as they are. */
 export class Clock {
   #offset = 0
 
-  constructor (t: { intercept (object: object, name: string, descriptor: PropertyDescriptor): unknown }) {
-    const now = Date.now.bind(Date)
-    t.intercept(Date, 'now', { value: () => now() + this.#offset })
+  constructor (t: { intercept (object: object, name: string, descriptor: PropertyDescriptor): unknown }, clock: { now (): number } = Date) {
+    const now = clock.now.bind(clock)
+    t.intercept(clock, 'now', { value: () => now() + this.#offset })
   }
 
   /** @param seconds forward */
