@@ -90,6 +90,11 @@ export function currentSessionIfAny (): Session | undefined {
   return scope?.hasSession === true ? scope.session : undefined
 }
 
+/** @returns the request that {@link request} would find here, if it would find one */
+export function currentRequestIfAny (): FastifyRequest | undefined {
+  return openScope()?.request
+}
+
 /** Whether {@link session} would find this scope's session here. */
 export function isInScope (scope: Scope): boolean {
   return context.getStore() === scope

@@ -16,7 +16,7 @@ import { createFacade, type RequestFacade } from './http/request-facade.ts'
 import { RequestSession } from './http/request-session.ts'
 import { RouteRulesReader } from './http/route.ts'
 import { addViewLocals } from './http/view-locals.ts'
-import { type Report, reportToProcess } from './report.ts'
+import { reportTo } from './report.ts'
 import { type Sessions, SessionsInStore } from './sessions.ts'
 import { startLine } from './start-line.ts'
 import { openStore } from './stores/create.ts'
@@ -57,7 +57,7 @@ const COMMITS_LAST = Symbol('ambient-session.commits-last')
 const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
   assertOnlyOne(app)
   const resolved = await resolveConfigWithSource(options)
-  const context = createContext(resolved.config, reportTo(app))
+  const context = createContext(resolved.config, reportTo(app.log))
   const { settings: { store, report, grace }, config } = context
   const rules = new RouteRulesReader(config)
   await openStore(store)
@@ -158,13 +158,6 @@ function assertOnlyOne (app: FastifyInstance): void {
   if (!app.hasRequestDecorator('session')) return
   throw new SessionConflictError('another plugin has already decorated the request with `session` (@fastify/session or ' +
     '@fastify/secure-session, most likely); an application can have one of them only: take the other one out')
-}
-
-/** Warnings go to the application's log, or to the process where the application does not log. */
-function reportTo ({ log }: FastifyInstance): Report {
-  const logs = typeof (log as { level?: unknown }).level === 'string'
-  if (!logs) return reportToProcess
-  return ({ message, cause, ...details }) => { log.warn(cause === undefined ? details : { ...details, err: cause }, message) }
 }
 
 export const ambientSession = fp(plugin, { fastify: '5.x', name: 'ambient-session' })

@@ -13,6 +13,18 @@ export interface SessionWarning {
 
 export type Report = (warning: SessionWarning) => void
 
+/** A logger of Fastify's: the application's, or a request's, whose lines say which request it is. */
+interface Logger {
+  readonly level?: unknown
+  warn (details: object, message: string): void
+}
+
+/** Warnings go to the log, or to the process where the application does not log. */
+export function reportTo (log: Logger): Report {
+  if (typeof log.level !== 'string') return reportToProcess
+  return ({ message, cause, ...details }) => { log.warn(cause === undefined ? details : { ...details, err: cause }, message) }
+}
+
 /** Reports where there is no logger: as a warning of the process. */
 export const reportToProcess: Report = warning => {
   process.emitWarning(warning.message, { type: 'SessionWarning', code: warning.code })

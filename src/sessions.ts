@@ -1,7 +1,7 @@
 /** All sessions of an application: those of a user, or all that there are. Outside of requests as well. */
 import { resolveConfig } from './config/resolve.ts'
 import type { SessionOptions } from './config/options.ts'
-import { currentSessionIfAny } from './context.ts'
+import { currentRequestIfAny, currentSessionIfAny } from './context.ts'
 import { Ending, type FoundPage } from './ending.ts'
 import { SessionConfigError, SessionListError, SessionUsageError } from './errors.ts'
 import type { SessionEnds } from './http/session-ends.ts'
@@ -126,10 +126,14 @@ export class SessionsInStore implements Sessions {
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
     if (!isStoreKey(key)) return false
+    const current = currentSessionIfAny()
+    // Asked before it is ended: it may not have been read yet.
+    const isCurrent = current?.isKnownAs(key) === true && currentRequestIfAny()?.server.sessions === this
     const tombstone = tombstoneUntil({ grace: this.#grace })
-    const isDestroyed = await this.#store.destroy(key, tombstone, undefined, 'ended') === 'destroyed'
-    if (isDestroyed) this.#ends?.leave({ key, to: undefined })
-    return isDestroyed
+    if (await this.#store.destroy(key, tombstone, undefined, 'ended') !== 'destroyed') return false
+    this.#ends?.leave({ key, to: undefined })
+    if (isCurrent) current.markEnded(key)
+    return true
   }
 
   async destroyFor (userId: string | number, options: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {

@@ -5,7 +5,7 @@ import type { ConfigSource } from './config/resolve.ts'
 
 /** @returns driver, place and where the options have come from; without any password */
 export function startLine (config: SessionConfig, source: ConfigSource, cwd = process.cwd()): string {
-  return `ambient-session: ${driverOf(config)}, ${placeOf(config, cwd)}, ${describeSource(source)}`
+  return `ambient-session: ${driverOf(config)}, ${placeOf(config, cwd)}, ${describeSource(source, cwd)}`
 }
 
 function driverOf ({ driver }: SessionConfig): string {
@@ -31,9 +31,9 @@ function placeOf ({ driver, files, connection, table }: SessionConfig, cwd: stri
   }
 }
 
-function describeSource ({ file, isGiven, unread }: ConfigSource): string {
+function describeSource ({ file, isGiven, unread }: ConfigSource, cwd: string): string {
   if (file !== undefined) return isGiven ? `options given to register() and from ${file}` : `options from ${file}`
-  if (!isGiven) return 'no config file'
+  if (!isGiven) return `no config/session.* in ${cwd}`
   return `options given to register()${unread === undefined ? '' : ` in place of ${unread}`}`
 }
 

@@ -141,6 +141,12 @@ t.test('init leaves what is there as it is', async t => {
   t.notOk(existsSync(join(cwd, 'config/session.ts')))
 })
 
+t.test('init tells who uses fastify-cli what its watcher is to ignore', async t => {
+  const { out } = await run(t.testdir({ 'package.json': '{ "dependencies": { "fastify-cli": "^8.0.2" } }' }), 'init')
+  t.match(out, /fastify start --watch .*--ignore-watch="\.ts\$ storage"/)
+  t.notMatch((await run(t.testdir({ 'package.json': '{}' }), 'init')).out, /watch/)
+})
+
 t.test('init fails with a message where it cannot write', async t => {
   const broken = await run(t.testdir({ 'package.json': '{' }), 'init')
   t.match(broken, { code: 1, err: /package\.json cannot be read: / })

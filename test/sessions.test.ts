@@ -45,6 +45,19 @@ async function service (t: Test, options: SessionOptions): Promise<Service> {
     app.post('/logout', async () => { session().invalidate() })
     app.get('/devices', async () => await app.sessions.for(session().userId ?? ''))
     app.post('/logout-others', async () => await app.sessions.destroyFor(session().userId ?? '', { except: session().key }))
+    app.post<{ Params: { how: string } }>('/sign-out-everywhere/:how', async ({ params }) => {
+      const { userId, key } = session()
+      session().put('note', 'of the session that is ended')
+      if (params.how === 'invalidated before') session().invalidate()
+      if (params.how === 'with a new id') session().regenerate()
+      if (params.how === 'by its key') await app.sessions.destroy(key)
+      else await app.sessions.destroyFor(userId ?? '')
+      if (params.how === 'invalidated behind') session().invalidate()
+      if (params.how === 'and no word') return
+      session().flash('message', 'Signed out everywhere.')
+      if (params.how === 'and in again') session().setUser(userId)
+    })
+    app.get('/all', async () => ({ ...session().all(), userId: session().userId }))
     app.post('/new-password', async () => {
       session().regenerate()
       return await app.sessions.destroyFor(session().userId ?? '', { except: session().key })
@@ -74,6 +87,20 @@ async function userOf (device: Visitor): Promise<string | null> {
 /** What holds for every store. */
 async function keepsItsPromises (t: Test, options: () => SessionOptions | Promise<SessionOptions>): Promise<void> {
   const { app, gate, log } = await service(t, await options())
+
+  for (const how of ['at once', 'invalidated before', 'invalidated behind', 'with a new id', 'by its key', 'and in again', 'and no word']) {
+    await t.test(`who ends the session of the request itself, ${how}, goes on as after invalidate()`, async t => {
+      const user = newUser()
+      const { device, key } = await signIn(app, user)
+      const old = device.copy()
+      t.equal((await device.post(`/sign-out-everywhere/${how}`)).status, 200)
+      t.notOk((await app.sessions.for(user)).some(session => session.key === key))
+      t.equal(device.cookies.has(COOKIE), how !== 'and no word', 'the cookie is cleared where no session begins')
+      if (how !== 'and no word') t.same((await device.get('/all')).json, { message: 'Signed out everywhere.', ...how === 'and in again' && { userId: user } })
+      t.equal(await userOf(old), null, 'the old cookie leads nowhere')
+      t.same(log.entries, [])
+    })
+  }
 
   await t.test('a user has a session for each device, and sees which one is this one', async t => {
     const user = newUser()
@@ -269,12 +296,12 @@ t.test('the user that another request has set is kept by one that is late, and t
 })
 
 t.test('a change of the user that is not stored is named', async t => {
-  const { browser, app, warnings } = await application(t)
+  const { browser, store, warnings } = await application(t)
   const ada = browser()
   await ada.visit(session => { session.setUser('ada') })
   await ada.visit(async session => {
     session.setUser('grace')
-    await app.sessions.destroy(session.key)
+    await store.destroy(session.key)
   })
   t.match(warnings, [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['(user)'] }])
 })

@@ -20,7 +20,7 @@ async function placeOf (options: object): Promise<string | undefined> {
 t.test('the line says where the options have come from', async t => {
   const cwd = t.testdir({ 'shop.mjs': 'export default {}', config: { 'session.mjs': 'export default {}' } })
   const place = 'ambient-session: file driver, storage/framework/sessions'
-  t.equal(await lineOf({}), `${place}, no config file`)
+  t.equal(await lineOf({}), `${place}, no config/session.* in ${nowhere}`)
   t.equal(await lineOf({ lifetime: 5 }), `${place}, options given to register()`)
   t.equal(await lineOf({}, cwd), `${place}, options from config/session.mjs`)
   t.equal(await lineOf({ lifetime: 5 }, cwd), `${place}, options given to register() in place of config/session.mjs`)

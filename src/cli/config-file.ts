@@ -80,8 +80,8 @@ export default defineConfig({
   // Form fields that flashInput() leaves out, besides files, _token and password fields.
   // dontFlash: [],
 
-  // Refuse requests that another site makes the browser send: true, or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'],
-  // field: '_token', cookie: 'XSRF-TOKEN' }.
+  // Refuse requests that another site makes the browser send: true, or { except: ['/webhooks/*'], origins: ['https://spa.example'],
+  // headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }.
   // csrf: false,
 
   // Answer a form that fails its route's schema with a redirect back, with errors and input for the page.

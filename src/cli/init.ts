@@ -6,6 +6,7 @@ import { findConfigFile } from '../config/file.ts'
 import { configFile } from './config-file.ts'
 
 const SESSIONS = 'storage/framework/sessions'
+const WATCHED = 'add storage to what it ignores, --ignore-watch=".ts$ storage"'
 const IGNORE_ALL = '*\n!.gitignore\n'
 
 /**
@@ -15,11 +16,13 @@ const IGNORE_ALL = '*\n!.gitignore\n'
  */
 export async function init (cwd: string): Promise<string[]> {
   const present = findConfigFile(cwd)
-  const file = present ?? newConfigFile(cwd)
+  const { type, ...dependencies } = readPackage(cwd)
+  const file = present ?? newConfigFile(cwd, type, dependencies)
   return [
     present === undefined ? await write(cwd, file, configFile) : left(file),
     await writeIgnoreFile(cwd),
-    `register(ambientSession) reads ${file}. Beside options, name it: { configFile: '${file}', … }`
+    `register(ambientSession) reads ${file}. Beside options, name it: { configFile: '${file}', … }`,
+    ...uses('fastify-cli', dependencies) ? [`fastify start --watch starts anew at each change of a session: ${WATCHED}`] : []
   ]
 }
 
@@ -45,20 +48,22 @@ function left (file: string): string {
 }
 
 /** TypeScript where the project uses it, and an ES module in the form that its package.json calls for. */
-function newConfigFile (cwd: string): string {
-  const { type, ...dependencies } = readPackage(cwd)
-  const language = existsSync(join(cwd, 'tsconfig.json')) || usesTypeScript(dependencies) ? 'ts' : 'js'
+function newConfigFile (cwd: string, type: unknown, dependencies: Dependencies): string {
+  const language = existsSync(join(cwd, 'tsconfig.json')) || uses('typescript', dependencies) ? 'ts' : 'js'
   return `config/session.${type === 'module' ? '' : 'm'}${language}`
 }
 
-interface Package {
-  readonly type?: unknown
+interface Dependencies {
   readonly dependencies?: object
   readonly devDependencies?: object
 }
 
-function usesTypeScript ({ dependencies, devDependencies }: Package): boolean {
-  return 'typescript' in { ...dependencies, ...devDependencies }
+interface Package extends Dependencies {
+  readonly type?: unknown
+}
+
+function uses (name: string, { dependencies, devDependencies }: Dependencies): boolean {
+  return name in { ...dependencies, ...devDependencies }
 }
 
 function readPackage (cwd: string): Package {

@@ -20,6 +20,8 @@ export interface CsrfOptions {
    * follows: `'/webhooks/*'`. Default: none.
    */
   except?: readonly string[] | undefined
+  /** Other origins whose pages may send requests, and need no token: `'https://spa.example'`. Default: none. */
+  origins?: readonly string[] | undefined
   /** Headers in which the token is looked for. Default: `['X-CSRF-TOKEN', 'X-XSRF-TOKEN']`. */
   headers?: readonly string[] | undefined
   /** Form field in which the token is looked for, and which `csrfField()` writes. Default: `'_token'`. */
@@ -164,10 +166,10 @@ type SnakeCaseOptions = {
 /** What can be given to the plugin or exported by a `config/session.ts`. Everything is optional. */
 export interface SessionOptions extends CamelCaseOptions, SnakeCaseOptions {
   /**
-   * The config file to read, relative to the working directory, in place of `config/session.*`. Options that are given
-   * beside it come before those of the file. It cannot stand in a config file. Default: none.
+   * The config file to read, in place of `config/session.*`: an absolute path, one from the working directory, or a `file:` URL.
+   * Options that are given beside it come before those of the file. It cannot stand in a config file. Default: none.
    */
-  configFile?: Optional<string>
+  configFile?: Optional<string | URL>
 }
 
 /** The option `csrf`, checked and complete. */

@@ -1,4 +1,5 @@
 /** From what users wrote to checked options: what is given in code, then a config file, the environment and the defaults. */
+import { fileURLToPath } from 'node:url'
 import { SessionConfigError } from '../errors.ts'
 import { checkOptions, type Surroundings } from './check.ts'
 import { show } from './describe.ts'
@@ -51,12 +52,22 @@ export async function resolveConfigWithSource (
   return { config, source: { file: found, isGiven } }
 }
 
+/** What Fastify's register() takes beside the options of a plugin, and what fastify-cli's tests hand on with them. */
+const OF_FASTIFY = ['logLevel', 'logSerializers', 'skipOverride']
+
+/** @fastify/autoload gives the path of a plugin's folder as a prefix of its routes. */
+function isOfFastify (name: string, value: unknown): boolean {
+  return OF_FASTIFY.includes(name) || (name === 'prefix' && typeof value === 'string' && /^(\/|$)/.test(value))
+}
+
 async function readGiven (options: unknown): Promise<{ configFile: string | undefined, explicit: object }> {
   const given = await unwrapped(options) ?? {}
   if (typeof given !== 'object' || Array.isArray(given)) throw new SessionConfigError([`expected an object, got ${show(given)}`])
-  const { configFile, config_file: other, ...explicit } = given as { configFile?: unknown, config_file?: unknown }
+  const { configFile, config_file: other, ...others } = given as { configFile?: unknown, config_file?: unknown }
+  const explicit = Object.fromEntries(Object.entries(others).filter(([name, value]) => value !== undefined && !isOfFastify(name, value)))
   const file = configFile ?? other ?? undefined
   if (file === undefined || isPath(file)) return { configFile: file, explicit }
+  if (file instanceof URL && file.protocol === 'file:') return { configFile: fileURLToPath(file), explicit }
   throw new SessionConfigError([`configFile: expected the path of a config file, got ${show(file)}`])
 }
 

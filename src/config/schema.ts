@@ -46,6 +46,7 @@ const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(
 export const blockSchema = z.custom<boolean | BlockOptions>(isFlagOrObject, blockFault).transform(partsOf(blockShape))
 
 const pathsFault = expected("a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below")
+const originsFault = expected("a list of origins such as 'https://spa.example', with a port where it is not the default, and without a path")
 const headersFault = expected('a list of names of headers')
 const fieldFault = expected('the name of a form field')
 const tokenCookieFault = expected('the name of a cookie, or false')
@@ -54,9 +55,16 @@ const PATH_PATTERN = /^\/[^*?#\s]*\*?$/
 
 /** RFC 6265, section 4.1.1: the name of a cookie is a token as of RFC 2616, section 2.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
-const csrfFault = expected("true, false or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }")
+/** As browsers write it in the header `Origin`. Web views of other schemes, `capacitor://localhost`, have one as well. */
+function isOrigin (text: string): boolean {
+  if (text.includes('*')) return false
+  return /^https?:/.test(text) ? URL.canParse(text) && new URL(text).origin === text : /^[a-z][a-z\d+.-]*:\/\/[^\s/?#]+$/.test(text)
+}
+
+const csrfFault = expected("true, false or { except: ['/webhooks/*'], origins: ['https://spa.example'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }")
 const csrfShape = z.strictObject({
   except: asReadonly(z.array(z.string(pathsFault).regex(PATH_PATTERN, pathsFault), pathsFault)).default([]),
+  origins: asReadonly(z.array(z.string(originsFault).refine(isOrigin, originsFault), originsFault)).default([]),
   headers: asReadonly(z.array(z.string(headersFault).regex(TOKEN, headersFault), headersFault)).default(['X-CSRF-TOKEN', 'X-XSRF-TOKEN']),
   field: z.string(fieldFault).min(1, fieldFault).default('_token'),
   cookie: z.union([z.literal(false), z.string().regex(TOKEN, tokenCookieFault)], tokenCookieFault).default('XSRF-TOKEN')

@@ -19,6 +19,7 @@ const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
 /** What `Sec-Fetch-Site` says of the application's own pages, and of what the visitor does in the browser itself. */
 const OWN: readonly unknown[] = ['same-origin', 'none']
 
+const OTHERS = 'If that page is yours, name its origin in the option csrf.origins. If pages of any site may send this'
 const EXCEPTIONS = 'write config: { session: { csrf: false } } on the route, or name its path in the option csrf.except'
 
 declare module 'fastify' {
@@ -64,8 +65,8 @@ class CsrfCheck {
     if (current?.rules.csrf !== true) return
     const isSocket = isUpgrade(request)
     if ((!isSocket && SAFE_METHODS.includes(request.method)) || this.#isExcepted(request.url)) return
-    const site = request.headers['sec-fetch-site']
-    if (OWN.includes(site)) return
+    const { 'sec-fetch-site': site, origin } = request.headers
+    if (OWN.includes(site) || (origin !== undefined && this.#config.origins.includes(origin))) return
     if (site !== undefined) throw crossOrigin(`Sec-Fetch-Site: ${SITES.includes(site) ? site : 'an unknown value'}`)
     if (isSocket) assertOwnOrigin(request)
     else if (current.hasSession) this.#assertToken(request, current.session)
@@ -119,7 +120,7 @@ function hostAs (protocol: string, host: string): string | undefined {
 }
 
 function crossOrigin (why: string): SessionCsrfError {
-  return new SessionCsrfError(`the request comes from a page of another origin (${why}). If it is meant to, ${EXCEPTIONS}`)
+  return new SessionCsrfError(`the request comes from a page of another origin (${why}). ${OTHERS}, ${EXCEPTIONS}`)
 }
 
 function isUpgrade ({ method, headers: { upgrade } }: FastifyRequest): boolean {

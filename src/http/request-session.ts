@@ -5,6 +5,7 @@ import { runOutsideScopes, type Scope } from '../context.ts'
 import { SessionContextError, SessionEndedError, SessionHeadersSentError, SessionStoreError, SessionTooLargeError } from '../errors.ts'
 import { type ClientInfo, SessionChanges } from '../session/changes.ts'
 import type { CommitResult } from '../session/commit.ts'
+import { reportTo } from '../report.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
 import type { LoadResult } from '../session/load.ts'
 import { isPromise } from '../session/maybe-promise.ts'
@@ -333,7 +334,7 @@ export class RequestSession implements Scope, SessionHost {
 
   #finish ({ outcome, state, dropped = [], left }: CommitResult): void {
     this.context.ends.leave(left)
-    if (dropped.length > 0) this.context.settings.report(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
+    if (dropped.length > 0) reportTo(this.request.log)(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
     this.#writeCookie(outcome, false, state)
   }
 
@@ -401,7 +402,7 @@ export class RequestSession implements Scope, SessionHost {
     // A request whose client has left is committed when it is answered.
     if (keys.length === 0 || !(this.#isAnswered || this.reply.sent)) return
     const reason = this.#hasLeft ? 'left' : this.#hasFailed ? 'failed' : this.#isAnswered ? 'late' : 'uncommitted'
-    this.context.settings.report(unsavedWarning(reason, changes.key, keys))
+    reportTo(this.request.log)(unsavedWarning(reason, changes.key, keys))
   }
 }
 

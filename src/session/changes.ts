@@ -218,15 +218,22 @@ export class SessionChanges {
     this.#ensureOpen()
     this.#isUsed = true
     this.#beginAnew()
-    if (how === 'invalidate') {
-      this.#working = new WorkingCopy()
-      this.#pending = []
-      this.#foundFlashes = NO_FLASHES
-      this.#foundInput = undefined
-    }
+    if (how === 'invalidate') this.#leaveData()
     this.#id = newSessionId()
     if (this.#idChange !== 'invalidate') this.#idChange = how
     this.#options.onChange?.()
+  }
+
+  /** Records that the request has ended the stored session by its key. What follows is as after `changeId('invalidate')`. */
+  markEnded (key: StoreKey): void {
+    const { origin } = this
+    if (origin.kind !== 'stored' || origin.key !== key) return
+    if (this.#idChange !== 'invalidate') {
+      this.#leaveData()
+      this.#id = newSessionId()
+    }
+    this.#idChange = 'none'
+    this.#origin = { kind: 'none', wasEnded: true }
   }
 
   /**
@@ -279,6 +286,13 @@ export class SessionChanges {
     this.#foundFlashes = this.#ownStamps.size === 0 ? flashes : Object.fromEntries(Object.entries(flashes).filter(([, stamp]) => !this.#ownStamps.has(stamp)))
     this.#foundInput = input === undefined || this.#ownStamps.has(input.stamp) ? undefined : input.stamp
     return this.#working
+  }
+
+  #leaveData (): void {
+    this.#working = new WorkingCopy()
+    this.#pending = []
+    this.#foundFlashes = NO_FLASHES
+    this.#foundInput = undefined
   }
 
   /** A sign-in with the cookie of a regenerated session is one of its own. */

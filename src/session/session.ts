@@ -300,6 +300,11 @@ export class Session {
     return key === this.key || (origin.kind === 'stored' && key === origin.key)
   }
 
+  /** @internal To be called when the request has ended the session under a key: it is as if it had called {@link invalidate}. */
+  markEnded (key: StoreKey): void {
+    this.#changes.markEnded(key)
+  }
+
   /** Whether nothing has been stored for this session yet. */
   get isNew (): boolean {
     return this.#changes.stored === undefined

@@ -44,6 +44,13 @@ t.test('faults of the file name the file, and those of the options beside it do 
   t.match(alone.message, /^shop\.mjs: 3 problems\n {2}- lifetme: /)
 })
 
+t.test('configFile may be an absolute path, or a file: URL', async t => {
+  const cwd = t.testdir({ elsewhere: { 'shop.mjs': 'export default { lifetime: 5 }' } })
+  const path = join(cwd, 'elsewhere/shop.mjs')
+  for (const configFile of [path, pathToFileURL(path)]) t.equal((await resolveConfig({ configFile }, { cwd: nowhere, env: {} })).lifetime, 5)
+  t.strictSame(await problemsOf({ configFile: new URL('https://shop.example/shop.mjs') }), ['configFile: expected the path of a config file, got an object'])
+})
+
 t.test('a configFile that leads to no config file is refused', async t => {
   const refused = async (configFile: unknown) => await problemsOf({ configFile })
   t.strictSame(await refused('config/shop.ts'), [`configFile: there is no file "config/shop.ts" in ${nowhere}`])

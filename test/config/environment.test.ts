@@ -57,7 +57,7 @@ t.test('every option has its variable, but for stores and functions', async t =>
     block: { lock: 10, wait: 10 },
     previousUrl: true,
     dontFlash: ['card_number', 'pin', '_token'],
-    csrf: { except: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' },
+    csrf: { except: [], origins: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' },
     flashValidation: true,
     adopt: [],
     grace: 0,

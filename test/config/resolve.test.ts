@@ -32,6 +32,13 @@ const defaults = {
   maxBytes: 1048576
 }
 
+t.test('what Fastify, fastify-cli or @fastify/autoload hand on to every plugin is no option of this one', async t => {
+  const handedOn = { prefix: '/session', logLevel: 'warn', logSerializers: {}, skipOverride: true, lifetime: undefined }
+  t.strictSame(await resolveConfigWithSource(handedOn, { env: {}, cwd: nowhere }), await resolveConfigWithSource({}, { env: {}, cwd: nowhere }), 'a config file is read as without options')
+  t.equal((await resolved({ ...handedOn, prefix: '', lifetime: 5 })).lifetime, 5)
+  t.strictSame(await problemsOf({ prefix: 'sess:' }), ['prefix: is not an option; write driver: new RedisStore({ connection, prefix }) instead'])
+})
+
 t.test('without options everything has its documented default', async t => {
   t.strictSame(await resolved(undefined), defaults)
   t.strictSame(await resolved(null), defaults)

@@ -58,15 +58,20 @@ option('connection', {
   ]
 })
 
-const csrf = "csrf: expected true, false or { except: ['/webhooks/*'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }"
-const csrfDefaults = { except: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }
+const csrf = "csrf: expected true, false or { except: ['/webhooks/*'], origins: ['https://spa.example'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }"
+const csrfDefaults = { except: [], origins: [], headers: ['X-CSRF-TOKEN', 'X-XSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }
 const paths = "expected a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below"
+const origins = "expected a list of origins such as 'https://spa.example', with a port where it is not the default, and without a path"
+
 option('csrf', {
   accepts: [
     [true, csrfDefaults],
     [{}, csrfDefaults],
     [false, false],
-    [{ except: ['/', '/hook', '/hooks/*', '/*'], headers: [], field: 'csrf', cookie: false }, { except: ['/', '/hook', '/hooks/*', '/*'], headers: [], field: 'csrf', cookie: false }]
+    [
+      { except: ['/', '/hook', '/hooks/*', '/*'], origins: ['https://spa.example', 'http://localhost:5173', 'capacitor://localhost'], headers: [], field: 'csrf', cookie: false },
+      { except: ['/', '/hook', '/hooks/*', '/*'], origins: ['https://spa.example', 'http://localhost:5173', 'capacitor://localhost'], headers: [], field: 'csrf', cookie: false }
+    ]
   ],
   refuses: [
     ['yes', `${csrf}, got "yes"`],
@@ -76,6 +81,9 @@ option('csrf', {
     [{ except: '/hook' }, `csrf.except: ${paths}, got "/hook"`],
     ...['hook', '', '/hooks/*/paid', '/hook?a=1', 'https://x/hook'].map((path): [object, string] =>
       [{ except: [path] }, `csrf.except[0]: ${paths}, got ${path.includes('://') ? 'a URL' : JSON.stringify(path)}`]),
+    [{ origins: 'https://spa.example' }, `csrf.origins: ${origins}, got a URL`],
+    ...['spa.example', '*', 'https://*.example', 'null', 'https://spa.example/', 'https://spa.example:443', 'https://SPA.example', 'file:///'].map((origin): [object, string] =>
+      [{ origins: [origin] }, `csrf.origins[0]: ${origins}, got ${origin.includes('://') ? 'a URL' : JSON.stringify(origin)}`]),
     [{ headers: ['X CSRF'] }, 'csrf.headers[0]: expected a list of names of headers, got "X CSRF"'],
     [{ field: '' }, 'csrf.field: expected the name of a form field, got ""'],
     [{ cookie: true }, 'csrf.cookie: expected the name of a cookie, or false, got true'],

@@ -50,21 +50,21 @@ export const docs = {
 
 export interface Visitor {
   get: (url: string) => Promise<LightMyRequestResponse>
-  post: (url: string, body?: object) => Promise<LightMyRequestResponse>
+  post: (url: string, body?: object, headers?: Record<string, string>) => Promise<LightMyRequestResponse>
 }
 
 /** @returns a browser, as far as it is one that keeps its cookies */
 export function visitor (app: FastifyInstance): Visitor {
   let cookies: Record<string, string> = {}
-  const request = async (method: 'GET' | 'POST', url: string, body?: object): Promise<LightMyRequestResponse> => {
-    const response = await app.inject({ method, url, cookies, ...body !== undefined && { body } })
+  const request = async (method: 'GET' | 'POST', url: string, body?: object, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> => {
+    const response = await app.inject({ method, url, cookies, headers, ...body !== undefined && { body } })
     for (const { name, value, maxAge } of response.cookies) {
       const { [name]: _, ...others } = cookies
       cookies = maxAge === 0 ? others : { ...others, [name]: value }
     }
     return response
   }
-  return { get: url => request('GET', url), post: (url, body) => request('POST', url, body) }
+  return { get: url => request('GET', url), post: (url, body, headers) => request('POST', url, body, headers) }
 }
 
 /** @returns the code of the next warning that the process is told */

@@ -481,7 +481,7 @@ t.test('a change after the response that nobody saves is reported with the names
   await ada.get('/late')
   gate.open()
   const [warning] = await log.warnings(1)
-  t.match(warning, { level: 40, code: 'AMBIENT_SESSION_UNSAVED', keys: ['user.name', 'role'], key: /^[0-9a-f]{64}$/, msg: /'user\.name', 'role'\. .*save\(\)/ })
+  t.match(warning, { level: 40, reqId: /^req-/, code: 'AMBIENT_SESSION_UNSAVED', keys: ['user.name', 'role'], key: /^[0-9a-f]{64}$/, msg: /'user\.name', 'role'\. .*save\(\)/ })
   const line = log.lines.join('')
   t.notMatch(line, LATE_VALUE)
   t.notMatch(line, ada.cookies.get(COOKIE))

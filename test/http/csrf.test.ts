@@ -44,7 +44,7 @@ function isRefused (t: Test, answer: Answer, message: RegExp): void {
 
 const MISSING = /brings no CSRF token.*csrfField\(\).*csrfToken\(\)/
 const WRONG = /not that of the session.*Load the page again/
-const OTHER_ORIGIN = /page of another origin.*csrf: false/
+const OTHER_ORIGIN = /page of another origin.*csrf\.origins.*csrf: false/
 
 // Where the browser says where the request comes from ------------------------------------------------------------------
 
@@ -53,6 +53,17 @@ t.test('a request that the browser calls same-origin, or none, passes without a 
   for (const site of ['same-origin', 'none']) {
     const answer = await visitor(app).post('/change', {}, { 'sec-fetch-site': site })
     t.equal(answer.text, 'changed', site)
+  }
+})
+
+t.test('a request from a page of an origin that is named passes without a token, and no other does', async t => {
+  const app = await serveShop(t, { csrf: { origins: ['https://spa.example', 'https://admin.example:8443'] } })
+  for (const site of [undefined, 'same-site', 'cross-site']) {
+    const from = async (origin: string): Promise<Answer> => await visitor(app).post('/change', {}, { origin, ...site !== undefined && { 'sec-fetch-site': site } })
+    for (const origin of ['https://spa.example', 'https://admin.example:8443']) t.equal((await from(origin)).text, 'changed', origin)
+    for (const origin of ['https://evil.example', 'http://spa.example', 'https://spa.example.evil.example', 'https://admin.example', 'null', '']) {
+      isRefused(t, await from(origin), site === undefined ? MISSING : OTHER_ORIGIN)
+    }
   }
 })
 
@@ -562,6 +573,12 @@ t.test('a WebSocket is opened by pages of the application, and by clients that a
   t.equal(await handshake(app, { origin: 'http://shop.example:8080', host: 'Shop.example:8080' }), 101)
   t.equal(await handshake(app, { origin: 'https://shop.example', host: 'shop.example:443' }), 101, 'with the port that it has by default')
   t.equal(await handshake(app, { 'sec-fetch-site': 'same-origin', origin: 'http://elsewhere.example' }), 101)
+})
+
+t.test('a WebSocket is opened by pages of an origin that is named', async t => {
+  const app = await serveSockets(t, { csrf: { origins: ['https://spa.example'] } })
+  for (const site of [{}, { 'sec-fetch-site': 'cross-site' }]) t.equal(await handshake(app, { ...site, origin: 'https://spa.example' }), 101)
+  t.equal(await handshake(app, { origin: 'https://evil.example' }), 419)
 })
 
 t.test('a WebSocket is not opened by pages of other origins', async t => {

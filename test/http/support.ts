@@ -1,4 +1,5 @@
 /** What whole-request tests are made with: a server, gates to hold a request at a point, and a log that can be read. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter, once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
@@ -27,6 +28,9 @@ export async function listening (app: FastifyInstance): Promise<FastifyInstance>
   await app.listen({ port: 0, host: '127.0.0.1' })
   return app
 }
+
+/** Runs a function in the flow of no request, as another process would. */
+export const elsewhere = AsyncLocalStorage.snapshot()
 
 /** A promise that is settled from outside. */
 export interface Deferred<T> {

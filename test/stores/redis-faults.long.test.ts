@@ -26,6 +26,9 @@ const PLAIN = /^the session store (?:could not be reached|did not answer in time
 const skip = await skipWithout('redis-server to start', hasRedisServer)
 const packages = ['ioredis', 'iovalkey', 'redis'] as const
 
+const FAILED = { code: 'AMBIENT_SESSION_STORE', message: /answered with 503 until it is back/ }
+const BACK = { code: 'AMBIENT_SESSION_STORE', message: 'the connection of the session store to Redis is back' }
+
 interface OpenStore {
   readonly store: RedisStore
   readonly warnings: SessionWarning[]
@@ -70,7 +73,7 @@ for (const client of packages) {
       await fails(t, () => store.read(newKey()), /no connection to Redis \(.*ECONNREFUSED.*\)/)
       await server.start()
       await recovers(() => create(store))
-      t.equal(warnings.length, 1, 'it is told of once')
+      t.match(warnings, [FAILED, BACK], 'it is told of once')
     })
 
     await t.test('a connection that the server closes without an error is told of, and there is another one', async t => {
@@ -82,7 +85,7 @@ for (const client of packages) {
       await killer.call('CLIENT', ['KILL', 'TYPE', 'normal'])
       while (warnings.length === 0) await delay(5)
       await recovers(() => create(store))
-      t.match(warnings, [{ code: 'AMBIENT_SESSION_STORE' }])
+      t.match(warnings, [FAILED, BACK])
     })
 
     await t.test('a server that is killed under load, and started again: what was acknowledged is there', async t => {
@@ -115,10 +118,10 @@ for (const client of packages) {
       await Promise.all(writers)
       for (const error of failures) t.match(error, { code: 'ERR_SESSION_STORE', statusCode: 503 })
       for (const [key, version] of acknowledged) t.ok((await readLiving(store, key)).version >= version)
-      t.equal(warnings.length, 1, 'the outage is told of once')
+      t.match(warnings, [FAILED, BACK], 'the outage is told of once')
       await server.kill()
-      while (warnings.length === 1) await delay(5)
-      t.equal(warnings.length, 2, 'and the next one again')
+      while (warnings.length === 2) await delay(5)
+      t.match(warnings, [FAILED, BACK, FAILED], 'and the next one again')
     })
 
     await t.test('a server that is stopped: 503 in time, and everything goes on when it does', async t => {
@@ -245,19 +248,22 @@ for (const client of packages) {
       await server.command('ACL', 'SETUSER', 'app', '+select')
       t.match(await recovers(() => store.read(key)), { payload: 'in database 5' })
       t.notMatch(await server.command('INFO', 'keyspace'), /db0/)
-      t.equal(warnings.length, 1, 'the outage is told of once')
+      t.match(warnings, [FAILED, BACK], 'the outage is told of once')
       await server.kill()
-      while (warnings.length === 1) await delay(5)
-      t.equal(warnings.length, 2, 'and the next one again')
+      while (warnings.length === 2) await delay(5)
+      t.match(warnings, [FAILED, BACK, FAILED], 'and the next one again')
     })
 
-    await t.test('a wrong password is told, and not what it was', async t => {
+    await t.test('a password that the server refuses, or asks for, is an error at the start that does not repeat it', async t => {
       const server = await redisServer(t, '--requirepass', 'the right one')
-      const { store, warnings } = await redisStore(t, { url: `redis://:the-wrong-one@127.0.0.1:${server.port}` }, { client })
-      await fails(t, () => store.read(newKey()), /WRONGPASS/)
-      t.match(warnings, [{ message: /WRONGPASS/ }])
-      const error = await Promise.resolve(store.read(newKey())).catch((error: unknown) => error)
-      t.notMatch(inspect([error, warnings], { depth: 10 }), /the-wrong-one/)
+      for (const [user, reason] of [[':the-wrong-one@', /WRONGPASS/], ['', /NOAUTH/]] as const) {
+        const warnings: unknown[] = []
+        const store = new RedisStore({ connection: `redis://${user}127.0.0.1:${server.port}`, client, report: warning => { warnings.push(warning) } })
+        const error = await store.open().then(() => undefined, (error: unknown) => error)
+        t.match(error, { code: 'ERR_SESSION_CONFIG', message: reason })
+        t.match(error, { message: /connection: Redis refuses the user and password of the URL/ })
+        t.notMatch(inspect([error, warnings], { depth: 10 }), /the-wrong-one/)
+      }
     })
   })
 }

@@ -52,6 +52,7 @@ const RANDOM_OF_STAMP = 6
 const MOST_OWNERS = 5
 /** What Redis says to a SELECT: there are fewer databases, the user has no right to it, or it is a cluster. */
 const DATABASE_REFUSED = /DB index|'select' command|SELECT is not allowed/i
+const USER_REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid username-password pair|Authentication required/i
 
 export class RedisStore implements SessionStore {
   readonly #url: string | undefined
@@ -82,8 +83,8 @@ export class RedisStore implements SessionStore {
    * Connects. A server that cannot be reached yet is reported, and does not keep the application from starting: its requests
    * are answered with 503 until the server is there.
    *
-   * @throws SessionConfigError when no client is installed that could open the URL, the server refuses its database, or the prefix
-   *   is that of something else
+   * @throws SessionConfigError when no client is installed that could open the URL, the server refuses its database, user or
+   *   password, or the prefix is that of something else
    */
   async open (): Promise<void> {
     if (this.#url !== undefined) {
@@ -102,7 +103,7 @@ export class RedisStore implements SessionStore {
     } catch (error) {
       // A client of the application reports to the application itself.
       if (this.#own === undefined) return
-      await this.#assertDatabase(error)
+      await this.#assertAccepted(error)
       this.#fault(new Error(`no connection within ${patience} ms`))
       return
     }
@@ -193,13 +194,16 @@ export class RedisStore implements SessionStore {
     await this.#link.send('ZREM', [list, key], list, deadline).catch(() => {})
   }
 
-  /** @throws SessionConfigError when there is no connection because the server refuses the database of the URL */
-  async #assertDatabase (error: unknown): Promise<void> {
-    const reason = reasonOf(error instanceof Error ? error.cause : error)
-    if (!DATABASE_REFUSED.test(reason)) return
+  /** @throws SessionConfigError when there is no connection because the server refuses the database, the user or the password of the URL */
+  async #assertAccepted (error: unknown): Promise<void> {
+    const reason = reasonOf(this.#link.fault ?? error)
+    const problem = DATABASE_REFUSED.test(reason)
+      ? `Redis refuses the database of the URL: ${reason}; name one that the server has, and that this user may SELECT`
+      : USER_REFUSED.test(reason) ? `Redis refuses the user and password of the URL: ${reason}` : undefined
+    if (problem === undefined) return
     // The process need not be kept running by further attempts.
     await this.close()
-    throw new SessionConfigError([`connection: Redis refuses the database of the URL: ${reason}; name one that the server has, and that this user may SELECT`])
+    throw new SessionConfigError([`connection: ${problem}`])
   }
 
   /** Does not fail where the server cannot be asked, or does not let this user look. */
@@ -224,8 +228,10 @@ export class RedisStore implements SessionStore {
   }
 
   #recover (): void {
-    this.#isOut = false
     this.#link.fault = undefined
+    if (!this.#isOut) return
+    this.#isOut = false
+    this.#report({ code: 'AMBIENT_SESSION_STORE', message: 'the connection of the session store to Redis is back' })
   }
 }
 
