@@ -92,7 +92,7 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     const current = new RequestSession(context, rules.for(request, config), request, reply)
     current.commitsLast = config[COMMITS_LAST] === true
     request[CURRENT] = current
-    const preparation = current.prepare()
+    const preparation = current.beforeHandler()
     if (preparation === undefined) runInScope(current, done)
     else goOnAfter(preparation, current, done)
   })

@@ -18,6 +18,7 @@ import type { HooksScope } from './flow.ts'
 import { isPage, isPrefetch, LONGEST_URL, urlOf } from './page.ts'
 import type { PluginContext } from './plugin-context.ts'
 import { findFirst, findSession, type FoundSession, isLiving, NONE_FOUND } from './presented-session.ts'
+import { ResponseCookies } from './response-cookies.ts'
 import { ResponseHeaders } from './response-headers.ts'
 import { RouteLock } from './route-lock.ts'
 import type { RouteRules } from './route.ts'
@@ -60,26 +61,22 @@ export class RequestSession implements Scope, SessionHost {
   #session: Session | undefined
   #changes: SessionChanges | undefined
   #queue: CommitQueue | undefined
-  /** What was found before the handler ran, or why nothing could be. */
+  #cookies: ResponseCookies | undefined
+  /** What was found before the handler ran, why nothing could be, or that it is not known yet; undefined where that was not asked. */
   #prepared: FoundSession | { readonly error: unknown } | undefined
-  #presented: PresentedCookie | undefined
   /** From where the session is used. */
   #clientInfo: ClientInfo | undefined
-  /** The cookies of other packages that the browser presented, and is to keep until there is a session here. */
-  #old: readonly OldCookie[] = NONE
   /** Whether the commit before the response has begun. */
-  #isAnswered = false
-  #hasFailed = false
+  #commitHasBegun = false
+  #isGivenUp = false
   /** Whether it has failed because the client has left. */
   #hasLeft = false
   /** What the last save() that failed has rejected with. */
   #saveError: unknown
   /** Whether something was changed after the commit, and before the headers left. */
-  #isLate = false
+  #changedBehindCommit = false
   /** Whether what is unsaved when the response has closed is going to be reported. */
-  #isWatched = false
-  /** Whether the cookie has been sent, so that one signed with an older secret is not sent twice. */
-  #isSent = false
+  #willReportUnsaved = false
   /** That of a blocking route. */
   #lock: RouteLock | undefined
 
@@ -105,7 +102,7 @@ export class RequestSession implements Scope, SessionHost {
    * so it is over after a while in any case.
    */
   get isClosed (): boolean {
-    return isResponseClosed(this.reply) && (this.#isAnswered || this.reply.sent || performance.now() - this.#closedAt > LONGEST_UNANSWERED)
+    return isResponseClosed(this.reply) && (this.#commitHasBegun || this.reply.sent || performance.now() - this.#closedAt > LONGEST_UNANSWERED)
   }
 
   get session (): Session {
@@ -125,17 +122,19 @@ export class RequestSession implements Scope, SessionHost {
    * @returns undefined when there is nothing to wait for
    * @throws SessionLockTimeoutError, and what the store throws when it cannot be reached
    */
-  prepare (): Promise<unknown> | undefined {
+  beforeHandler (): Promise<unknown> | undefined {
     const { enabled, block } = this.rules
     const { settings, cookie, adoption } = this.context
     const isLazy = settings.store.readsSynchronously === true && block === false
     if (!enabled || (isLazy && adoption === undefined)) return undefined
     const candidates = cookie.read(this.request)
-    this.#old = adoption?.find(this.request) ?? NONE
-    if (this.#old.length === 0 && (isLazy || candidates.length === 0)) return undefined
+    const old = adoption?.find(this.request) ?? NONE
+    if (old.length === 0 && (isLazy || candidates.length === 0)) return undefined
     this.#prepared = NOT_YET
     if (block !== false) this.#lock = new RouteLock(this.context, block, this.reply, this.headers)
-    return this.#old.length > 0 ? this.#prepareOrAdopt(candidates, this.#old) : this.#prepare(candidates)
+    if (old.length === 0) return this.#prepare(candidates)
+    this.#responseCookies.old = old
+    return this.#prepareOrAdopt(candidates, old)
   }
 
   /**
@@ -144,21 +143,21 @@ export class RequestSession implements Scope, SessionHost {
    * @returns undefined when that is done
    */
   commit (): Promise<void> | undefined {
-    this.#isAnswered = true
+    this.#commitHasBegun = true
     return this.#lock === undefined ? this.#commitAnswered() : this.#lock.around(() => this.#commitAnswered())
   }
 
   #commitAnswered (): Promise<void> | undefined {
     this.headers.keepCookiePrivate()
     // Fastify sends the answer to an error of this very step through the same hook.
-    if (this.#hasFailed) return this.#clearIfEnded()
+    if (this.#isGivenUp) return this.#clearIfEnded()
     this.#recordPage()
     if (this.#queue === undefined || this.#changes?.isOpen !== true) return undefined
     this.headers.varyByCookie()
     // What the browser is told again has to be true: a request that was slow asks the store once more.
     const { csrfCookie } = this.context
     const isTokenOutdated = !this.rules.readonly && csrfCookie?.isOutdated(this.request, this.#changes.facts.token) === true
-    if (this.#isOutdated || isTokenOutdated) this.#changes.isTouched = true
+    if (this.#responseCookies.isOutdated || isTokenOutdated) this.#changes.isTouched = true
     return this.#commit(this.#queue)
   }
 
@@ -167,21 +166,21 @@ export class RequestSession implements Scope, SessionHost {
    * the commit has failed, since the client got its error, and where the browser would need a new cookie: those changes are reported.
    */
   commitLate (): void {
-    if (!this.#isLate || this.#hasFailed || this.#changes?.needsCookie === true) return
-    this.#isLate = false
+    if (!this.#changedBehindCommit || this.#isGivenUp || this.#changes?.needsCookie === true) return
+    this.#changedBehindCommit = false
     this.save().catch(() => { this.#reportUnsaved() })
   }
 
   async save (): Promise<void> {
     if (this.#changes?.isOpen !== true || this.#queue === undefined) return
     if (!this.headers.canLeave && this.#changes.needsCookie) throw headersSent()
-    const { outcome, state, left } = await this.#commitNow(this.#queue)
+    const { outcome, state, left } = await this.#commitForSave(this.#queue)
     this.context.ends.leave(left)
     if (outcome === 'dropped') {
       throw new SessionEndedError('nothing was saved, because the session has ended: it was signed out, revoked, regenerated or has expired meanwhile. ' +
         'Ask session().isEnded where that may happen')
     }
-    if (this.headers.canLeave) this.#writeCookie(outcome, true, state)
+    if (this.headers.canLeave) this.#responseCookies.write(this.#changes, outcome, true, state)
     else if (outcome === 'issued') throw headersSent()
   }
 
@@ -194,12 +193,12 @@ export class RequestSession implements Scope, SessionHost {
    * response stores nothing of what that save() was to store.
    */
   markFailed (answeredError: Error): void {
-    if (this.#saveError !== undefined && answeredError === this.#saveError) this.#hasFailed = true
+    if (this.#saveError !== undefined && answeredError === this.#saveError) this.#isGivenUp = true
   }
 
-  async #commitNow (queue: CommitQueue): Promise<CommitResult> {
+  async #commitForSave (queue: CommitQueue): Promise<CommitResult> {
     try {
-      return await this.#begun(queue)
+      return await this.#commitOutsideScope(queue)
     } catch (error) {
       this.#saveError = error
       throw error
@@ -229,15 +228,6 @@ export class RequestSession implements Scope, SessionHost {
       this.#prepared = { error }
       throw error
     }
-  }
-
-  /**
-   * @param which those that the browser is to give up, and the old stores to end
-   * @param isOver whether the visitor has signed out
-   */
-  #leaveOld (which: readonly OldCookie[], isEarly: boolean, isOver: boolean): void {
-    for (const cookie of which) cookie.leave(this.request, this.headers, isEarly, isOver)
-    this.#old = this.#old.filter(cookie => !which.includes(cookie))
   }
 
   async #prepare (candidates: readonly PresentedCookie[]): Promise<FoundSession> {
@@ -275,9 +265,9 @@ export class RequestSession implements Scope, SessionHost {
 
   #load (): LoadResult {
     if (this.#prepared !== undefined && 'error' in this.#prepared) throw this.#prepared.error
-    // A store that does not answer synchronously has been asked in prepare(), if the browser presented anything.
+    // A store that does not answer synchronously has been asked before the handler, if the browser presented anything.
     const { result, presented } = this.#prepared ?? this.#find(this.context.cookie.read(this.request)) as FoundSession
-    this.#presented = presented
+    this.#responseCookies.presented = presented
     // Of a connection that the client has closed Fastify does not know any more where it came from, nor believe the proxy.
     if (result.state?.userId !== undefined) this.#client()
     return result
@@ -303,12 +293,12 @@ export class RequestSession implements Scope, SessionHost {
 
   #commit (queue: CommitQueue): Promise<void> | undefined {
     try {
-      const result = this.#begun(queue)
-      if (isPromise(result)) return result.then(result => { this.#finish(result) }, error => this.#commitLess(queue, error))
+      const result = this.#commitOutsideScope(queue)
+      if (isPromise(result)) return result.then(result => { this.#finish(result) }, error => this.#commitAgainOrFail(queue, error))
       this.#finish(result)
       return undefined
     } catch (error) {
-      return this.#commitLess(queue, error)
+      return this.#commitAgainOrFail(queue, error)
     }
   }
 
@@ -317,14 +307,14 @@ export class RequestSession implements Scope, SessionHost {
    * so the whole request, until V8 collects its old generation: some are made there. With ioredis a write took 90 µs of CPU
    * instead of 62, a new session 85 instead of 63 (Node.js 20).
    */
-  #begun (queue: CommitQueue): MaybePromise<CommitResult> {
+  #commitOutsideScope (queue: CommitQueue): MaybePromise<CommitResult> {
     return this.context.settings.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
   }
 
   /** Commits once more without what is expendable, if there was too much. Fails otherwise, unless the client has left. */
-  #commitLess (queue: CommitQueue, error: unknown): Promise<void> | undefined {
+  #commitAgainOrFail (queue: CommitQueue, error: unknown): Promise<void> | undefined {
     if (error instanceof SessionTooLargeError && this.dropExpendable?.(error) === true) return this.#commit(queue)
-    this.#hasFailed = true
+    this.#isGivenUp = true
     this.#onChange()
     // Of a session that only the browser keeps. There is nobody to be told of an error, and nothing wrong with the application.
     this.#hasLeft = error instanceof SessionHeadersSentError && isResponseClosed(this.reply)
@@ -333,75 +323,39 @@ export class RequestSession implements Scope, SessionHost {
   }
 
   #finish ({ outcome, state, dropped = [], left }: CommitResult): void {
+    const changes = this.#changes as SessionChanges
     this.context.ends.leave(left)
-    if (dropped.length > 0) reportTo(this.request.log)(droppedWarning('a request\'s changes to its session', (this.#changes as SessionChanges).key, dropped))
-    this.#writeCookie(outcome, false, state)
+    if (dropped.length > 0) reportTo(this.request.log)(droppedWarning('a request\'s changes to its session', changes.key, dropped))
+    this.#responseCookies.write(changes, outcome, false, state)
   }
 
   /** The browser gives up the cookie of a session that has ended, even if the next one could not be stored. */
   #clearIfEnded (): undefined {
-    if (this.#changes?.isOpen === true && this.#changes.origin.kind === 'none') this.#writeCookie('ended', false)
+    if (this.#changes?.isOpen === true && this.#changes.origin.kind === 'none') this.#responseCookies.write(this.#changes, 'ended', false)
   }
 
-  /**
-   * Sends the cookie or clears it, if that is to be done.
-   *
-   * @param written what is stored now: another request may have given the session its token, or its lifetime
-   */
-  #writeCookie (outcome: CommitResult['outcome'], isEarly: boolean, written?: CommitResult['state']): void {
-    const { cookie, csrfCookie, config, cookieWarnings } = this.context
-    const changes = this.#changes as SessionChanges
-    const { origin, stored } = changes
-    if (origin.kind === 'none' && origin.wasEnded) {
-      cookie.clear(this.request, this.headers, isEarly)
-      csrfCookie?.clear(this.request, this.headers, isEarly)
-      this.#leaveOld(this.#old, isEarly, true)
-    } else if (stored !== undefined) {
-      const { token, isPersistent = !config.expireOnClose } = written ?? changes.facts
-      if (outcome === 'unchanged' && !cookie.isUnsent) return
-      const isDue = outcome === 'issued' || (outcome === 'extended' && isPersistent) || this.#isOutdated || cookie.isUnsent
-      csrfCookie?.write(this.request, this.headers, { token, expiresAt: stored.record.expiresAt, isPersistent }, isDue, isEarly)
-      if (!isDue) return
-      cookie.send(this.request, this.headers, stored, isPersistent, isEarly)
-      this.#isSent = true
-      // What the browser is not told it cannot take in the place of the old cookie, nor can warnings say what it makes of it.
-      if (!this.headers.canLeave) return
-      this.#leaveOld(outcome === 'issued' ? this.#old : this.#adopted, isEarly, false)
-      cookieWarnings.check(this.request)
-    }
-  }
-
-  /** The cookies whose place is taken by the session that was found, and those that name none: not those of other packages' sessions. */
-  get #adopted (): OldCookie[] {
-    const adopted = this.#old.find(({ presented }) => presented === this.#presented)
-    return adopted === undefined ? [] : this.#old.filter(({ name, isDead }) => isDead || name === adopted.name)
-  }
-
-  /**
-   * Whether the browser has to be sent its cookie again: it was signed with an older secret, or comes from another package. Only
-   * a commit that has asked the store sends it, or a slow request would put the id of before a sign-in over the new one.
-   */
-  get #isOutdated (): boolean {
-    return this.#presented?.isOutdated === true && !this.#isSent
+  get #responseCookies (): ResponseCookies {
+    this.#cookies ??= new ResponseCookies(this.context, this.request, this.headers)
+    return this.#cookies
   }
 
   /** What was changed has to be stored by the time the response has closed, or soon after. */
   #onChange (): void {
-    this.#isLate ||= this.#isAnswered && !this.reply.raw.headersSent
-    if (this.#isWatched) return
-    this.#isWatched = true
+    this.#changedBehindCommit ||= this.#commitHasBegun && !this.reply.raw.headersSent
+    if (this.#willReportUnsaved) return
+    this.#willReportUnsaved = true
     // After the response there is time for a save() right behind the change.
     if (isResponseClosed(this.reply)) setImmediate(() => { this.#reportUnsaved() })
     else this.reply.raw.once('close', () => { this.#reportUnsaved() })
   }
 
   #reportUnsaved (): void {
-    this.#isWatched = false
+    this.#willReportUnsaved = false
     const changes = this.#changes as SessionChanges
     const keys = changes.unsaved
     // A request whose client has left is committed when it is answered.
-    if (keys.length === 0 || !(this.#isAnswered || this.reply.sent)) return
-    const reason = this.#hasLeft ? 'left' : this.#hasFailed ? 'failed' : this.#isAnswered ? 'late' : 'uncommitted'
+    if (keys.length === 0 || !(this.#commitHasBegun || this.reply.sent)) return
+    const reason = this.#hasLeft ? 'left' : this.#isGivenUp ? 'failed' : this.#commitHasBegun ? 'late' : 'uncommitted'
     reportTo(this.request.log)(unsavedWarning(reason, changes.key, keys))
   }
 }

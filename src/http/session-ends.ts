@@ -164,13 +164,12 @@ export class SessionEnds {
     if (this.#settings === undefined || !this.#watching(key).some(({ hasBegun }) => hasBegun)) return
     const found = await this.#read(this.#settings, key)
     if (found === 'unknown') return
-    const isLiving = isAlive(this.#settings, key, found)
-    const wasMoved = isMoved(found)
+    const [isLiving, isMovedNow] = [isAlive(this.#settings, key, found), isMoved(found)]
     for (const watch of this.#watching(key).filter(({ hasBegun }) => hasBegun)) {
-      // A regeneration of this process is told here in a moment, and then the session is followed to its new key.
-      const mayBeTold = wasMoved && !watch.wasMoved
-      watch.wasMoved = wasMoved
-      if (!isLiving && !mayBeTold) this.#end(watch)
+      // Where this process has regenerated it, leave() is called in a moment, and the session is followed to its new key.
+      const isFirstSight = isMovedNow && !watch.wasMoved
+      watch.wasMoved = isMovedNow
+      if (!isLiving && !isFirstSight) this.#end(watch)
     }
   }
 

@@ -111,7 +111,9 @@ function extend (
   assertProgress(conflicts)
   const { key } = origin
   const expiresAt = expiryDue(changes, settings, current, state)
-  if (expiresAt === undefined) return { outcome: conflicts === 0 ? 'unchanged' : 'stored' }
+  // Otherwise another request has stored what is there now, and has told its browser.
+  const isFound = conflicts === 0
+  if (expiresAt === undefined) return { outcome: isFound ? 'unchanged' : 'stored' }
   const lastActivity = current.userId === undefined ? undefined : new Date(Date.now())
   const touched = andThen(settings.store.touch(key, expiresAt, lastActivity), isAlive => isAlive ? settings.store.read(key) : undefined)
   return andThen(touched, found => {
@@ -121,7 +123,7 @@ function extend (
       return opened === undefined ? drop(changes, set) : extend(changes, origin, set, settings, found, opened.state, conflicts + 1)
     }
     changes.markCommitted({ ...origin, record: { ...origin.record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
-    return { outcome: conflicts === 0 ? 'extended' : 'stored' }
+    return { outcome: isFound ? 'extended' : 'stored' }
   })
 }
 

@@ -80,8 +80,8 @@ export class DatabaseStore implements SessionStore {
   readonly #locks = new TwoLevelLock()
   #opened: Promise<Access> | undefined
   /** Whether the table has been seen with all its columns; made or checked again until it has. */
-  #isReady = false
-  #preparing: Promise<void> | undefined
+  #hasTable = false
+  #ensuring: Promise<void> | undefined
 
   constructor ({ connection, table = 'sessions', createTable = false, timeout = TIMEOUT, report = reportToProcess }: DatabaseStoreOptions) {
     this.#connection = connection
@@ -98,9 +98,9 @@ export class DatabaseStore implements SessionStore {
    * @throws SessionStoreError when the database refuses for good
    */
   async open (): Promise<void> {
-    const { database, statements } = await this.#access()
+    const { database, statements } = await this.#connected()
     try {
-      await within(LONGEST_OPENING, () => this.#prepared(database, statements))
+      await within(LONGEST_OPENING, () => this.#ensureTable(database, statements))
     } catch (error) {
       if (error instanceof SessionConfigError) throw error
       if (isRefusal(error)) throw new SessionStoreError(`the database cannot keep sessions (${reasonOf(error)})`, { cause: bare(error) })
@@ -222,10 +222,10 @@ export class DatabaseStore implements SessionStore {
 
   /** Runs one call within its time. Every fault becomes a SessionStoreError. */
   async #call<T> (work: (run: Run) => Promise<T>): Promise<T> {
-    const { database, statements } = await this.#access().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
+    const { database, statements } = await this.#connected().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     try {
       return await within(this.#timeout, async limit => {
-        if (!this.#isReady) await this.#prepared(database, statements)
+        if (!this.#hasTable) await this.#ensureTable(database, statements)
         return await work((name, values) => runIn(database, statements[name], values, limit))
       })
     } catch (error) {
@@ -233,27 +233,27 @@ export class DatabaseStore implements SessionStore {
     }
   }
 
-  async #access (): Promise<Access> {
+  async #connected (): Promise<Access> {
     this.#opened ??= connect(this.#connection, this.#timeout).then(database => ({ database, statements: statementsFor(database.dialect, this.#table) }))
     return await this.#opened
   }
 
   /** Checks or makes the table, once for all concurrent calls. */
-  async #prepared (database: Database, statements: Statements): Promise<void> {
-    this.#preparing ??= within(this.#timeout, limit => this.#prepare(database, statements, limit))
-      .then(() => { this.#isReady = true })
-      .finally(() => { this.#preparing = undefined })
-    await this.#preparing
+  async #ensureTable (database: Database, statements: Statements): Promise<void> {
+    this.#ensuring ??= within(this.#timeout, limit => this.#checkTable(database, statements, limit))
+      .then(() => { this.#hasTable = true })
+      .finally(() => { this.#ensuring = undefined })
+    await this.#ensuring
   }
 
-  async #prepare (database: Database, { settings, columns, check }: Statements, limit: TimeLimit): Promise<void> {
+  async #checkTable (database: Database, { settings, columns, check }: Statements, limit: TimeLimit): Promise<void> {
     if (settings !== undefined) assertSafeForTexts(database.dialect, await runIn(database, settings, {}, limit))
     const { rows } = await runIn(database, columns, {}, limit)
     if (rows.length > 0) {
       const problems = problemsOf(rows, database.dialect, this.#table)
       if (problems.length > 0) throw refused(problems)
     } else if (this.#createTable) {
-      await this.#make(database, limit)
+      await this.#makeTable(database, limit)
     } else {
       const command = migrationCommand(database.dialect, this.#table)
       throw refused([`table: there is no table ${this.#table}: make it with the SQL that \`${command}\` prints, or set createTable`])
@@ -261,7 +261,7 @@ export class DatabaseStore implements SessionStore {
     await runIn(database, check, {}, limit)
   }
 
-  async #make (database: Database, limit: TimeLimit): Promise<void> {
+  async #makeTable (database: Database, limit: TimeLimit): Promise<void> {
     for (let n = 1; ; n++) {
       try {
         return await retrying(limit, () => database.runAll(migration(database.dialect, this.#table)))

@@ -1,11 +1,12 @@
 /** Locks of sessions for routes that block: each on a file of its own, which is there for as long as the lock is held. */
-import type { FileLocks } from './locks.ts'
+import { rmSync } from 'node:fs'
 import { CREATE, openFile } from './disk.ts'
-import { SessionFile } from './session-file.ts'
+import { LockableFile } from './lockable-file.ts'
+import type { FileLocks } from './locks.ts'
 
 /** @returns a function that unlocks, once, and removes the file; undefined when the lock is held by another request */
 export function tryBlock (path: string, locks: FileLocks): (() => void) | undefined {
-  const file = new SessionFile(path, openFile(path, CREATE), locks)
+  const file = new LockableFile(path, openFile(path, CREATE), locks)
   let [isLocked, isHeld] = [false, false]
   const letGo = (): void => {
     file.close()
@@ -23,7 +24,7 @@ export function tryBlock (path: string, locks: FileLocks): (() => void) | undefi
     isHeld = false
     try {
       // The directory may have been replaced meanwhile, and the file be that of another lock.
-      if (file.isAtItsPath()) file.removeIfBlank()
+      if (file.isAtItsPath()) rmSync(path, { force: true })
     } catch {
       // Nobody may look into the directory at the moment. The next sweep removes the file.
     } finally {

@@ -37,6 +37,11 @@ const STALE = 5_000
 
 let lockfile: typeof properLockfile | undefined
 
+function loaded (): typeof properLockfile {
+  if (lockfile === undefined) throw notOpen()
+  return lockfile
+}
+
 /** A directory beside the file is the lock. Its holder renews the directory's time; where that stands still, the lock counts as free. */
 export const lockfileLocks: FileLocks = {
   kind: 'lockfile',
@@ -46,7 +51,7 @@ export const lockfileLocks: FileLocks = {
   },
   tryLock (_descriptor, path) {
     try {
-      lockfile?.lockSync(path, { realpath: false, stale: STALE, onCompromised: () => {} })
+      loaded().lockSync(path, { realpath: false, stale: STALE, onCompromised: () => {} })
       return true
     } catch (error) {
       if (codeOf(error) === 'ELOCKED') return false
@@ -55,7 +60,7 @@ export const lockfileLocks: FileLocks = {
   },
   unlock (_descriptor, path) {
     try {
-      lockfile?.unlockSync(path, { realpath: false })
+      loaded().unlockSync(path, { realpath: false })
     } catch {
       // It has been taken over, or its directory has gone, or it grows stale.
     }
@@ -100,7 +105,11 @@ export class BestLocks implements FileLocks {
 
   /** @throws SessionStoreError before open() */
   get #locks (): FileLocks {
-    if (this.#chosen === undefined) throw new SessionStoreError('the file store is not open: await its open() before the first commit')
+    if (this.#chosen === undefined) throw notOpen()
     return this.#chosen
   }
+}
+
+function notOpen (): SessionStoreError {
+  return new SessionStoreError('the file store is not open: await its open() before the first commit')
 }

@@ -48,7 +48,7 @@ export class OpenFiles {
       file ??= this.#openToRead(key)
       if (file === undefined) break
       file.refresh()
-      if (file.content?.isUncertain === false || this.#counts(key, file)) return file
+      if (file.content?.isUncertain === false || this.#isCurrent(key, file)) return file
       file = undefined
     }
     this.close(key)
@@ -120,15 +120,17 @@ export class OpenFiles {
   }
 
   /**
-   * A file that is not whole is being written, or is retired. Under the lock it is clear which.
+   * A file that is not whole is being written, is damaged, or is retired: another one has its place.
    *
-   * @returns whether what was read is what there is
+   * @returns whether what was read of it, perhaps once more, is what there is
    */
-  #counts (key: StoreKey, file: SessionFile): boolean {
+  #isCurrent (key: StoreKey, file: SessionFile): boolean {
     const isHeld = file.isWritable && file.tryLock()
     try {
       if (!file.isAtItsPath()) return false
-      if (!isHeld && file.isWritable) return file.content?.entry !== undefined
+      // Another process is writing: until it has, the generation before counts, if there is one.
+      if (file.isWritable && !isHeld) return file.content?.entry !== undefined
+      // Nobody is writing, or that cannot be known: there is no more than what is there now.
       file.refresh()
       this.reportDamage(key, file)
       return true

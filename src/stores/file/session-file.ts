@@ -3,12 +3,13 @@
  * synchronous. Each moves some kilobytes of the page cache in a microsecond or two; a trip through the thread pool takes ten
  * times as long.
  */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, lstatSync, readSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, readSync, renameSync, rmSync } from 'node:fs'
 import { randomBytes, randomInt } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import { isRecord, type Version } from '../store.ts'
 import { CREATE_NEW, flush, flushDirectory, type OpenedFile, openFile, writeAll } from './disk.ts'
 import { bodyOf, capacityFor, type Content, decodeFile, encodeSlot, type Entry, fits, HEAD, READ_ATTEMPTS } from './format.ts'
+import { LockableFile } from './lockable-file.ts'
 import type { FileLocks } from './locks.ts'
 
 /** By how much a version may be advanced where the next one in the row may have been given out. */
@@ -22,26 +23,24 @@ function memoryOf (size: number): Buffer {
   return size <= scratch.length ? scratch : Buffer.allocUnsafeSlow(size)
 }
 
-export class SessionFile {
-  readonly path: string
+export class SessionFile extends LockableFile {
   readonly isWritable: boolean
-  readonly #locks: FileLocks
-  #opened: OpenedFile
   /** Bytes of a slot. */
   #capacity = 0
   /** Undefined when the file is blank. */
   #content: Content | undefined
   /** The heads of both slots as they were when the content was read. */
   readonly #heads = Buffer.alloc(2 * HEAD)
-  /** Whether the content is that of the file as long as the heads are the same. */
-  #isKnown = false
-  #isLocked = false
-  #isClosed = false
+  /**
+   * Whether the content is that of the file as long as the heads are the same. Not where they have not been read: after the first
+   * generation, a larger file or a tombstone was written; and not while a slot is damaged, or being written.
+   */
+  #headsTell = false
   #needsFlush = false
   /** Whether its name, too, has to be flushed. */
-  #isNamedAnew = false
+  #nameNeedsFlush = false
   /** The generation that this process has flushed to the disk last. */
-  #flushed = 0
+  #flushedGeneration = 0
   /** When it was last seen to be the file at its path, by {@link performance.now}. */
   seenAt = performance.now()
   isRemoved = false
@@ -49,19 +48,13 @@ export class SessionFile {
   isReported = false
 
   constructor (path: string, opened: OpenedFile, locks: FileLocks, isWritable = true) {
-    this.path = path
+    super(path, opened, locks)
     this.isWritable = isWritable
-    this.#locks = locks
-    this.#opened = opened
   }
 
   /** What was found when it was last looked at; undefined when it is blank: never written, or wiped. */
   get content (): Content | undefined {
     return this.#content
-  }
-
-  get #descriptor (): number {
-    return this.#opened.descriptor
   }
 
   /** The version for the next record: one that was never given out. */
@@ -70,38 +63,10 @@ export class SessionFile {
     return ((entry?.version ?? 0) + 1 + (isUncertain ? randomInt(LEAP) : 0)) as Version
   }
 
-  /** Whether it is the file at its path: it may have been removed or replaced, and its directory as well. */
-  isAtItsPath (): boolean {
-    const status = lstatSync(this.path, { throwIfNoEntry: false })
-    return status !== undefined && status.ino === this.#opened.ino && status.dev === this.#opened.dev
-  }
-
-  /** @returns whether the lock was free; false as well while this store itself holds it */
-  tryLock (): boolean {
-    if (this.#isLocked) return false
-    this.#isLocked = this.#locks.tryLock(this.#descriptor, this.path)
-    return this.#isLocked
-  }
-
-  unlock (): void {
-    this.#isLocked = false
-    try {
-      this.#locks.unlock(this.#descriptor, this.path)
-    } finally {
-      if (this.#isClosed) closeSync(this.#descriptor)
-    }
-  }
-
-  /** Closes the file, or has it closed when it is unlocked. To be called once. */
-  close (): void {
-    this.#isClosed = true
-    if (!this.#isLocked) closeSync(this.#descriptor)
-  }
-
   /** Reads the file anew unless nothing in it has changed. */
   refresh (): void {
-    if (this.#isKnown) {
-      const length = readSync(this.#descriptor, scratch, 0, 2 * HEAD, this.#capacity - HEAD)
+    if (this.#headsTell) {
+      const length = readSync(this.descriptor, scratch, 0, 2 * HEAD, this.#capacity - HEAD)
       if (length === 2 * HEAD && headsRead.equals(this.#heads)) return
     }
     this.#load()
@@ -110,29 +75,29 @@ export class SessionFile {
   /** Writes an entry in the place of the older generation where it fits, and otherwise into a larger file. To be called under the lock. */
   write (entry: Entry, isDurable: boolean): void {
     const before = this.#content
-    this.#isKnown = false
+    this.#headsTell = false
     if (before?.entry === undefined) return this.#begin(entry)
     const [body, capacity, { generation }] = [bodyOf(entry), this.#capacity, before]
     const index = before.index === 0 ? 1 : 0
     if (!fits(body, capacity)) return this.#replace(entry, before, isDurable)
     // What is overwritten now may be all that a loss of power would leave.
-    if (isDurable && this.#flushed !== generation) fdatasyncSync(this.#descriptor)
+    if (isDurable && this.#flushedGeneration !== generation) fdatasyncSync(this.descriptor)
     const memory = memoryOf(capacity)
     encodeSlot(memory, capacity, index, generation + 1, entry, body)
-    writeAll(this.#descriptor, memory, capacity, index * capacity)
+    writeAll(this.descriptor, memory, capacity, index * capacity)
     memory.copy(this.#heads, index * HEAD, index === 0 ? capacity - HEAD : 0, index === 0 ? capacity : HEAD)
     this.#know(entry, generation + 1, index)
-    this.#isKnown = isRecord(entry)
+    this.#headsTell = isRecord(entry)
     if (!isDurable) this.#wipeEnded()
   }
 
   /** Resolves when what was done last is on the disk. To be called under the lock. */
   async flush (): Promise<void> {
     if (!this.#needsFlush) return
-    if (!this.isRemoved) await flush(this.#descriptor)
-    if (this.#isNamedAnew) flushDirectory(dirname(this.path))
-    this.#needsFlush = this.#isNamedAnew = false
-    this.#flushed = this.#content?.generation ?? 0
+    if (!this.isRemoved) await flush(this.descriptor)
+    if (this.#nameNeedsFlush) flushDirectory(dirname(this.path))
+    this.#needsFlush = this.#nameNeedsFlush = false
+    this.#flushedGeneration = this.#content?.generation ?? 0
     // Not before: until then the tombstone may have to be taken back.
     this.#wipeEnded()
   }
@@ -141,18 +106,18 @@ export class SessionFile {
   takeBack (): void {
     if (!this.#needsFlush || this.isRemoved || this.#content === undefined) return
     const { generation, index } = this.#content
-    this.#needsFlush = this.#isKnown = false
+    this.#needsFlush = this.#headsTell = false
     if (generation === 1) this.remove()
-    else wipe(this.#descriptor, index === 0 ? this.#capacity - HEAD : this.#capacity, HEAD)
+    else wipe(this.descriptor, index === 0 ? this.#capacity - HEAD : this.#capacity, HEAD)
   }
 
   /** Removes the file, and what is in it. To be called under the lock. */
   remove (): void {
     rmSync(this.path, { force: true })
-    if (this.#content !== undefined) retire(this.#descriptor, this.#capacity, this.#content.index)
+    if (this.#content !== undefined) retire(this.descriptor, this.#capacity, this.#content.index)
     this.#content = undefined
-    this.isRemoved = this.#needsFlush = this.#isNamedAnew = true
-    this.#isKnown = false
+    this.isRemoved = this.#needsFlush = this.#nameNeedsFlush = true
+    this.#headsTell = false
   }
 
   /** Of a file in which nothing was ever written there is no use. */
@@ -167,7 +132,7 @@ export class SessionFile {
   /** Nothing of what an ended session held stays on the disk. That needs no room, so it works on a full one. */
   #wipeEnded (): void {
     if (this.#content?.entry === undefined || isRecord(this.#content.entry)) return
-    wipe(this.#descriptor, (1 - this.#content.index) * this.#capacity, this.#capacity)
+    wipe(this.descriptor, (1 - this.#content.index) * this.#capacity, this.#capacity)
   }
 
   #know (entry: Entry, generation: number, index: 0 | 1): void {
@@ -177,17 +142,17 @@ export class SessionFile {
   }
 
   #load (): void {
-    this.#isKnown = false
+    this.#headsTell = false
     for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt++) {
-      const { size } = fstatSync(this.#descriptor)
+      const { size } = fstatSync(this.descriptor)
       const memory = memoryOf(size)
-      const length = readSync(this.#descriptor, memory, 0, size, 0)
+      const length = readSync(this.descriptor, memory, 0, size, 0)
       this.#content = decodeFile(memory.subarray(0, length))
       this.#capacity = Math.floor(length / 2)
       if (this.#content?.entry === undefined) continue
       memory.copy(this.#heads, 0, this.#capacity - HEAD, this.#capacity + HEAD)
       // As long as the other slot is being written, or is damaged, the file is looked at anew each time.
-      this.#isKnown = !this.#content.isUncertain
+      this.#headsTell = !this.#content.isUncertain
       break
     }
   }
@@ -195,10 +160,10 @@ export class SessionFile {
   /** Writes the first generation into a file in which there is none. */
   #begin (entry: Entry): void {
     const size = 2 * this.#capacity
-    this.#capacity = writeFile(this.#descriptor, 1, entry)
-    if (size > 2 * this.#capacity) ftruncateSync(this.#descriptor, 2 * this.#capacity)
+    this.#capacity = writeFile(this.descriptor, 1, entry)
+    if (size > 2 * this.#capacity) ftruncateSync(this.descriptor, 2 * this.#capacity)
     this.#know(entry, 1, 0)
-    this.#isNamedAnew = true
+    this.#nameNeedsFlush = true
   }
 
   /**
@@ -213,19 +178,18 @@ export class SessionFile {
     try {
       capacity = writeFile(descriptor, generation + 1, entry, before)
       if (isDurable) fdatasyncSync(descriptor)
-      if (this.#locks.kind === 'kernel') this.#locks.tryLock(descriptor, temporary)
+      if (this.locks.kind === 'kernel') this.locks.tryLock(descriptor, temporary)
       renameSync(temporary, this.path)
     } catch (error) {
       closeSync(descriptor)
       rmSync(temporary, { force: true })
       throw error
     }
-    retire(this.#descriptor, this.#capacity, index)
-    closeSync(this.#descriptor)
-    this.#opened = opened
+    retire(this.descriptor, this.#capacity, index)
+    this.become(opened)
     this.#capacity = capacity
     this.#know(entry, generation + 1, 0)
-    this.#isNamedAnew = true
+    this.#nameNeedsFlush = true
   }
 }
 
