@@ -1,4 +1,4 @@
-import { isRecord, type NewRecord, type SessionStore, type StoredRecord, type StoreKey } from '../../src/index.ts'
+import { isRecord, type NewRecord, type SessionStore, type StoredRecord, type StoreKey } from '../../src/stores/store.ts'
 
 /**
  * Appends a word to a session's payload, as a commit does: again and again until no other process has written in between.

@@ -39,8 +39,8 @@ export function startProgram (
   const child = spawn(command, others, {
     ...options,
     stdio: ['pipe', 'pipe', 'inherit'],
-    // What they cover is not counted: many are killed before they could tell.
-    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', ...env }
+    // Without what tap adds to each process: many are killed before they could tell what they have covered.
+    env: { ...process.env, NODE_OPTIONS: '', ...env }
   })
   const lines: string[] = []
   const output = createInterface(child.stdout)

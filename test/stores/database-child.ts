@@ -3,7 +3,8 @@
  * what it has come to on lines of its standard output, written at once.
  */
 import { writeSync } from 'node:fs'
-import { DatabaseStore, type StoreKey } from '../../src/index.ts'
+import { DatabaseStore } from '../../src/stores/database/store.ts'
+import type { StoreKey } from '../../src/stores/store.ts'
 import { increment, readLiving } from './conformance.ts'
 
 const [connection = '', table = '', command = '', name = '', count = '0'] = process.argv.slice(2)

@@ -1,5 +1,5 @@
 /** The locks of the file stores that tests make: with TEST_LOCKS=lockfile those that are used where the system's own cannot be had. */
-import { FileStore, type FileStoreOptions } from '../../src/index.ts'
+import { FileStore, type FileStoreOptions } from '../../src/stores/file/store.ts'
 import { BestLocks, lockfileLocks } from '../../src/stores/file/locks.ts'
 
 const locks = process.env['TEST_LOCKS'] === 'lockfile' ? lockfileLocks : undefined

@@ -1,6 +1,7 @@
 /** A process of its own with a Redis store, for tests with several: `redis-child.ts URL COMMAND KEY COUNT`. Fails when something does. */
 import assert from 'node:assert/strict'
-import { RedisStore, type StoreKey } from '../../src/index.ts'
+import { RedisStore } from '../../src/stores/redis/store.ts'
+import type { StoreKey } from '../../src/stores/store.ts'
 import { increment, readLiving } from './conformance.ts'
 
 const [url = '', command = '', name = '', count = '0'] = process.argv.slice(2)
