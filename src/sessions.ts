@@ -126,13 +126,14 @@ export class SessionsInStore implements Sessions {
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
     if (!isStoreKey(key)) return false
-    const current = currentSessionIfAny()
     // Asked before it is ended: it may not have been read yet.
-    const isCurrent = current?.isKnownAs(key) === true && currentRequestIfAny()?.server.sessions === this
+    const current = this.#currentUnder(key)
     const tombstone = tombstoneUntil({ grace: this.#grace })
-    if (await this.#store.destroy(key, tombstone, undefined, 'ended') !== 'destroyed') return false
+    // A session that the request begins after that is not to be taken away by late requests with the old cookie.
+    const reason = current === undefined ? 'ended' : 'replaced'
+    if (await this.#store.destroy(key, tombstone, undefined, reason) !== 'destroyed') return false
     this.#ends?.leave({ key, to: undefined })
-    if (isCurrent) current.markEnded(key)
+    current?.markEnded(key)
     return true
   }
 
@@ -174,6 +175,17 @@ export class SessionsInStore implements Sessions {
       yield { sessions: records.map(withCurrent(current)), unreadable, moved }
       after = next
     } while (after !== undefined)
+  }
+
+  /** @returns the current request's session, if it is the one under the key. One that cannot be read counts as another. */
+  #currentUnder (key: StoreKey): Session | undefined {
+    const current = currentSessionIfAny()
+    if (current === undefined || currentRequestIfAny()?.server.sessions !== this) return undefined
+    try {
+      return current.isKnownAs(key) ? current : undefined
+    } catch {
+      return undefined
+    }
   }
 
   #assertListed (): StoreWith<'list'> {

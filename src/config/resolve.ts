@@ -65,9 +65,16 @@ async function readGiven (options: unknown): Promise<{ configFile: string | unde
   if (typeof given !== 'object' || Array.isArray(given)) throw new SessionConfigError([`expected an object, got ${show(given)}`])
   const { configFile, config_file: other, ...others } = given as { configFile?: unknown, config_file?: unknown }
   const explicit = Object.fromEntries(Object.entries(others).filter(([name, value]) => value !== undefined && !isOfFastify(name, value)))
-  const file = configFile ?? other ?? undefined
-  if (file === undefined || isPath(file)) return { configFile: file, explicit }
-  if (file instanceof URL && file.protocol === 'file:') return { configFile: fileURLToPath(file), explicit }
+  return { configFile: pathOf(configFile ?? other ?? undefined), explicit }
+}
+
+function pathOf (file: unknown): string | undefined {
+  if (file === undefined || isPath(file)) return file
+  try {
+    if (file instanceof URL || (typeof file === 'string' && file.startsWith('file:'))) return fileURLToPath(file)
+  } catch {
+    // Of another scheme, or of another host.
+  }
   throw new SessionConfigError([`configFile: expected the path of a config file, got ${show(file)}`])
 }
 

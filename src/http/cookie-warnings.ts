@@ -72,8 +72,8 @@ function untrustedProxy (loss: string | undefined): Check {
     if (isHttps(request) || !isForwardedHttps(request)) return undefined
     return lastOf(request.headers['x-forwarded-proto'])?.toLowerCase() === 'https'
       ? `the session's cookie was sent without Secure: X-Forwarded-Proto says https, and Fastify has not been told to believe the proxy${also}. Write ${BELIEVE}`
-      : `the session's cookie was sent without Secure${also}: X-Forwarded-Proto says https first and another protocol behind it, and Fastify believes ` +
-        'the last. Have the proxies hand on what the first one says'
+      : `the session's cookie was sent without Secure${also}: X-Forwarded-Proto has several protocols, https and another one behind it, and of those Fastify ` +
+        'believes the last at most. Have the proxies hand on what the first one says'
   }
 }
 

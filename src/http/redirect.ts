@@ -1,7 +1,7 @@
 /** Redirects back, with what the next page has to show: `reply.withErrors(errors).withInput().back('/form')`. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SessionUsageError, SessionValueError } from '../errors.ts'
-import type { Report } from '../report.ts'
+import { type Report, reportTo } from '../report.ts'
 import type { FlashedAt, SessionKey, SessionValues } from '../session/keys.ts'
 import type { Tree } from '../session/paths.ts'
 import type { Session } from '../session/session.ts'
@@ -248,7 +248,7 @@ class Redirect {
       if (this.#current != null) this.#current.dropExpendable = error => this.#drop(error)
     } catch (error) {
       if (!(error instanceof SessionValueError)) throw error
-      this.#report?.(unstored(what, error))
+      this.#report(unstored(what, error))
     }
   }
 
@@ -258,18 +258,18 @@ class Redirect {
     if (this.#hasInput) {
       this.#hasInput = false
       session.flashInput({})
-      this.#report?.(unstored('old input', cause))
+      this.#report(unstored('old input', cause))
       return true
     }
     if (Object.keys(this.#errors).length === 0) return false
     this.#errors = {}
     session.forget('errors')
-    this.#report?.(unstored('errors', cause))
+    this.#report(unstored('errors', cause))
     return true
   }
 
-  get #report (): Report | undefined {
-    return this.#current?.context.settings.report
+  get #report (): Report {
+    return reportTo(this.#reply.log)
   }
 }
 

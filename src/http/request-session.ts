@@ -33,6 +33,7 @@ const LONGEST_AGENT = 500
 const LONGEST_UNANSWERED = 60_000
 
 const NONE: readonly OldCookie[] = []
+const NOWHERE: ClientInfo = { ipAddress: undefined, userAgent: undefined }
 
 /** As long as the store has not answered. The error is made when it is needed: a request rarely asks so early. */
 const NOT_YET = {
@@ -223,7 +224,7 @@ export class RequestSession implements Scope, SessionHost {
 
   async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      return await cookie.takeOver(this.context.settings, this.#client())
+      return await cookie.takeOver(this.context.settings, this.#client ?? NOWHERE)
     } catch (error) {
       this.#prepared = { error }
       throw error
@@ -256,7 +257,7 @@ export class RequestSession implements Scope, SessionHost {
       readonly: this.rules.readonly,
       agesFlashData: !this.rules.readonly && this.request.method !== 'HEAD' && !isPrefetch(this.request),
       extendsExpiry: !this.rules.readonly,
-      clientInfo: () => this.#client(),
+      clientInfo: () => this.#client,
       onChange: () => { this.#onChange() }
     })
     this.#queue = new CommitQueue(this.#changes, this.context.settings)
@@ -269,13 +270,13 @@ export class RequestSession implements Scope, SessionHost {
     const { result, presented } = this.#prepared ?? this.#find(this.context.cookie.read(this.request)) as FoundSession
     this.#responseCookies.presented = presented
     // Of a connection that the client has closed Fastify does not know any more where it came from, nor believe the proxy.
-    if (result.state?.userId !== undefined) this.#client()
+    if (result.state?.userId !== undefined) void this.#client
     return result
   }
 
-  /** Behind trusted proxies the address is what they say, and may be any text. */
-  #client (): ClientInfo {
-    if (this.#clientInfo !== undefined) return this.#clientInfo
+  /** Behind trusted proxies the address is what they say, and may be any text. Undefined where it cannot be known any more. */
+  get #client (): ClientInfo | undefined {
+    if (this.#clientInfo !== undefined || isResponseClosed(this.reply)) return this.#clientInfo
     const { headers } = this.request
     // A Unix socket has no address, nor has a connection that has been closed: Fastify's type leaves that out.
     const ip: string | undefined = this.request.ip

@@ -41,7 +41,7 @@ export interface ChangesOptions {
   /** Whether using the session moves its expiry. */
   readonly extendsExpiry: boolean
   /** Asked only for sessions that have a user. */
-  readonly clientInfo?: () => ClientInfo
+  readonly clientInfo?: () => ClientInfo | undefined
   /** Called after each change. */
   readonly onChange?: () => void
 }

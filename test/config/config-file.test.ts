@@ -47,7 +47,7 @@ t.test('faults of the file name the file, and those of the options beside it do 
 t.test('configFile may be an absolute path, or a file: URL', async t => {
   const cwd = t.testdir({ elsewhere: { 'shop.mjs': 'export default { lifetime: 5 }' } })
   const path = join(cwd, 'elsewhere/shop.mjs')
-  for (const configFile of [path, pathToFileURL(path)]) t.equal((await resolveConfig({ configFile }, { cwd: nowhere, env: {} })).lifetime, 5)
+  for (const configFile of [path, pathToFileURL(path), pathToFileURL(path).href]) t.equal((await resolveConfig({ configFile }, { cwd: nowhere, env: {} })).lifetime, 5)
   t.strictSame(await problemsOf({ configFile: new URL('https://shop.example/shop.mjs') }), ['configFile: expected the path of a config file, got an object'])
 })
 
@@ -56,7 +56,9 @@ t.test('a configFile that leads to no config file is refused', async t => {
   t.strictSame(await refused('config/shop.ts'), [`configFile: there is no file "config/shop.ts" in ${nowhere}`])
   t.strictSame(await refused('config/shop.json'), ['configFile: expected a file that ends with .ts, .mts, .js, .mjs, .cjs, got "config/shop.json"'])
   t.strictSame(await refused(''), ['configFile: expected the path of a config file, got ""'])
-  t.strictSame(await refused('file:///app/shop.ts'), ['configFile: expected the path of a config file, got a URL'])
+  t.strictSame(await refused('https://shop.example/shop.ts'), ['configFile: expected the path of a config file, got a URL'])
+  t.strictSame(await refused('file://elsewhere/shop.ts'), ['configFile: expected the path of a config file, got a URL'])
+  t.strictSame(await refused('file:///app/shop.ts'), [`configFile: there is no file "/app/shop.ts" in ${nowhere}`])
   t.strictSame(await refused({}), ['configFile: expected the path of a config file, got an object'])
   t.strictSame(await problemsOf({ configFil: 'x' }), ['configFil: is not an option; did you mean configFile?'])
 })

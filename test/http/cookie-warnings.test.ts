@@ -68,7 +68,7 @@ t.test('a proxy that speaks HTTPS and is not believed', async t => {
 
 t.test('of several proxies the first speaks HTTPS with the browser, and Fastify believes the last', async t => {
   for (const options of [{}, { cookie: '__Host-sid' }]) {
-    await warns(t, options, { ...proxied, 'x-forwarded-proto': 'https, http' }, 'says https first and another protocol behind it', 'hand on what the first one says')
+    await warns(t, options, { ...proxied, 'x-forwarded-proto': 'https, http' }, 'has several protocols, https and another one behind it', 'hand on what the first one says')
   }
 })
 

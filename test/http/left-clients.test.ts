@@ -28,6 +28,11 @@ async function shop (t: Test, options: SessionOptions = {}): Promise<Shop> {
       await gate.pass()
       return reply.type('text/html').send(`a page of ${session('visits', 0)}`)
     })
+    app.get('/late-visit', async () => {
+      await gate.pass()
+      session().increment('visits')
+      return {}
+    })
     app.get('/slow-visit', async () => {
       const { userId } = session()
       await gate.pass()
@@ -65,6 +70,14 @@ t.test('the session knows from where such a request came, and what it has change
   await leave('/slow-visit')
   t.match(await app.sessions.for('ada'), [{ ipAddress: '203.0.113.9' }])
   t.match((await ada.get('/previous', PROXIED)).json, { visits: 1 })
+})
+
+t.test('where the session is first used when its client has left, it was last used from where it was before', async t => {
+  const { app, ada, leave } = await shop(t)
+  await ada.get('/sign-in', { ...PROXIED, 'x-forwarded-for': '198.51.100.7' })
+  await leave('/late-visit')
+  t.match((await ada.get('/previous', PROXIED)).json, { visits: 1 })
+  t.match(await app.sessions.for('ada'), [{ ipAddress: '198.51.100.7' }])
 })
 
 t.test('no warning blames the configuration', async t => {

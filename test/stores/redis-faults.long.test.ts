@@ -255,14 +255,15 @@ for (const client of packages) {
     })
 
     await t.test('a password that the server refuses, or asks for, is an error at the start that does not repeat it', async t => {
-      const server = await redisServer(t, '--requirepass', 'the right one')
-      for (const [user, reason] of [[':the-wrong-one@', /WRONGPASS/], ['', /NOAUTH/]] as const) {
+      const [locked, open] = [await redisServer(t, '--requirepass', 'the right one'), await redisServer(t)]
+      for (const [user, { port }, reason] of [[':the-wrong-one@', locked, /WRONGPASS/], ['', locked, /NOAUTH/], ['app:the-wrong-one@', open, /WRONGPASS/]] as const) {
         const warnings: unknown[] = []
-        const store = new RedisStore({ connection: `redis://${user}127.0.0.1:${server.port}`, client, report: warning => { warnings.push(warning) } })
+        const store = new RedisStore({ connection: `redis://${user}127.0.0.1:${port}`, client, report: warning => { warnings.push(warning) } })
         const error = await store.open().then(() => undefined, (error: unknown) => error)
         t.match(error, { code: 'ERR_SESSION_CONFIG', message: reason })
         t.match(error, { message: /connection: Redis refuses the user and password of the URL/ })
         t.notMatch(inspect([error, warnings], { depth: 10 }), /the-wrong-one/)
+        t.match(warnings, [FAILED])
       }
     })
   })

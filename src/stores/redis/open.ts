@@ -33,6 +33,8 @@ export interface ConnectOptions {
 
 const LONGEST_PAUSE = 1_000
 const FIRST_PAUSE = 50
+/** What a server says to a user or password that it does not know, or to a connection without. */
+export const USER_REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid username-password pair|Authentication required/i
 
 /** Begins to connect, and does not wait until it has. */
 export async function connect (url: string, packages: readonly string[], options: ConnectOptions): Promise<OwnConnection> {
@@ -76,6 +78,8 @@ function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, 
   })
   const { db = 0 } = client.options
   const select = async (): Promise<void> => {
+    // iovalkey goes on as the default user where the server has refused the one of the URL.
+    if (selection.isRefused) return client.disconnect(true)
     try {
       if (db !== 0) await client.select(db)
       Object.assign(selection, { isDone: true, isRefused: false })
@@ -89,7 +93,11 @@ function openIoredis ({ Redis }: typeof IoredisPackage, url: string, { timeout, 
       client.disconnect(true)
     }
   }
-  client.on('error', onFault)
+  client.on('connect', () => { selection.isRefused = false })
+  client.on('error', error => {
+    selection.isRefused ||= USER_REFUSED.test(error.message)
+    onFault(error)
+  })
   client.on('close', () => { selection.isDone = false })
   // A server that ends leaves an error only where something was on its way.
   client.on('close', onLost)

@@ -21,7 +21,7 @@ import { Keys, shardOf } from './keys.ts'
 import { Link, textOf } from './link.ts'
 import { listRecords } from './list.ts'
 import { lockAttempt } from './lock.ts'
-import { CLIENT_PACKAGES, type ClientPackage, connect, type OwnConnection } from './open.ts'
+import { CLIENT_PACKAGES, type ClientPackage, connect, type OwnConnection, USER_REFUSED } from './open.ts'
 import { prefixUse } from './prefix.ts'
 import { activityOf, entryIn, FIRST, keyEnd, NEVER, restOf, STAMP_LENGTH, timeText, userLine, userOf, versionText } from './record.ts'
 import { COMPARE_AND_SET, DESTROY, ENLIST_FOR_USER, TOUCH } from './scripts.ts'
@@ -52,7 +52,6 @@ const RANDOM_OF_STAMP = 6
 const MOST_OWNERS = 5
 /** What Redis says to a SELECT: there are fewer databases, the user has no right to it, or it is a cluster. */
 const DATABASE_REFUSED = /DB index|'select' command|SELECT is not allowed/i
-const USER_REFUSED = /^(WRONGPASS|NOAUTH)\b|invalid username-password pair|Authentication required/i
 
 export class RedisStore implements SessionStore {
   readonly #url: string | undefined
@@ -229,7 +228,7 @@ export class RedisStore implements SessionStore {
 
   #recover (): void {
     this.#link.fault = undefined
-    if (!this.#isOut) return
+    if (!this.#isOut || this.#link.connection === undefined) return
     this.#isOut = false
     this.#report({ code: 'AMBIENT_SESSION_STORE', message: 'the connection of the session store to Redis is back' })
   }
