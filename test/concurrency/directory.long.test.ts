@@ -1,6 +1,7 @@
 /** The directory of the sessions is taken away from under running servers, and put back. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Visitor } from '../helpers/client.ts'
 import { Load } from './load.ts'
@@ -8,6 +9,13 @@ import { act, dataOf, result, type Server, startSeveral } from './servers.ts'
 
 /** Milliseconds within which a server notices that its directory is another one. */
 const NOTICED = 1_000
+
+/** Resolves when a server has been stopped, as far as the system says. */
+async function stop ({ process: server }: Server): Promise<void> {
+  server.kill('SIGSTOP')
+  const status = `/proc/${server.pid}/status`
+  while (existsSync(status) && !/^State:\s+T/m.test(readFileSync(status, 'utf8'))) await delay(1)
+}
 
 t.test('the directory of two running servers', async t => {
   const files = join(t.testdir(), 'sessions')
@@ -99,8 +107,11 @@ t.test('the directory of two running servers', async t => {
     const running = load.run([one, other])
     while (load.refusals.length < 50) await act(ada.copy(), ['all'])
 
+    // Between the two steps there is no directory, which is the end of its sessions: none of the servers is to see that.
+    for (const server of [one, other]) await stop(server)
     rmSync(files)
     renameSync(away, files)
+    for (const { process } of [one, other]) process.kill('SIGCONT')
     await load.progresses(50)
     await running.stop()
     t.same([...await load.faults(one), ...await load.faults(other)], [])
