@@ -65,10 +65,10 @@ async function readGiven (options: unknown): Promise<{ configFile: string | unde
   if (typeof given !== 'object' || Array.isArray(given)) throw new SessionConfigError([`expected an object, got ${show(given)}`])
   const { configFile, config_file: other, ...others } = given as { configFile?: unknown, config_file?: unknown }
   const explicit = Object.fromEntries(Object.entries(others).filter(([name, value]) => value !== undefined && !isOfFastify(name, value)))
-  return { configFile: pathOf(configFile ?? other ?? undefined), explicit }
+  return { configFile: configPathOf(configFile ?? other ?? undefined), explicit }
 }
 
-function pathOf (file: unknown): string | undefined {
+function configPathOf (file: unknown): string | undefined {
   if (file === undefined || isPath(file)) return file
   try {
     if (file instanceof URL || (typeof file === 'string' && file.startsWith('file:'))) return fileURLToPath(file)

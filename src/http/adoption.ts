@@ -169,19 +169,19 @@ class OldSource {
    */
   async read (value: string): Promise<Read> {
     const startedAt = performance.now()
-    const read = await this.#readOnce(value)
+    const read = await this.#readWithUser(value)
     const isCertain = read.data === undefined || this.isCopied || performance.now() - startedAt < this.#grace
-    return isCertain ? read : await this.#readOnce(value)
+    return isCertain ? read : await this.#readWithUser(value)
   }
 
-  async #readOnce (value: string): Promise<Read> {
+  async #readWithUser (value: string): Promise<Read> {
     const read = await this.#readData(value)
     return read.data === undefined ? read : { ...read, userId: await this.#userOf(read.data) }
   }
 
   async #readData (value: string): Promise<Read> {
     try {
-      const found = await within(this.#timeout, async () => await this.#read(value))
+      const found = await within(this.#timeout, async () => await this.#ask(value))
       // Without a signature the cookie may be that of something else.
       if (found == null) return { isDead: this.#signer !== undefined }
       if (isObject(found)) return { data: { ...found }, isDead: false }
@@ -247,7 +247,7 @@ class OldSource {
     })
   }
 
-  async #read (value: string): Promise<unknown> {
+  async #ask (value: string): Promise<unknown> {
     const { read, store } = this.#adopt
     if (store !== undefined) {
       const found = await findSession(store, value)

@@ -99,10 +99,10 @@ export class RedisStore implements SessionStore {
     const deadline = performance.now() + patience
     try {
       await this.#link.ready(deadline)
-    } catch (error) {
+    } catch {
       // A client of the application reports to the application itself.
       if (this.#own === undefined) return
-      await this.#assertAccepted(error)
+      await this.#assertAccepted()
       this.#fault(new Error(`no connection within ${patience} ms`))
       return
     }
@@ -194,8 +194,8 @@ export class RedisStore implements SessionStore {
   }
 
   /** @throws SessionConfigError when there is no connection because the server refuses the database, the user or the password of the URL */
-  async #assertAccepted (error: unknown): Promise<void> {
-    const reason = reasonOf(this.#link.fault ?? error)
+  async #assertAccepted (): Promise<void> {
+    const reason = reasonOf(this.#link.fault)
     const problem = DATABASE_REFUSED.test(reason)
       ? `Redis refuses the database of the URL: ${reason}; name one that the server has, and that this user may SELECT`
       : USER_REFUSED.test(reason) ? `Redis refuses the user and password of the URL: ${reason}` : undefined
