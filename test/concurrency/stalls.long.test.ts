@@ -17,14 +17,16 @@ interface Stall {
   readonly goOn: () => void
 }
 
-/** Another process that has written a session, and then is in the middle of something. */
+/** Another process that has written a session, and then is in the middle of something until `goOn()`. */
 async function stalled (t: Test, how: 'busy' | 'stopped' | 'waiting'): Promise<Stall> {
   const { store, directory } = await fileStore(t)
   const { key } = await create(store, 'before')
   const made = await create(store, 'before')
   const go = join(directory, 'go-on')
-  const program = startProgram(t, join(import.meta.dirname, 'stalling.ts'), [directory, key, made.key, how, go])
-  await program.said('inside')
+  const program = startProgram(t, join(import.meta.dirname, 'stalling.ts'), [directory, key, made.key, how === 'busy' ? 'outside' : 'within', go])
+  await program.said('waits')
+  // By us: if it stopped itself, our SIGCONT could come before that, and be lost.
+  if (how === 'stopped') program.process.kill('SIGSTOP')
   const { version } = await readLiving(store, made.key)
   return {
     store,
