@@ -128,12 +128,14 @@ export class SessionsInStore implements Sessions {
     if (!isStoreKey(key)) return false
     // Asked before it is ended: it may not have been read yet.
     const current = this.#currentUnder(key)
+    // A session that is to get a new id is under the old one until the commit.
+    const stored = current?.storedKey ?? key
     const tombstone = tombstoneUntil({ grace: this.#grace })
     // A session that the request begins after that is not to be taken away by late requests with the old cookie.
     const reason = current === undefined ? 'ended' : 'replaced'
-    if (await this.#store.destroy(key, tombstone, undefined, reason) !== 'destroyed') return false
-    this.#ends?.leave({ key, to: undefined })
-    current?.markEnded(key)
+    if (await this.#store.destroy(stored, tombstone, undefined, reason) !== 'destroyed') return false
+    this.#ends?.leave({ key: stored, to: undefined })
+    current?.markEnded(stored)
     return true
   }
 

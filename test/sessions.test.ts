@@ -49,8 +49,9 @@ async function service (t: Test, options: SessionOptions): Promise<Service> {
       const { userId, key } = session()
       session().put('note', 'of the session that is ended')
       if (params.how === 'invalidated before') session().invalidate()
-      if (params.how === 'with a new id') session().regenerate()
+      if (params.how.startsWith('with a new id')) session().regenerate()
       if (params.how === 'by its key') await app.sessions.destroy(key)
+      else if (params.how === 'with a new id, by its key') await app.sessions.destroy(session().key)
       else await app.sessions.destroyFor(userId ?? '')
       if (params.how === 'invalidated behind') session().invalidate()
       if (params.how === 'and no word') return
@@ -88,7 +89,7 @@ async function userOf (device: Visitor): Promise<string | null> {
 async function keepsItsPromises (t: Test, options: () => SessionOptions | Promise<SessionOptions>): Promise<void> {
   const { app, gate, log } = await service(t, await options())
 
-  for (const how of ['at once', 'invalidated before', 'invalidated behind', 'with a new id', 'by its key', 'and in again', 'and no word']) {
+  for (const how of ['at once', 'invalidated before', 'invalidated behind', 'with a new id', 'by its key', 'with a new id, by its key', 'and in again', 'and no word']) {
     await t.test(`who ends the session of the request itself, ${how}, goes on as after invalidate()`, async t => {
       const user = newUser()
       const { device, key } = await signIn(app, user)

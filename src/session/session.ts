@@ -294,10 +294,15 @@ export class Session {
     this.#changes.record({ op: 'user', userId: id == null ? undefined : userIdOf(id) })
   }
 
+  /** @internal The key that it is stored under, also when it is going to get another one; undefined where nothing is stored. */
+  get storedKey (): StoreKey | undefined {
+    const { origin } = this.#changes
+    return origin.kind === 'stored' ? origin.key : undefined
+  }
+
   /** @internal Whether a key is this session's: the one that it is stored under, or is going to be. */
   isKnownAs (key: StoreKey): boolean {
-    const { origin } = this.#changes
-    return key === this.key || (origin.kind === 'stored' && key === origin.key)
+    return key === this.key || key === this.storedKey
   }
 
   /** @internal To be called when the request has ended the session under a key: it is as if it had called {@link invalidate}. */

@@ -65,6 +65,21 @@ t.test('every method that is taken off its session says what to do', async t => 
   })
 })
 
+t.test('a callback, as express-session takes one, is refused before anything is done', async t => {
+  inSession({ u: 'Ada' }, session => {
+    const { id } = session
+    for (const name of ['regenerate', 'migrate', 'invalidate', 'save', 'reload', 'flush', 'token', 'all'] as const) {
+      const call = session[name].bind(session) as (callback: () => void) => unknown
+      t.throws(() => call(() => { t.fail('it is not called') }), {
+        code: 'ERR_SESSION_USAGE', message: new RegExp(`^${name}\\(\\) takes no callback: write session\\(\\)\\.${name}\\(\\), with await`)
+      }, name)
+    }
+    t.equal(session.id, id)
+    t.same(session.all(), { u: 'Ada' })
+    t.equal(session.get('none', () => 'made'), 'made', 'a default may be a function')
+  })
+})
+
 t.test('a method that is bound, or called on its session, works as ever', async t => {
   inSession({ u: 'Ada' }, session => {
     t.equal(session.get.bind(session)('u'), 'Ada')
