@@ -14,6 +14,9 @@ import { isHttps } from './set-cookie.ts'
 /** @returns what to warn of, if there is anything */
 type Check = (request: FastifyRequest) => string | undefined
 
+const DAY = 24 * 60
+/** Minutes for which a browser keeps a cookie at the most: 400 days (RFC 6265bis, section 5.5). */
+const LONGEST_KEPT = 400 * DAY
 const BELIEVE = "Fastify({ trustProxy: '127.0.0.1' }), with the address of the proxy"
 
 export class CookieWarnings {
@@ -36,7 +39,7 @@ export class CookieWarnings {
   }
 }
 
-function checksFor ({ cookie, secure, sameSite, partitioned, domain }: SessionConfig): Check[] {
+function checksFor ({ cookie, secure, sameSite, partitioned, domain, expireOnClose, lifetime, absoluteLifetime = lifetime }: SessionConfig): Check[] {
   const prefix = /^__(host|secure)-/i.exec(cookie)?.[0]
   const checks: Check[] = []
   if (secure === true) checks.push(secureOverHttp, secureOnLoopback)
@@ -46,6 +49,8 @@ function checksFor ({ cookie, secure, sameSite, partitioned, domain }: SessionCo
     if (loss !== undefined) checks.push(plainHttp(loss))
   }
   if (domain !== undefined) checks.push(otherHost(domain))
+  const minutes = Math.min(lifetime, absoluteLifetime)
+  if (!expireOnClose && minutes > LONGEST_KEPT) checks.push(() => tooLong(minutes))
   return checks
 }
 
@@ -91,6 +96,11 @@ function otherHost (domain: string): Check {
     ? undefined
     : `the session's cookie was sent with the domain ${show(domain)} from the host ${show(request.hostname)}, which is not part of it: ` +
       'browsers do not keep such a cookie. Correct domain, or leave it out for a cookie of this host alone'
+}
+
+function tooLong (minutes: number): string {
+  return `the session's cookie was sent for ${Math.round(minutes / DAY)} days, and browsers keep a cookie for ${LONGEST_KEPT / DAY} at the most. lifetime is in minutes: ` +
+    `for ${minutes} milliseconds write lifetime: ${Number((minutes / 60_000).toPrecision(6))}`
 }
 
 function isPlain (request: FastifyRequest): boolean {

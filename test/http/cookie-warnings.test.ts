@@ -82,6 +82,13 @@ t.test('a domain that the host is not part of', async t => {
   t.notMatch(message, long)
 })
 
+t.test('a lifetime that no browser keeps, as one in milliseconds is', async t => {
+  await warns(t, { lifetime: 3_600_000 }, site, 'sent for 2500 days, and browsers keep a cookie for 400 at the most', 'for 3600000 milliseconds write lifetime: 60')
+  t.same(await told({ lifetime: 576_000 }, [site]), [], '400 days')
+  t.same(await told({ lifetime: 3_600_000, absoluteLifetime: 43_200 }, [site]), [], 'it ends earlier')
+  t.same(await told({ lifetime: 3_600_000, expireOnClose: true }, [site]), [], 'it ends with the browser')
+})
+
 t.test('nothing is said of a cookie that comes back', async t => {
   t.same(await told({}, [site, local]), [])
   t.same(await told({ secure: false, path: '/app' }, [proxied, site]), [])
