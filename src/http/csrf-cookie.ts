@@ -38,10 +38,10 @@ export class CsrfCookie {
     headers.setCookies([this.#lines.line(request, this.#name, token, maxAge(isPersistent, expiresAt))], this.#isOwn, isEarly)
   }
 
-  /** Whether the browser has to be sent the token, or told to forget another one. */
+  /** Whether the browser has to be sent the token, or told to forget another one. What it has beside it, of a parent domain, stays there. */
   isOutdated (request: CookieRequest, token: string | undefined): boolean {
     const presented = this.#presented(request)
-    return token === undefined ? presented.length > 0 : presented.length === 0 || presented.some(value => value !== token)
+    return token === undefined ? presented.length > 0 : !presented.includes(token)
   }
 
   /** Has the browser forget the cookie, if it presented one. */

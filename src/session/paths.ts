@@ -9,6 +9,8 @@ export type Tree = Record<string, unknown>
 
 const UNWALKABLE: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 const NONE: ReadonlySet<string> = new Set()
+/** Segments of a path to write to: with a value below it that is as deep as values may be, it can still be stored. */
+const MOST_SEGMENTS = 100
 
 /** @returns what stands at the path, or `undefined`; a whole key that contains the dot comes before walking. */
 export function valueAt (tree: Tree, path: string): unknown {
@@ -45,7 +47,7 @@ export function rootOf (tree: Tree, path: string): string {
  * Sets the value at the path, making objects on the way; what stands in the way and is no container is replaced.
  *
  * @throws SessionValueError when a segment is not allowed, not an index of the list it walks into, or when the path
- *   leads into something that is neither an object nor a list (a Map, a Date …)
+ *   leads into something that is neither an object nor a list (a Map, a Date …), or has too many segments
  */
 export function setAt (tree: Tree, path: string, value: unknown): void {
   if (!path.includes('.')) {
@@ -53,7 +55,7 @@ export function setAt (tree: Tree, path: string, value: unknown): void {
     tree[path] = value
     return
   }
-  const segments = Object.hasOwn(tree, path) ? [path] : path.split('.')
+  const segments = Object.hasOwn(tree, path) ? [path] : segmentsOf(path)
   // Before anything is made on the way: what is refused changes nothing.
   for (const segment of segments) checkName(segment, path)
   const last = segments.pop() as string
@@ -96,7 +98,7 @@ export function removeAt (tree: Tree, path: string): void {
  */
 export function missingContainers (tree: Tree, path: string): string[] {
   if (!path.includes('.') || Object.hasOwn(tree, path)) return []
-  const segments = path.split('.').slice(0, -1)
+  const segments = segmentsOf(path).slice(0, -1)
   const present = segments.findIndex((_segment, index) => !isWalkable(walk(tree, segments.slice(0, index + 1))))
   if (present === -1 || Array.isArray(walk(tree, segments.slice(0, present)))) return []
   return segments.slice(present).map((_segment, index) => segments.slice(0, present + index + 1).join('.'))
@@ -139,6 +141,13 @@ function isWalkable (value: unknown): value is Tree | unknown[] {
 
 function hasMember (container: Tree | unknown[], segment: string): boolean {
   return Array.isArray(container) ? isIndex(segment) && Number(segment) < container.length : Object.hasOwn(container, segment)
+}
+
+/** @throws SessionValueError when there are so many that nothing could be stored there */
+function segmentsOf (path: string): string[] {
+  const segments = path.split('.', MOST_SEGMENTS + 1)
+  if (segments.length > MOST_SEGMENTS) throw new SessionValueError(path, `has more than ${MOST_SEGMENTS} names between its dots`)
+  return segments
 }
 
 function isIndex (segment: string): boolean {

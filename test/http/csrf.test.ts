@@ -339,6 +339,18 @@ t.test('the cookie is not sent again while the browser has it', async t => {
   t.same((await ada.get('/form')).setCookies.map(({ name }) => name), [XSRF, COOKIE])
 })
 
+t.test('nor is it while another application has one of its name on the parent domain, which stays there', async t => {
+  const app = await serveShop(t)
+  const ada = visitor(app)
+  await ada.get('/form')
+  const [own, of] = [ada.cookies.get(XSRF) ?? '', `${COOKIE}=${ada.cookies.get(COOKIE) ?? ''}`]
+  const both = await visitor(app).get('/form', { cookie: `${of}; ${XSRF}=another; ${XSRF}=${own}` })
+  t.equal(both.status, 200)
+  t.same(both.setCookies, [])
+  const foreign = await visitor(app).get('/form', { cookie: `${of}; ${XSRF}=another` })
+  t.same(foreign.setCookies.map(({ name }) => name), [XSRF, COOKIE])
+})
+
 t.test('a session without a token sends no such cookie', async t => {
   const ada = visitor(await serveShop(t, {}, app => { app.get('/put', async () => { session().put('a', 1) }) }))
   t.same((await ada.get('/put')).setCookies.map(({ name }) => name), [COOKIE])

@@ -795,8 +795,9 @@ t.test('an object that the application puts and goes on changing', async t => {
   await t.test('is refused with all the rest where that is nested too deep as a whole', async t => {
     const { visitor } = await begun(t)
     await t.rejects(visitor.visit(session => {
-      session.put('cart', { items: 1 })
-      session.put(Array.from({ length: 450 }, () => 'a').join('.'), 1)
+      const cart = { items: {} }
+      session.put('cart', cart)
+      cart.items = nested(450)
     }), /500.*nested/)
     t.same(await visitor.visit(session => session.get('cart')), undefined)
   })
@@ -858,14 +859,35 @@ t.test('a session of more text than is remembered is kept as any other, while it
   t.same(await stored(another), { text: 'y'.repeat(20_000) }, 'and so is one that is long from the beginning')
 })
 
-t.test('a path of a hundred names is a path as any other', async t => {
+t.test('a path of a hundred names is a path as any other, and a longer one is refused where it is written', async t => {
   const { visitor } = await begun(t)
   const path = Array.from({ length: 100 }, (_, n) => `n${n}`).join('.')
-  await visitor.visit(session => { session.put(path, 'deep') })
-  t.equal(await visitor.visit(session => session.get(path)), 'deep')
+  await visitor.visit(session => {
+    session.put(path, nested(200))
+    session.flash(`of.${path.slice(3)}`, nested(200))
+    // As a form names its fields: refused before anything is made on the way.
+    const longer = [`${path}.more`, 'a.'.repeat(1_000_000)]
+    for (const name of longer) {
+      const refused = { code: 'ERR_SESSION_VALUE', message: /has more than 100 names between its dots$/ }
+      t.throws(() => { session.put(name, 1) }, refused)
+      t.throws(() => { session.flash(name, 1) }, refused)
+      t.throws(() => { session.push(name, 1) }, refused)
+      t.throws(() => session.increment(name), refused)
+      session.forget(name)
+      t.equal(session.get(name), undefined)
+    }
+  })
+  t.same(await visitor.visit(session => session.get(path)), nested(200))
   await visitor.visit(session => { session.forget(path) })
   t.equal(await visitor.visit(session => session.has(path)), false)
 })
+
+/** An object in an object, and so on: so many. */
+function nested (depth: number): object {
+  let value = {}
+  for (let level = 1; level < depth; level++) value = { in: value }
+  return value
+}
 
 t.test('what is stored is what the session held, for a process that remembers nothing of it', async t => {
   const uses: Record<string, readonly [use: (session: Session) => void, expected: Record<string, unknown>]> = {
