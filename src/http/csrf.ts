@@ -33,19 +33,23 @@ declare module 'fastify' {
 const CHECKS_LAST = Symbol('ambient-session.checks-last')
 
 /**
- * Has every request checked: before the application's hooks for validation, and a form with uploads behind them, because
- * @fastify/multipart reads its fields in such a hook.
+ * Has every request checked. What the browser says is known before the body is read, which may write files. The token is looked for before
+ * the application's hooks for validation, and in a form with uploads behind them, because @fastify/multipart reads its fields in such a hook.
  */
 export function checkForgery (app: FastifyInstance, config: CsrfConfig): void {
   const check = new CsrfCheck(config)
-  const assert = (request: FastifyRequest, isDue: boolean, done: Done): void => {
-    if (isDue) check.assert(request)
+  const assertToken = (request: FastifyRequest, isDue: boolean, done: Done): void => {
+    if (isDue) check.assertToken(request)
     done()
   }
-  const checkLast = (request: FastifyRequest, _reply: FastifyReply, done: Done): void => { assert(request, isMultipart(request), done) }
+  const checkLast = (request: FastifyRequest, _reply: FastifyReply, done: Done): void => { assertToken(request, isMultipart(request), done) }
   keepLast(app, CHECKS_LAST, route => { route.preValidation = withLast(route.preValidation, checkLast) })
+  app.addHook('preParsing', (request, _reply, _payload, done) => {
+    check.assertOrigin(request)
+    done()
+  })
   app.addHook('preValidation', (request, _reply, done) => {
-    assert(request, !(isMultipart(request) && request.routeOptions.config[CHECKS_LAST] === true), done)
+    assertToken(request, !(isMultipart(request) && request.routeOptions.config[CHECKS_LAST] === true), done)
   })
 }
 
@@ -59,21 +63,35 @@ class CsrfCheck {
     this.#headers = config.headers.map(name => name.toLowerCase())
   }
 
-  /** @throws SessionCsrfError when the request may be forged */
-  assert (request: FastifyRequest): void {
-    const current = request[CURRENT]
-    if (current?.rules.csrf !== true) return
-    const isSocket = isUpgrade(request)
-    if ((!isSocket && SAFE_METHODS.includes(request.method)) || this.#isExcepted(request.url)) return
-    const { 'sec-fetch-site': site, origin } = request.headers
-    if (OWN.includes(site) || (origin !== undefined && this.#config.origins.includes(origin))) return
+  /** @throws SessionCsrfError when the browser says that a page of another origin sends the request */
+  assertOrigin (request: FastifyRequest): void {
+    if (!this.#isInQuestion(request)) return
+    const { 'sec-fetch-site': site } = request.headers
     if (site !== undefined) throw crossOrigin(`Sec-Fetch-Site: ${SITES.includes(site) ? site : 'an unknown value'}`)
-    if (isSocket) assertOwnOrigin(request)
-    else if (current.hasSession) this.#assertToken(request, current.session)
+    if (isHandshake(request)) assertOwnOrigin(request)
+  }
+
+  /**
+   * To be called for what {@link assertOrigin} has let pass: the browser says nothing, or the request is not in question.
+   *
+   * @throws SessionCsrfError when the request has to bring the token and does not
+   */
+  assertToken (request: FastifyRequest): void {
+    const current = request[CURRENT]
+    if (current == null || isHandshake(request) || !this.#isInQuestion(request)) return
+    if (current.hasSession) this.#assertTokenOf(current.session, request)
     else throw new SessionCsrfError(`a CSRF token cannot be checked: ${current.rules.reason}. If the request is not sent by a browser, ${EXCEPTIONS}`)
   }
 
-  #assertToken (request: FastifyRequest, session: Session): void {
+  /** Whether it may change something, and does not come from a page that may send it. */
+  #isInQuestion (request: FastifyRequest): boolean {
+    if (request[CURRENT]?.rules.csrf !== true) return false
+    if ((SAFE_METHODS.includes(request.method) && !isHandshake(request)) || this.#isExcepted(request.url)) return false
+    const { 'sec-fetch-site': site, origin } = request.headers
+    return !OWN.includes(site) && (origin === undefined || !this.#config.origins.includes(origin))
+  }
+
+  #assertTokenOf (session: Session, request: FastifyRequest): void {
     const candidates = [fieldOf(request.body, this.#config.field), ...this.#headers.map(name => request.headers[name])].filter(isGiven)
     if (candidates.length === 0) throw this.#missing(request)
     if (candidates.some(candidate => session.hasToken(candidate))) return
@@ -123,7 +141,7 @@ function crossOrigin (why: string): SessionCsrfError {
   return new SessionCsrfError(`the request comes from a page of another origin (${why}). ${OTHERS}, ${EXCEPTIONS}`)
 }
 
-function isUpgrade ({ method, headers: { upgrade } }: FastifyRequest): boolean {
+function isHandshake ({ method, headers: { upgrade } }: FastifyRequest): boolean {
   return method === 'GET' && upgrade?.toLowerCase() === 'websocket'
 }
 

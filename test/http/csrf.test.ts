@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import t, { type Test } from 'tap'
 import ambientSession, { csrfField, csrfToken, hasSession, runWithSession, session, SessionCsrfError, type SessionOptions, SessionStoreError } from '../../src/index.ts'
 import { type Answer, Connection, visitor, type Visitor } from '../helpers/client.ts'
-import { COOKIE, Gate, serve, type Teardown } from './support.ts'
+import { COOKIE, Gate, listening, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -74,6 +74,29 @@ t.test('a request that the browser calls anything else is refused, whatever it b
   for (const site of ['cross-site', 'same-site', 'same-origin, cross-site', 'Same-Origin', '']) {
     isRefused(t, await ada.post('/change', { _token: token }, { 'sec-fetch-site': site, 'x-csrf-token': token }), OTHER_ORIGIN)
   }
+})
+
+t.test('a request that another page sends is refused before its body is read, and its files are received by nobody', async t => {
+  let received = 0
+  const app = Fastify()
+  t.teardown(() => app.close())
+  // In front of the check, in the order of the hooks.
+  await app.register(multipart, {
+    attachFieldsToBody: 'keyValues',
+    onFile: async part => {
+      received++
+      await part.toBuffer()
+    }
+  })
+  await app.register(ambientSession, { driver: 'memory', csrf: true })
+  app.post('/pictures', async () => 'stored')
+  await listening(app)
+  const form = new FormData()
+  form.set('picture', new Blob(['png']), 'a.png')
+  for (const site of ['cross-site', 'same-site']) isRefused(t, await visitor(app).post('/pictures', form, { 'sec-fetch-site': site }), OTHER_ORIGIN)
+  t.equal(received, 0)
+  t.equal((await visitor(app).post('/pictures', form, { 'sec-fetch-site': 'same-origin' })).text, 'stored')
+  t.equal(received, 1)
 })
 
 t.test('a value of Sec-Fetch-Site that is none does not come back in the message', async t => {
