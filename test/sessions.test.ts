@@ -365,6 +365,19 @@ t.test('the address that a trusted proxy gives is cut to the length of an addres
   t.match(await app.sessions.for('ada'), [{ ipAddress: '1'.repeat(45) }])
 })
 
+t.test('what a trusted proxy gives and cannot be an address is left out', async t => {
+  const app = await serve(t, app => { app.get('/', async () => { session().setUser('ada') }) }, {}, { trustProxy: true })
+  const ada = visitor(app)
+  for (const [given, kept] of [
+    ['<script>alert(1)</script>', undefined], ["' or 1=1", undefined], ['203.0.113.9', '203.0.113.9'], ['203.0.113.9:50123', '203.0.113.9:50123'],
+    ['2001:db8::1', '2001:db8::1'], ['[2001:db8::1]:443', '[2001:db8::1]:443'], ['fe80::1%eth0', 'fe80::1%eth0']
+  ]) {
+    await ada.get('/', { 'x-forwarded-for': given ?? '' })
+    t.equal((await app.sessions.for('ada'))[0]?.ipAddress, kept)
+    await app.sessions.destroyFor('ada')
+  }
+})
+
 function keyNamed (name: string): StoreKey {
   return createHash('sha256').update(name).digest('hex') as StoreKey
 }

@@ -8,8 +8,9 @@ import type { CommitResult } from '../session/commit.ts'
 import { reportTo } from '../report.ts'
 import { CommitQueue, droppedWarning } from '../session/commit-queue.ts'
 import type { LoadResult } from '../session/load.ts'
-import { isPromise } from '../session/maybe-promise.ts'
+import { andThen, isPromise } from '../session/maybe-promise.ts'
 import { Session, type SessionHost } from '../session/session.ts'
+import { tombstoneUntil } from '../session/settings.ts'
 import type { MaybePromise } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
 import { isResponseClosed } from './closing.ts'
@@ -26,13 +27,15 @@ import { unsavedWarning } from './unsaved.ts'
 
 /** An IPv6 address that ends in an IPv4 address is no longer. */
 const LONGEST_ADDRESS = 45
+/** An address as proxies write it, perhaps with a port or a zone: nothing that a page could take for HTML. */
+const ADDRESS = /^[\w.:%[\]-]+$/
 /** What tells one browser from another comes well before. */
 const LONGEST_AGENT = 500
 
 /** How long a request goes on at the most when its client has left, in milliseconds. */
 const LONGEST_UNANSWERED = 60_000
 
-const NONE: readonly OldCookie[] = []
+const NONE: readonly never[] = []
 const NOWHERE: ClientInfo = { ipAddress: undefined, userAgent: undefined }
 
 /** As long as the store has not answered. The error is made when it is needed: a request rarely asks so early. */
@@ -65,6 +68,8 @@ export class RequestSession implements Scope, SessionHost {
   #cookies: ResponseCookies | undefined
   /** What was found before the handler ran, why nothing could be, or that it is not known yet; undefined where that was not asked. */
   #prepared: FoundSession | { readonly error: unknown } | undefined
+  /** The sessions that were looked for, one after the other. */
+  #candidates: readonly PresentedCookie[] = NONE
   /** From where the session is used. */
   #clientInfo: ClientInfo | undefined
   /** Whether the commit before the response has begun. */
@@ -181,8 +186,10 @@ export class RequestSession implements Scope, SessionHost {
       throw new SessionEndedError('nothing was saved, because the session has ended: it was signed out, revoked, regenerated or has expired meanwhile. ' +
         'Ask session().isEnded where that may happen')
     }
-    if (this.headers.canLeave) this.#responseCookies.write(this.#changes, outcome, true, state)
-    else if (outcome === 'issued') throw headersSent()
+    if (this.headers.canLeave) {
+      this.headers.varyByCookie(true)
+      this.#responseCookies.write(this.#changes, outcome, true, state)
+    } else if (outcome === 'issued') throw headersSent()
   }
 
   async reload (): Promise<void> {
@@ -244,6 +251,7 @@ export class RequestSession implements Scope, SessionHost {
 
   /** @returns what the candidates name, by a promise only where the store answers by one or a lock is waited for */
   #find (candidates: readonly PresentedCookie[]): MaybePromise<FoundSession> {
+    this.#candidates = candidates
     return findFirst(candidates, presented => {
       const find = (): MaybePromise<LoadResult> => findSession(this.context.settings, presented, this.#startedAt)
       return this.#lock === undefined ? find() : this.#lock.during(presented.key, async () => await find(), isLiving)
@@ -274,13 +282,13 @@ export class RequestSession implements Scope, SessionHost {
     return result
   }
 
-  /** Behind trusted proxies the address is what they say, and may be any text. Undefined where it cannot be known any more. */
+  /** Behind trusted proxies the address is what they say, if it can be one. Undefined where it cannot be known any more. */
   get #client (): ClientInfo | undefined {
     if (this.#clientInfo !== undefined || isResponseClosed(this.reply)) return this.#clientInfo
     const { headers } = this.request
     // A Unix socket has no address, nor has a connection that has been closed: Fastify's type leaves that out.
     const ip: string | undefined = this.request.ip
-    this.#clientInfo = { ipAddress: ip?.slice(0, LONGEST_ADDRESS), userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
+    this.#clientInfo = { ipAddress: ip !== undefined && ADDRESS.test(ip) ? ip.slice(0, LONGEST_ADDRESS) : undefined, userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
     return this.#clientInfo
   }
 
@@ -309,7 +317,22 @@ export class RequestSession implements Scope, SessionHost {
    * instead of 62, a new session 85 instead of 63 (Node.js 20).
    */
   #commitOutsideScope (queue: CommitQueue): MaybePromise<CommitResult> {
-    return this.context.settings.store.readsSynchronously === true ? queue.commit() : runOutsideScopes(() => queue.commit())
+    const commit = (): MaybePromise<CommitResult> => andThen(queue.commit(), result => this.#endOthers(result))
+    return this.context.settings.store.readsSynchronously === true ? commit() : runOutsideScopes(commit)
+  }
+
+  /** With a session that is signed out ends those of its other cookies: the browser would go on with the next one. */
+  #endOthers (result: CommitResult): MaybePromise<CommitResult> {
+    const hasEnded = result.outcome === 'ended' || (result.left !== undefined && result.left.to === undefined)
+    if (!hasEnded || this.#candidates.length < 2) return result
+    const { settings, ends } = this.context
+    const found = this.#responseCookies.presented
+    const end = ({ key }: PresentedCookie): MaybePromise<CommitResult> => andThen(settings.store.destroy(key, tombstoneUntil(settings)), answer => {
+      if (answer === 'destroyed') ends.leave({ key, to: undefined })
+      return result
+    })
+    const others = this.#candidates.filter(candidate => candidate !== found)
+    return others.reduce<MaybePromise<CommitResult>>((before, other) => andThen(before, () => end(other)), result)
   }
 
   /** Commits once more without what is expendable, if there was too much. Fails otherwise, unless the client has left. */

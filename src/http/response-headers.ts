@@ -33,8 +33,9 @@ export class ResponseHeaders {
     return this.#reply.sent && !this.isWaiting
   }
 
-  varyByCookie (): void {
-    this.#set('vary', varyWithCookie, false)
+  /** @param isEarly see {@link setCookies} */
+  varyByCookie (isEarly = false): void {
+    this.#set('vary', varyWithCookie, isEarly)
   }
 
   /**

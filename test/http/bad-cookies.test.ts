@@ -93,6 +93,32 @@ t.test('of several cookies of the name that counts whose session lives', async t
   t.match(await visitor(app).get('/name', { cookie: `${forged}; ${genuine}` }), { status: 200, text: 'ada' })
 })
 
+for (const [what, signOut] of Object.entries({
+  'the sign-out': async () => { session().invalidate() },
+  'a sign-out that is saved': async () => {
+    session().invalidate()
+    await session().save()
+  },
+  'a sign-out that says so on the next page': async () => {
+    session().invalidate()
+    session().flash('message', 'Goodbye.')
+  }
+})) {
+  for (const isSynchronous of [true, false]) {
+    t.test(`${what} ends the sessions of all cookies of the name, on a store that answers ${isSynchronous ? 'at once' : 'later'}`, async t => {
+      const app = await serve(t, app => {
+        routes(app)
+        app.post('/logout', signOut)
+      }, { driver: new SpyStore(isSynchronous) })
+      const [ada, tossed] = [visitor(app), visitor(app)]
+      for (const each of [ada, tossed]) await each.post('/login')
+      const [own, other] = [ada.cookieHeader, tossed.cookieHeader]
+      t.equal((await visitor(app).post('/logout', undefined, { cookie: `${other}; ${COOKIE}=${FORGED}; ${own}` })).status, 200)
+      for (const cookie of [own, other, `${other}; ${own}`]) t.equal((await visitor(app).get('/name', { cookie })).text, 'nobody')
+    })
+  }
+}
+
 const wrongSignatures: Record<string, string> = {
   'no signature': FORGED,
   'an empty signature': `${FORGED}.`,

@@ -305,6 +305,8 @@ t.test('save() on a hijacked reply stores a new session and puts its cookie amon
   const answer = await ada.get('/hijack')
   t.equal(answer.text, 'raw')
   t.same(answer.setCookies.map(({ name }) => name), ['theme', COOKIE])
+  t.equal(answer.headers.get('vary'), 'Cookie')
+  t.equal(answer.headers.get('cache-control'), 'private')
   t.same((await ada.get('/all')).json, { from: 'hijack' })
 })
 
