@@ -30,22 +30,25 @@ t.test('a flush that fails', async t => {
     for (const each of [store, other]) t.equal((await readLiving(each, key)).payload, '1')
   })
 
-  await t.test('gives the version that it refuses to no other commit', async t => {
-    const { store, directory } = await fileStore(t, { durable: true })
-    const { store: other } = await fileStore(t, { directory, durable: true })
-    const { key, version } = await create(store, '0')
-    let seen: StoredRecord | undefined
-    replaceInFs(t, 'fdatasync', original => (file, callback) => {
-      if (seen !== undefined) return original(file, callback)
-      seen = other.read(key) as StoredRecord
-      setImmediate(callback, fault('EIO'))
+  for (const isTouched of [false, true]) {
+    await t.test(`gives the version that it refuses to no other commit${isTouched ? ', also behind one that moves the expiry' : ''}`, async t => {
+      const { store, directory } = await fileStore(t, { durable: true })
+      const { store: other } = await fileStore(t, { directory, durable: true })
+      const { key, version } = await create(store, '0')
+      let seen: StoredRecord | undefined
+      replaceInFs(t, 'fdatasync', original => (file, callback) => {
+        if (seen !== undefined) return original(file, callback)
+        seen = other.read(key) as StoredRecord
+        setImmediate(callback, fault('EIO'))
+      })
+      await t.rejects(async () => await store.compareAndSet(key, recordOf('1'), version), { code: 'ERR_SESSION_STORE' })
+      t.equal(seen?.payload, '1', 'another process has read it meanwhile')
+      if (isTouched) t.equal(await store.touch(key, new Date(Date.now() + 60_000)), true)
+      t.type(await store.compareAndSet(key, recordOf('2'), (await readLiving(store, key)).version), 'number')
+      t.equal(await other.compareAndSet(key, recordOf('late'), seen?.version), 'conflict')
+      t.equal((await readLiving(other, key)).payload, '2')
     })
-    await t.rejects(async () => await store.compareAndSet(key, recordOf('1'), version), { code: 'ERR_SESSION_STORE' })
-    t.equal(seen?.payload, '1', 'another process has read it meanwhile')
-    t.type(await store.compareAndSet(key, recordOf('2'), version), 'number')
-    t.equal(await other.compareAndSet(key, recordOf('late'), seen?.version), 'conflict')
-    t.equal((await readLiving(other, key)).payload, '2')
-  })
+  }
 
   await t.test('of a session that has outgrown its file leaves the one before', async t => {
     const { store } = await fileStore(t, { durable: true })

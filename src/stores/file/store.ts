@@ -117,7 +117,9 @@ export class FileStore implements SessionStore {
     return this.#commit(key, false, file => {
       const current = unexpired(file?.content?.entry)
       if (file === undefined || !isRecord(current)) return false
-      file.write(touched(current, expiresAt, lastActivity), this.#isDurable)
+      // The generation that this one overwrites may have been read: as long as it can be seen to be lost, its version is left out.
+      const version = file.content?.isUncertain === true ? file.nextVersion : current.version
+      file.write({ ...touched(current, expiresAt, lastActivity), version }, this.#isDurable)
       return true
     })
   }
