@@ -317,22 +317,24 @@ export class RequestSession implements Scope, SessionHost {
    * instead of 62, a new session 85 instead of 63 (Node.js 20).
    */
   #commitOutsideScope (queue: CommitQueue): MaybePromise<CommitResult> {
-    const commit = (): MaybePromise<CommitResult> => andThen(queue.commit(), result => this.#endOthers(result))
+    const commit = (): MaybePromise<CommitResult> => andThen(this.#endOthers(), () => queue.commit())
     return this.context.settings.store.readsSynchronously === true ? commit() : runOutsideScopes(commit)
   }
 
-  /** With a session that is signed out ends those of its other cookies: the browser would go on with the next one. */
-  #endOthers (result: CommitResult): MaybePromise<CommitResult> {
-    const hasEnded = result.outcome === 'ended' || (result.left !== undefined && result.left.to === undefined)
-    if (!hasEnded || this.#candidates.length < 2) return result
+  /**
+   * Ends the sessions of the browser's other cookies with the one that is signed out: the browser would go on with the next of them.
+   * They come first, so that a failure leaves all as it was.
+   */
+  #endOthers (): MaybePromise<void> {
+    if (this.#candidates.length < 2 || this.#changes?.endsSession !== true) return undefined
     const { settings, ends } = this.context
-    const found = this.#responseCookies.presented
-    const end = ({ key }: PresentedCookie): MaybePromise<CommitResult> => andThen(settings.store.destroy(key, tombstoneUntil(settings)), answer => {
+    const { presented } = this.#responseCookies
+    const others = this.#candidates.filter(candidate => candidate !== presented)
+    const end = ({ key }: PresentedCookie): MaybePromise<void> => andThen(settings.store.destroy(key, tombstoneUntil(settings)), answer => {
       if (answer === 'destroyed') ends.leave({ key, to: undefined })
-      return result
     })
-    const others = this.#candidates.filter(candidate => candidate !== found)
-    return others.reduce<MaybePromise<CommitResult>>((before, other) => andThen(before, () => end(other)), result)
+    const ended = others.reduce<MaybePromise<void>>((before, other) => andThen(before, () => end(other)), undefined)
+    return andThen(ended, () => { this.#candidates = NONE })
   }
 
   /** Commits once more without what is expendable, if there was too much. Fails otherwise, unless the client has left. */

@@ -110,6 +110,12 @@ export class SessionChanges {
     return this.origin.kind === 'over'
   }
 
+  /** Whether the request has ended the session it came with, or the next commit is going to. */
+  get endsSession (): boolean {
+    const { origin } = this
+    return this.#idChange === 'invalidate' || (origin.kind === 'none' && origin.wasEnded)
+  }
+
   /** Whether a commit would change which session the browser has to know. */
   get needsCookie (): boolean {
     const { origin } = this

@@ -2,7 +2,7 @@
 import { Signer } from '@fastify/cookie'
 import t from 'tap'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { session, type SessionOptions } from '../../src/index.ts'
+import { request, session, type SessionOptions, SessionStoreError } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { COOKIE, serve, type Teardown } from './support.ts'
 import { SpyStore } from './stores.ts'
@@ -14,7 +14,10 @@ const FORGED = 'forged_forged_forged_forged_forged_forged_A'
 
 function routes (app: FastifyInstance): void {
   app.get('/name', async () => session('name', 'nobody'))
-  app.post('/login', async () => { session({ name: 'ada' }) })
+  app.post('/login', async () => {
+    session({ name: 'ada' })
+    session().setUser('ada')
+  })
 }
 
 /** A client that says in its Cookie header just what it is told. */
@@ -99,6 +102,7 @@ for (const [what, signOut] of Object.entries({
     session().invalidate()
     await session().save()
   },
+  'the end of the own session by its key': async () => { await request().server.sessions.destroy(session().key) },
   'a sign-out that says so on the next page': async () => {
     session().invalidate()
     session().flash('message', 'Goodbye.')
@@ -118,6 +122,45 @@ for (const [what, signOut] of Object.entries({
     })
   }
 }
+
+t.test('where the session of another cookie cannot be ended, the sign-out fails, and nothing of it is stored', async t => {
+  const driver = new SpyStore(false)
+  const app = await serve(t, app => {
+    routes(app)
+    app.post('/logout', async () => {
+      session().invalidate()
+      session().flash('message', 'Goodbye.')
+    })
+  }, { driver })
+  const [ada, tossed] = [visitor(app), visitor(app)]
+  for (const each of [ada, tossed]) await each.post('/login')
+  const [own, other] = [ada.cookieHeader, tossed.cookieHeader]
+  driver.before = method => {
+    if (method !== 'destroy') return
+    driver.before = undefined
+    throw new SessionStoreError('the store is away')
+  }
+  const { status, setCookies } = await visitor(app).post('/logout', undefined, { cookie: `${own}; ${other}` })
+  t.same({ status, setCookies }, { status: 503, setCookies: [] })
+  for (const cookie of [own, other]) t.equal((await visitor(app).get('/name', { cookie })).text, 'ada')
+  t.equal((await visitor(app).post('/logout', undefined, { cookie: `${own}; ${other}` })).status, 200)
+  for (const cookie of [own, other]) t.equal((await visitor(app).get('/name', { cookie })).text, 'nobody')
+})
+
+t.test('a sign-out that is tried again without its input ends the sessions of all cookies', async t => {
+  const app = await serve(t, app => {
+    routes(app)
+    app.post('/logout', (_req, reply) => {
+      session().invalidate()
+      return reply.withInput().back('/')
+    })
+  }, { maxBytes: 500 })
+  const [ada, tossed] = [visitor(app), visitor(app)]
+  for (const each of [ada, tossed]) await each.post('/login')
+  const [own, other] = [ada.cookieHeader, tossed.cookieHeader]
+  t.equal((await visitor(app).post('/logout', { text: 'x'.repeat(1000) }, { cookie: `${own}; ${other}` })).status, 303)
+  for (const cookie of [own, other]) t.equal((await visitor(app).get('/name', { cookie })).text, 'nobody')
+})
 
 const wrongSignatures: Record<string, string> = {
   'no signature': FORGED,
