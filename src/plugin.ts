@@ -100,7 +100,8 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
 
   if (config.csrf !== false) checkForgery(app, config.csrf)
 
-  // A reply that is sent in the flow of another request comes back to its own.
+  // Commits where commitLast is not among the route's hooks: where no route matches, and on routes declared before the plugin. A reply that
+  // is sent in the flow of another request comes back to its own.
   app.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone) => {
     const current = request[CURRENT]
     if (current == null || current.commitsLast) goOn(current, () => { done(null) })

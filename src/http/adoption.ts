@@ -76,7 +76,7 @@ export class OldCookie {
    * @returns whether there is something here now: a session, or what says that it has ended since
    * @throws SessionStoreError when one of the two stores cannot be reached
    */
-  async takeOver (settings: SessionSettings, clientInfo: ClientInfo): Promise<boolean> {
+  async takeOver (settings: SessionSettings, clientInfo: ClientInfo | undefined): Promise<boolean> {
     const { key } = this.presented
     if (await settings.store.read(key) !== undefined) return true
     const read = await this.#source.read(this.#value)
@@ -133,7 +133,7 @@ interface Read {
 /** Where the sessions of another package are, and how their cookies are verified. */
 class OldSource {
   readonly cookie: string
-  /** Whether each answer takes a copy of the session along, so that requests at the same time need the old one as well. */
+  /** With the driver `cookie` each answer takes a copy of the session along, so that requests at the same time still need the old one. */
   readonly isCopied: boolean
   readonly #grace: number
   readonly #adopt: AdoptConfig
@@ -164,8 +164,8 @@ class OldSource {
   }
 
   /**
-   * Reads an old session, and once more where that took as long as it is known here that a session has ended: another request may
-   * have taken it over meanwhile, and its visitor have signed out.
+   * Reads an old session, and once more where that took longer than `grace`: another request may have taken it over meanwhile and its
+   * visitor have signed out, of which no tombstone tells any more.
    */
   async read (value: string): Promise<Read> {
     const startedAt = performance.now()

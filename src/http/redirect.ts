@@ -42,7 +42,7 @@ declare module 'fastify' {
     with<K extends SessionKey> (key: K, ...value: FlashedAt<K>): this
     with (values: SessionValues): this
     /**
-     * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`. What cannot be stored is left out, with a
+     * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`; once more, those are added. What cannot be stored is left out, with a
      * warning.
      *
      * @param errors messages by field, or the issues of zod, valibot or Ajv, or an error that has them
@@ -107,7 +107,7 @@ class Redirect {
     return this.#reply.request.session()
   }
 
-  /** What the methods return: the reply, in a form that is an error to return as long as nobody has been asked to answer. */
+  /** What the methods return: the reply itself once a redirect was asked for. Before, a proxy of it that is an error to return, where a route would wait for ever. */
   get chain (): FastifyReply {
     if (this.#target !== undefined) return this.#reply
     this.#chain ??= new Proxy(this.#reply, { get: (_reply, name) => name === 'then' ? this.#then : this.#member(name) })
@@ -143,11 +143,9 @@ class Redirect {
     const { request } = this.#reply
     // A form that was sent cannot be sent again: the visitor goes on with the page that it was on.
     const wanted = isNavigation(request) ? request.originalUrl : this.#pageBefore()
-    if (wanted !== undefined && this.#isWorthReturning(wanted, target)) {
-      this.session.put(INTENDED, wanted)
-      // What was flashed for the page that the visitor does not get to see is for the one where it signs in.
-      this.session.reflash()
-    }
+    if (wanted !== undefined && this.#isWorthReturning(wanted, target)) this.session.put(INTENDED, wanted)
+    // What was flashed for the page that the visitor does not get to see is for the one where it signs in.
+    if (this.#current?.hasSession === true && !this.#current.rules.readonly) this.session.reflash()
     this.#goTo(target)
   }
 
@@ -155,7 +153,7 @@ class Redirect {
     const { session } = this
     this.#attempt('errors', () => {
       const fields = fieldErrorsOf(errors)
-      const flashed = { ...this.#errors, ...bag === undefined ? fields : { [bag]: fields } }
+      const flashed = { ...this.#errors, ...bag === undefined ? fields : { [bag]: { ...bagIn(this.#errors, bag), ...fields } } }
       session.flash('errors', flashed)
       this.#errors = flashed
     })
@@ -271,6 +269,12 @@ class Redirect {
   get #report (): Report {
     return reportTo(this.#reply.log)
   }
+}
+
+/** What has been flashed under the name of a bag, unless a field has that name. */
+function bagIn (errors: Tree, bag: string): object | undefined {
+  const found = Object.hasOwn(errors, bag) ? errors[bag] : undefined
+  return typeof found === 'object' && found !== null && !Array.isArray(found) ? found : undefined
 }
 
 function unstored (what: string, { message }: Error): Parameters<Report>[0] {

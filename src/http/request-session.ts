@@ -36,7 +36,6 @@ const LONGEST_AGENT = 500
 const LONGEST_UNANSWERED = 60_000
 
 const NONE: readonly never[] = []
-const NOWHERE: ClientInfo = { ipAddress: undefined, userAgent: undefined }
 
 /** As long as the store has not answered. The error is made when it is needed: a request rarely asks so early. */
 const NOT_YET = {
@@ -74,8 +73,9 @@ export class RequestSession implements Scope, SessionHost {
   #clientInfo: ClientInfo | undefined
   /** Whether the commit before the response has begun. */
   #commitHasBegun = false
+  /** Whether that commit has failed, or was left out for the error of a save(): the response stores nothing more. */
   #isGivenUp = false
-  /** Whether it has failed because the client has left. */
+  /** Whether it has failed because the client had left. */
   #hasLeft = false
   /** What the last save() that failed has rejected with. */
   #saveError: unknown
@@ -231,7 +231,7 @@ export class RequestSession implements Scope, SessionHost {
 
   async #takeOver (cookie: OldCookie): Promise<boolean> {
     try {
-      return await cookie.takeOver(this.context.settings, this.#client ?? NOWHERE)
+      return await cookie.takeOver(this.context.settings, this.#client)
     } catch (error) {
       this.#prepared = { error }
       throw error

@@ -12,12 +12,12 @@ import { decode, encode } from './values.ts'
  * Stores the session under the key, unless something is there: then another request has done so.
  *
  * @param userId whose it is
- * @param clientInfo of the request that brings it
+ * @param clientInfo of the request that brings it; undefined where its client has left
  * @returns whether it was stored
  * @throws SessionValueError when the data cannot be stored
  * @throws SessionTooLargeError when there is too much of it
  */
-export async function adopt (settings: SessionSettings, key: StoreKey, data: object, userId: string | undefined, clientInfo: ClientInfo): Promise<boolean> {
+export async function adopt (settings: SessionSettings, key: StoreKey, data: object, userId: string | undefined, clientInfo: ClientInfo | undefined): Promise<boolean> {
   const state = emptyState()
   Object.keys(data).forEach(checkKey)
   state.data = decode(encode(data, 'session')) as typeof state.data

@@ -142,7 +142,7 @@ export class SessionChanges {
     return [...new Set(subjects)]
   }
 
-  /** @returns the value at a path, of which a change in place will be noticed (or, when read-only, refused) */
+  /** @returns the value at a path, of which a change in place will be noticed (or, in the objects and lists of a read-only session, refused) */
   handOut (path: string): unknown {
     this.#isUsed = true
     const working = this.#ensureOpen()

@@ -26,7 +26,7 @@ export interface CommitResult {
     | 'stored'
     /** Stored, and the expiry has moved. */
     | 'extended'
-    /** Stored under another id than before, or with a cookie that outlives the browser where it did not before, or the reverse. */
+    /** Stored under another id than before, or with another setting of its own for whether the cookie outlives the browser. */
     | 'issued'
     /** The session was ended, by this commit or already before it, and no other has begun. */
     | 'ended'
@@ -122,8 +122,8 @@ class Commit {
     const { store } = this.#settings
     const expiresAt = this.#expiryDue(current, state)
     // Otherwise another request has stored what is there now, and has told its browser.
-    const isFound = conflicts === 0
-    if (expiresAt === undefined) return { outcome: isFound ? 'unchanged' : 'stored' }
+    const isAsRead = conflicts === 0
+    if (expiresAt === undefined) return { outcome: isAsRead ? 'unchanged' : 'stored' }
     const lastActivity = current.userId === undefined ? undefined : new Date(Date.now())
     const touched = andThen(store.touch(key, expiresAt, lastActivity), isAlive => isAlive ? store.read(key) : undefined)
     return andThen(touched, found => {
@@ -133,7 +133,7 @@ class Commit {
         return opened === undefined ? this.#drop() : this.#extend(origin, found, opened.state, conflicts + 1)
       }
       this.#changes.markCommitted({ ...origin, record: { ...origin.record, expiresAt, ...lastActivity !== undefined && { lastActivity } } })
-      return { outcome: isFound ? 'extended' : 'stored' }
+      return { outcome: isAsRead ? 'extended' : 'stored' }
     })
   }
 

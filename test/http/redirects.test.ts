@@ -269,7 +269,7 @@ t.test('what was flashed for a page that a guest may not see is there on the pag
       session().invalidate()
       return reply.with('message', 'Signed out.').withInput().withErrors({ name: 'wrong' }).redirect('/orders')
     })
-    app.get('/reports', { preHandler: async (_req, reply) => reply.guest('/sign-in') }, async () => 'reports')
+    app.route({ method: ['GET', 'POST'], url: '/reports', preHandler: async (_req, reply) => reply.guest('/sign-in'), handler: async () => 'reports' })
   }))
   const flashed = { errors: { name: ['wrong'] }, old: { name: 'Ada' }, message: 'Signed out.' }
   await ada.post('/sign-in')
@@ -281,6 +281,9 @@ t.test('what was flashed for a page that a guest may not see is there on the pag
   await ada.post('/sign-out', { name: 'Ada' })
   t.same(await redirectOf(ada, '/orders'), [302, '/sign-in'])
   t.same((await ada.get('/shown')).json, { ...flashed, message: 'Please sign in.' }, 'what the guard says comes first')
+  await ada.post('/sign-out', { name: 'Ada' })
+  t.same(await redirectOf(ada, '/reports', { method: 'POST' }), [303, '/sign-in'], 'of a form nobody knows the page')
+  t.same((await ada.get('/shown')).json, flashed)
 })
 
 t.test('two guests at once get each the page of its own', async t => {
@@ -464,6 +467,15 @@ t.test('errors of several forms are kept apart by bags, in any order', async t =
   const expected = { email: ['a', 'b'], login: { name: ['unknown'] } }
   t.same(await shownFor(t, reply => reply.withErrors({ email: ['a', 'b'] }).withErrors({ name: 'unknown' }, 'login')), expected)
   t.same(await shownFor(t, reply => reply.withErrors({ name: 'unknown' }, 'login').withErrors({ email: ['a', 'b'] })), expected)
+})
+
+t.test('errors that are given one after the other are all kept, with a bag and without; those of one field are the last', async t => {
+  for (const bag of [undefined, 'login', 'toString']) {
+    const errors = { a: ['second'], b: ['b'], c: ['c'] }
+    const shown = await shownFor(t, reply => reply.withErrors({ a: 'first', b: 'b' }, bag).withErrors({ a: 'second', c: 'c' }, bag))
+    t.same(shown, bag === undefined ? errors : { [bag]: errors })
+  }
+  t.same(await shownFor(t, reply => reply.withErrors({ login: 'a field' }).withErrors({ name: 'unknown' }, 'login')), { login: { name: ['unknown'] } })
 })
 
 const unstorable: Record<string, [errors: unknown, message: RegExp]> = {

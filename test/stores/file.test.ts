@@ -1,4 +1,5 @@
 /** The file store: the contract, and what is in the directory. Several processes at once have a file of their own. */
+import { once } from 'node:events'
 import {
   chmodSync, closeSync, cpSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync,
   utimesSync, writeFileSync
@@ -1042,4 +1043,16 @@ t.test('the removal of a file by hand is noticed within a second', async t => {
   clock.jump(1_000)
   await nextTurn()
   t.equal(store.read(key), undefined)
+})
+
+t.test('a store that was given nobody to report to warns by the process', async t => {
+  const { directory, key } = await createIn(t)
+  writeFileSync(join(directory, key), 'damaged')
+  const store = new FileStore({ directory })
+  t.teardown(() => { store.close() })
+  await store.open()
+  const warned = once(process, 'warning')
+  t.equal(store.read(key), undefined)
+  const [warning] = await warned as [Error]
+  t.match(warning, { name: 'SessionWarning', code: 'AMBIENT_SESSION_DAMAGED' })
 })

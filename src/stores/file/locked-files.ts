@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SessionStoreError } from '../../errors.ts'
 import type { MaybePromise, StoreKey } from '../store.ts'
 import { Turns } from '../turns.ts'
-import type { OpenFiles } from './open-files.ts'
+import { MOST_REPLACED, type OpenFiles } from './open-files.ts'
 import type { SessionFile } from './session-file.ts'
 
 /** Undefined: there is no file. */
@@ -13,8 +13,6 @@ export type Work<T> = (file: SessionFile | undefined) => T
 const WAIT = 10_000
 /** The shortest and the longest pause in milliseconds between two attempts. */
 const PAUSE = { first: 0.5, longest: 10 }
-/** How often in a row a file may be found removed or replaced. */
-const MOST_REPLACED = 100
 
 const BUSY = Symbol('another holds the lock')
 

@@ -8,7 +8,7 @@
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SessionError, SessionStoreError } from '../../errors.ts'
-import type { Report } from '../../report.ts'
+import { type Report, reportToProcess } from '../../report.ts'
 import { refusalToSet, touched, unexpired } from '../record.ts'
 import {
   type EndReason, isRecord, type ListFilter, type LockOptions, type MaybePromise, type NewRecord, type Page, type RecordPage, type SessionStore,
@@ -33,8 +33,8 @@ export interface FileStoreOptions {
   readonly durable?: boolean
   /** Whether files are read through the thread pool, for directories on slow storage: then the event loop never waits for it. */
   readonly asyncReads?: boolean
-  /** Receives warnings: of damaged files, and of the operating system's locks if they cannot be used. */
-  readonly report: Report
+  /** Receives warnings: of damaged files, and of the operating system's locks if they cannot be used. Default: a warning of the process. */
+  readonly report?: Report
 }
 
 const WRITABLE_BY_ALL = 0o002
@@ -55,7 +55,7 @@ export class FileStore implements SessionStore {
   #usersSweptAt = -Infinity
 
   /** @param locks for tests of this package */
-  constructor ({ directory, durable = false, asyncReads = false, report }: FileStoreOptions, locks: FileLocks = new BestLocks()) {
+  constructor ({ directory, durable = false, asyncReads = false, report = reportToProcess }: FileStoreOptions, locks: FileLocks = new BestLocks()) {
     this.readsSynchronously = !asyncReads
     this.#directory = directory
     this.#isDurable = durable

@@ -8,8 +8,9 @@
  * the payload
  * ```
  *
- * and a tombstone as one line: `REASON SINCE STAMP`; where there is to be none, `- STAMP`, which is nothing to readers. Times are milliseconds since 1970; `-` stands for none. LISTED is until
- * when the list of the user is sure to have the session. All up to the user has its place, for the scripts.
+ * and a tombstone as one line: `REASON SINCE STAMP`; where there is to be none, `- STAMP`, which is nothing to readers. Times are
+ * milliseconds since 1970; `-` stands for none. LISTED is until when the list of the user is sure to have the session. All up to the
+ * user has its place, for the scripts.
  */
 import type { EndReason, NewRecord, StoredRecord, Tombstone, Version } from '../store.ts'
 

@@ -128,6 +128,7 @@ export class RedisStore implements SessionStore {
     // A session that exists is on its user's list already, as a rule.
     let answer = expected === undefined && userId !== undefined ? 'unlisted' : await write(userId === undefined ? '' : NEVER)
     if (answer === 'unlisted' && userId !== undefined) answer = await write(await this.#enlist(userId, key, expiresAt, deadline))
+    if (answer === 'unlisted') throw storeError('failed', 'the user of a session was taken off its list while it was written')
     return answer === 'conflict' || answer === 'gone' ? answer : version
   }
 
