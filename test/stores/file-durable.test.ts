@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { StoredRecord } from '../../src/index.ts'
-import { create, increment, readLiving, recordOf } from './conformance.ts'
+import { create, createRecord, increment, readLiving, recordOf } from './conformance.ts'
 import { failToWriteOnce, fault, replaceInFs } from './faults.ts'
 import { fileStore } from './support.ts'
 
@@ -69,6 +69,14 @@ t.test('a flush that fails', async t => {
     t.equal(await store.destroy(key, soon), 'destroyed')
     for (const each of [store, other]) t.match(await each.read(key), { reason: 'ended' })
     t.notMatch(readFileSync(join(directory, key), 'latin1'), 'payload')
+  })
+
+  await t.test('of a session that was to end leaves it in the list of its user', async t => {
+    const { store } = await fileStore(t, { durable: true })
+    const { key } = await createRecord(store, { ...recordOf('payload'), userId: 'ada' })
+    failToFlushOnce(t)
+    await t.rejects(async () => await store.destroy(key, new Date(Date.now() + 60_000)), { code: 'ERR_SESSION_STORE' })
+    t.match(await store.list({ userId: 'ada' }, { limit: 10 }), { records: [{ key }] })
   })
 
   await t.test('of a session that was to be new leaves none', async t => {

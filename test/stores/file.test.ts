@@ -1045,6 +1045,20 @@ t.test('the removal of a file by hand is noticed within a second', async t => {
   t.equal(store.read(key), undefined)
 })
 
+t.test('a report that throws fails its commit, and holds up no other one', async t => {
+  const { directory, path, key, after } = await twoGenerations(t)
+  const damaged = Buffer.from(after)
+  damaged.fill(0xff, after.length / 2, after.length / 2 + 8)
+  writeFileSync(path, damaged)
+  const store = new FileStore({ directory, report: () => { throw new Error('the log is closed') } })
+  t.teardown(() => { store.close() })
+  await store.open()
+  const { store: other } = await anotherOn(t, directory)
+  const { version } = await readLiving(other, key)
+  await t.rejects(async () => await store.compareAndSet(key, recordOf('unreported'), version), { code: 'ERR_SESSION_STORE' })
+  t.type(other.compareAndSet(key, recordOf('third'), version), 'number', 'at once')
+})
+
 t.test('a store that was given nobody to report to warns by the process', async t => {
   const { directory, key } = await createIn(t)
   writeFileSync(join(directory, key), 'damaged')

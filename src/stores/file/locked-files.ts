@@ -29,21 +29,22 @@ export class LockedFiles {
 
   /**
    * @param mayCreate whether the file is made when there is none
+   * @param confirm called under the lock when the work has been done; on durable files when it is on the disk, too
    * @returns what the work returns, by a promise if it has to wait
    * @throws the file system's error; SessionStoreError when the lock stays held
    */
-  run<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
+  run<T> (key: StoreKey, mayCreate: boolean, work: Work<T>, confirm?: () => void): MaybePromise<T> {
     const file = this.#waiting.has(key) ? BUSY : this.#hold(key, mayCreate)
-    return file === BUSY ? this.#runLater(key, mayCreate, work) : this.#finish(key, file, work)
+    return file === BUSY ? this.#runLater(key, mayCreate, work, confirm) : this.#finish(key, file, work, confirm)
   }
 
   /** Works only if the lock is free, and does not wait for the disk. */
   tryRun<T> (key: StoreKey, work: Work<T>): T | typeof BUSY {
     const file = this.#hold(key, false)
-    return file === BUSY ? BUSY : this.#release(key, file, work)
+    return file === BUSY ? BUSY : this.#workAndUnlock(key, file, work)
   }
 
-  async #runLater<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): Promise<T> {
+  async #runLater<T> (key: StoreKey, mayCreate: boolean, work: Work<T>, confirm?: () => void): Promise<T> {
     const until = performance.now() + WAIT
     return await this.#waiting.take(key, async () => {
       // A lock that is held until the disk has written is rarely free by chance: other processes are to have their turn, too.
@@ -56,7 +57,7 @@ export class LockedFiles {
         await delay(pause * (1 + Math.random()))
         file = this.#hold(key, mayCreate)
       }
-      return await this.#finish(key, file, work)
+      return await this.#finish(key, file, work, confirm)
     })
   }
 
@@ -72,8 +73,8 @@ export class LockedFiles {
         if (file.isAtItsPath()) {
           if (!isHeld) return BUSY
           file.refresh()
-          isReady = true
           this.#files.reportDamage(key, file)
+          isReady = true
           return file
         }
       } finally {
@@ -84,27 +85,37 @@ export class LockedFiles {
     throw new SessionStoreError(`the session's file was removed or replaced ${MOST_REPLACED} times in a row`)
   }
 
-  #finish<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>): MaybePromise<T> {
-    return this.#isDurable && file !== undefined ? this.#finishDurably(key, file, work) : this.#release(key, file, work)
+  #finish<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>, confirm?: () => void): MaybePromise<T> {
+    if (this.#isDurable && file !== undefined) return this.#finishDurably(key, file, work, confirm)
+    return this.#workAndUnlock(key, file, confirm === undefined
+      ? work
+      : file => {
+        const result = work(file)
+        confirm()
+        return result
+      })
   }
 
   /** Holds the lock until the work is on the disk, and takes it back if the flush fails. */
-  async #finishDurably<T> (key: StoreKey, file: SessionFile, work: Work<T>): Promise<T> {
+  async #finishDurably<T> (key: StoreKey, file: SessionFile, work: Work<T>, confirm?: () => void): Promise<T> {
     let result: T
     try {
       result = work(file)
       await file.flush()
     } catch (error) {
-      this.#release(key, file, () => { file.takeBack() })
+      this.#workAndUnlock(key, file, () => { file.takeBack() })
       throw error
     }
-    return this.#release(key, file, () => result)
+    return this.#workAndUnlock(key, file, () => {
+      confirm?.()
+      return result
+    })
   }
 
-  /** Runs the last step on a locked file and unlocks it. A file that is still blank is removed. */
-  #release<T> (key: StoreKey, file: SessionFile | undefined, finish: Work<T>): T {
+  /** Works on a locked file for the last time. A file that is still blank is removed. */
+  #workAndUnlock<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>): T {
     try {
-      return finish(file)
+      return work(file)
     } finally {
       file?.removeIfBlank()
       file?.unlock()

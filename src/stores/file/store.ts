@@ -100,7 +100,7 @@ export class FileStore implements SessionStore {
   }
 
   compareAndSet (key: StoreKey, record: NewRecord, expected: Version | undefined): MaybePromise<Version | 'conflict' | 'gone'> {
-    return this.#commit(key, expected === undefined, file => {
+    return this.#underLock(key, expected === undefined, file => {
       const current = unexpired(file?.content?.entry)
       if (file === undefined) return 'gone'
       const refusal = refusalToSet(current, expected)
@@ -114,7 +114,7 @@ export class FileStore implements SessionStore {
   }
 
   touch (key: StoreKey, expiresAt: Date, lastActivity?: Date): MaybePromise<boolean> {
-    return this.#commit(key, false, file => {
+    return this.#underLock(key, false, file => {
       const current = unexpired(file?.content?.entry)
       if (file === undefined || !isRecord(current)) return false
       // The generation that this one overwrites may have been read: as long as it can be seen to be lost, its version is left out.
@@ -125,15 +125,20 @@ export class FileStore implements SessionStore {
   }
 
   destroy (key: StoreKey, tombstoneUntil?: Date, expected?: Version, reason: EndReason = 'ended'): MaybePromise<'destroyed' | 'conflict' | 'gone'> {
-    return this.#commit(key, false, file => {
+    let owner: string | undefined
+    return this.#underLock(key, false, file => {
+      owner = undefined
       const current = unexpired(file?.content?.entry)
       if (file === undefined || !isRecord(current)) return 'gone'
       const { version, userId } = current
       if (expected !== undefined && version !== expected) return 'conflict'
       if (tombstoneUntil === undefined) file.remove()
       else file.write({ reason, since: new Date(), version, expiresAt: tombstoneUntil, userId }, this.#isDurable)
-      if (userId !== undefined) this.#forget(userId, key)
+      owner = userId
       return 'destroyed'
+    }, () => {
+      // Not before it is certain: a session that comes back has to be among its user's.
+      if (owner !== undefined) this.#forget(owner, key)
     })
   }
 
@@ -190,8 +195,8 @@ export class FileStore implements SessionStore {
     return unexpired(found.content?.isUncertain === false ? found.content.entry : this.#files.look(key)?.content?.entry)
   }
 
-  #commit<T> (key: StoreKey, mayCreate: boolean, work: Work<T>): MaybePromise<T> {
-    return this.#attempt(() => this.#lockedFiles.run(key, mayCreate, work))
+  #underLock<T> (key: StoreKey, mayCreate: boolean, work: Work<T>, confirm?: () => void): MaybePromise<T> {
+    return this.#attempt(() => this.#lockedFiles.run(key, mayCreate, work, confirm))
   }
 
   /** Tries once more after a fault that can be mended. Every other becomes a SessionStoreError. */
