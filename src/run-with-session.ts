@@ -163,7 +163,7 @@ function scopeOf ({ found, settings, config, request, ends }: Opened) {
   const save = async (): Promise<void> => {
     if (await commit() === 'dropped') throw new SessionEndedError('nothing was saved, because the session has ended')
   }
-  const session = new Session(changes, { config, save, reload: () => queue.reload() })
+  const session = new Session(changes, { config, save, reload: () => queue.reload(), inTurn: async step => await queue.run(step) })
   const report = (cause: unknown): void => {
     const keys = changes.unsaved
     settings.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })

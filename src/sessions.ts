@@ -11,7 +11,7 @@ import type { Session } from './session/session.ts'
 import { tombstoneUntil } from './session/settings.ts'
 import { userIdOf } from './session/user-id.ts'
 import { createStore, openStore } from './stores/create.ts'
-import { can, type ListedRecord, type ListFilter, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
+import { can, type EndReason, type ListedRecord, type ListFilter, type SessionStore, type StoreKey, type StoreWith } from './stores/store.ts'
 
 /** A session in a list: without its data. */
 export interface ListedSession {
@@ -126,17 +126,9 @@ export class SessionsInStore implements Sessions {
   async destroy (key: StoreKey | string): Promise<boolean> {
     this.#assertListed()
     if (!isStoreKey(key)) return false
-    // Asked before it is ended: it may not have been read yet.
-    const current = this.#currentUnder(key)
-    // A session that is to get a new id is under the old one until the commit.
-    const stored = current?.storedKey ?? key
-    const tombstone = tombstoneUntil({ grace: this.#grace })
     // A session that the request begins after that is not to be taken away by late requests with the old cookie.
-    const reason = current === undefined ? 'ended' : 'replaced'
-    if (await this.#store.destroy(stored, tombstone, undefined, reason) !== 'destroyed') return false
-    this.#ends?.leave({ key: stored, to: undefined })
-    current?.markEnded(stored)
-    return true
+    const current = this.#currentUnder(key)
+    return current === undefined ? await this.#end(key, 'ended') : await current.endIn(stored => this.#end(stored, 'replaced'))
   }
 
   async destroyFor (userId: string | number, options: { readonly except?: StoreKey | string | undefined } = {}): Promise<number> {
@@ -177,6 +169,12 @@ export class SessionsInStore implements Sessions {
       yield { sessions: records.map(withCurrent(current)), unreadable, moved }
       after = next
     } while (after !== undefined)
+  }
+
+  async #end (key: StoreKey, reason: EndReason): Promise<boolean> {
+    if (await this.#store.destroy(key, tombstoneUntil({ grace: this.#grace }), undefined, reason) !== 'destroyed') return false
+    this.#ends?.leave({ key, to: undefined })
+    return true
   }
 
   /** @returns the current request's session, if it is the one under the key. One that cannot be read counts as another. */

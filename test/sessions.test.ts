@@ -15,6 +15,7 @@ import { visitor, type Visitor } from './helpers/client.ts'
 import { hasRedisServer, newRedisServer } from './helpers/redis-server.ts'
 import { skipWithout } from './helpers/services.ts'
 import { Clock, COOKIE, Gate, Log, serve } from './http/support.ts'
+import { SpyStore } from './http/stores.ts'
 import { application } from './session/helpers.ts'
 import { run, services } from './stores/database-support.ts'
 
@@ -49,10 +50,12 @@ async function service (t: Test, options: SessionOptions): Promise<Service> {
       const { userId, key } = session()
       session().put('note', 'of the session that is ended')
       if (params.how === 'invalidated before') session().invalidate()
+      const saving = params.how === 'while it is saved' ? session().save() : undefined
       if (params.how.startsWith('with a new id')) session().regenerate()
       if (params.how === 'by its key') await app.sessions.destroy(key)
       else if (params.how === 'with a new id, by its key') await app.sessions.destroy(session().key)
       else await app.sessions.destroyFor(userId ?? '')
+      await saving
       if (params.how === 'invalidated behind') session().invalidate()
       if (params.how === 'and no word') return
       session().flash('message', 'Signed out everywhere.')
@@ -89,7 +92,7 @@ async function userOf (device: Visitor): Promise<string | null> {
 async function keepsItsPromises (t: Test, options: () => SessionOptions | Promise<SessionOptions>): Promise<void> {
   const { app, gate, log } = await service(t, await options())
 
-  for (const how of ['at once', 'invalidated before', 'invalidated behind', 'with a new id', 'by its key', 'with a new id, by its key', 'and in again', 'and no word']) {
+  for (const how of ['at once', 'invalidated before', 'invalidated behind', 'with a new id', 'by its key', 'with a new id, by its key', 'while it is saved', 'and in again', 'and no word']) {
     await t.test(`who ends the session of the request itself, ${how}, goes on as after invalidate()`, async t => {
       const user = newUser()
       const { device, key } = await signIn(app, user)
@@ -364,6 +367,41 @@ t.test('the address that a trusted proxy gives is cut to the length of an addres
   await visitor(app).get('/', { 'x-forwarded-for': '1'.repeat(100) })
   t.match(await app.sessions.for('ada'), [{ ipAddress: '1'.repeat(45) }])
 })
+
+for (const fails of [true, false]) {
+  t.test(`a save() that is under way while its request ends the session, and ${fails ? 'fails' : 'succeeds'}, leaves nothing in the next one`, async t => {
+    let isSlow = false
+    class SlowStore extends SpyStore {
+      override async compareAndSet (...args: Parameters<SpyStore['compareAndSet']>): ReturnType<SpyStore['compareAndSet']> {
+        if (!isSlow) return await super.compareAndSet(...args)
+        isSlow = false
+        const answer = fails ? undefined : await super.compareAndSet(...args)
+        // Longer than the end would take that does not wait.
+        for (let i = 0; i < 100; i++) await turn()
+        if (answer === undefined) throw new SessionStoreError('the store is away')
+        return answer
+      }
+    }
+    const log = new Log()
+    const app = await serve(t, app => {
+      app.post('/sign-in', async () => { session().setUser('ada') })
+      app.post('/end', async () => {
+        session().put('note', 'of the session that is ended')
+        session().setUser('ada')
+        isSlow = true
+        const saving = session().save()
+        await Promise.allSettled([app.sessions.destroyFor('ada'), saving])
+        session().put('message', 'ended')
+      })
+      app.get('/all', async () => ({ userId: session().userId, ...session().all() }))
+    }, { driver: new SlowStore(false) }, { logger: log })
+    const ada = visitor(app)
+    await ada.post('/sign-in')
+    t.equal((await ada.post('/end')).status, 200)
+    t.same((await ada.get('/all')).json, { message: 'ended' })
+    t.same(await app.sessions.for('ada'), [])
+  })
+}
 
 t.test('what a trusted proxy gives and cannot be an address is left out', async t => {
   const app = await serve(t, app => { app.get('/', async () => { session().setUser('ada') }) }, {}, { trustProxy: true })

@@ -11,7 +11,7 @@ import type { LoadResult } from '../session/load.ts'
 import { andThen, isPromise } from '../session/maybe-promise.ts'
 import { Session, type SessionHost } from '../session/session.ts'
 import { tombstoneUntil } from '../session/settings.ts'
-import type { MaybePromise } from '../stores/store.ts'
+import type { MaybePromise, StoreKey } from '../stores/store.ts'
 import type { OldCookie } from './adoption.ts'
 import { isResponseClosed } from './closing.ts'
 import type { PresentedCookie } from './cookie.ts'
@@ -174,7 +174,11 @@ export class RequestSession implements Scope, SessionHost {
   commitLate (): void {
     if (!this.#changedBehindCommit || this.#isGivenUp || this.#changes?.needsCookie === true) return
     this.#changedBehindCommit = false
-    this.save().catch(() => { this.#reportUnsaved() })
+    const { key, unsaved } = this.#changes as SessionChanges
+    this.save().catch((error: unknown) => {
+      if (error instanceof SessionEndedError) this.#reportDropped(key, unsaved)
+      else this.#reportUnsaved()
+    })
   }
 
   async save (): Promise<void> {
@@ -194,6 +198,10 @@ export class RequestSession implements Scope, SessionHost {
 
   async reload (): Promise<void> {
     await this.#queue?.reload()
+  }
+
+  async inTurn<T> (step: () => Promise<T>): Promise<T> {
+    return this.#queue === undefined ? await step() : await this.#queue.run(step)
   }
 
   /**
@@ -351,7 +359,7 @@ export class RequestSession implements Scope, SessionHost {
   #finish ({ outcome, state, dropped = [], left }: CommitResult): void {
     const changes = this.#changes as SessionChanges
     this.context.ends.leave(left)
-    if (dropped.length > 0) reportTo(this.request.log)(droppedWarning('a request\'s changes to its session', changes.key, dropped))
+    this.#reportDropped(changes.key, dropped)
     this.#responseCookies.write(changes, outcome, false, state)
   }
 
@@ -373,6 +381,10 @@ export class RequestSession implements Scope, SessionHost {
     // After the response there is time for a save() right behind the change.
     if (isResponseClosed(this.reply)) setImmediate(() => { this.#reportUnsaved() })
     else this.reply.raw.once('close', () => { this.#reportUnsaved() })
+  }
+
+  #reportDropped (key: StoreKey, dropped: readonly string[]): void {
+    if (dropped.length > 0) reportTo(this.request.log)(droppedWarning('a request\'s changes to its session', key, dropped))
   }
 
   #reportUnsaved (): void {

@@ -21,12 +21,12 @@ export class CommitQueue {
 
   /** Stores what is uncommitted, after all steps asked for before. Throws as {@link commit} does. */
   commit (): MaybePromise<CommitResult> {
-    return this.#run(() => commit(this.#changes, this.#settings))
+    return this.run(() => commit(this.#changes, this.#settings))
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */
   async reload (): Promise<void> {
-    await this.#run(() => this.#reload())
+    await this.run(() => this.#reload())
   }
 
   async #reload (): Promise<void> {
@@ -36,7 +36,8 @@ export class CommitQueue {
     this.#changes.restart(loadAgain(this.#settings, origin, await this.#settings.store.read(origin.key)))
   }
 
-  #run<T> (step: () => MaybePromise<T>): MaybePromise<T> {
+  /** Runs what is not to happen while one of these is under way. */
+  run<T> (step: () => MaybePromise<T>): MaybePromise<T> {
     const result = this.#last === undefined ? step() : this.#last.then(step)
     if (!isPromise(result)) return result
     const settled: Promise<void> = result.then(() => {}, () => {}).then(() => {

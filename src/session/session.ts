@@ -32,6 +32,8 @@ export interface SessionHost {
   readonly config: Pick<SessionConfig, 'cookie' | 'dontFlash' | 'csrf'>
   save (): Promise<void>
   reload (): Promise<void>
+  /** Runs something when no save or reload is under way. */
+  inTurn<T> (step: () => Promise<T>): Promise<T>
 }
 
 /**
@@ -305,9 +307,20 @@ export class Session {
     return key === this.key || key === this.storedKey
   }
 
-  /** @internal To be called when the request has ended the session under a key: it is as if it had called {@link invalidate}. */
-  markEnded (key: StoreKey): void {
-    this.#changes.markEnded(key)
+  /**
+   * @internal Has the request end its own session in the store, as if it had called {@link invalidate}. It comes behind each save() that is under
+   * way, which would otherwise bring back what it was to store.
+   *
+   * @param end ends the session under a key
+   */
+  endIn (end: (key: StoreKey) => Promise<boolean>): Promise<boolean> {
+    return this.#host.inTurn(async () => {
+      // A session that is to get a new id is under the old one until the commit.
+      const stored = this.storedKey ?? this.key
+      const hasEnded = await end(stored)
+      if (hasEnded) this.#changes.markEnded(stored)
+      return hasEnded
+    })
   }
 
   /** Whether nothing has been stored for this session yet. */

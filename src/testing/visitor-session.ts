@@ -73,7 +73,7 @@ export async function changeSession (presented: Presented, change: (session: Ses
   const save = async (): Promise<void> => {
     if ((await queue.commit()).outcome === 'dropped') throw new SessionEndedError('the visitor\'s session has ended, so that nothing can be put into it')
   }
-  change(new Session(changes, { config, save, reload: () => queue.reload() }))
+  change(new Session(changes, { config, save, reload: () => queue.reload(), inTurn: async step => await queue.run(step) }))
   await save()
   const sent: string[] = []
   const { stored, facts } = changes
