@@ -65,26 +65,26 @@ class CsrfCheck {
 
   /** @throws SessionCsrfError when the browser says that a page of another origin sends the request */
   assertOrigin (request: FastifyRequest): void {
-    if (!this.#isInQuestion(request)) return
+    if (!this.#isSuspect(request)) return
     const { 'sec-fetch-site': site } = request.headers
     if (site !== undefined) throw crossOrigin(`Sec-Fetch-Site: ${SITES.includes(site) ? site : 'an unknown value'}`)
     if (isHandshake(request)) assertOwnOrigin(request)
   }
 
   /**
-   * To be called for what {@link assertOrigin} has let pass: the browser says nothing, or the request is not in question.
+   * To be called behind {@link assertOrigin}: of what is suspect then the browser says nothing.
    *
    * @throws SessionCsrfError when the request has to bring the token and does not
    */
   assertToken (request: FastifyRequest): void {
     const current = request[CURRENT]
-    if (current == null || isHandshake(request) || !this.#isInQuestion(request)) return
+    if (current == null || isHandshake(request) || !this.#isSuspect(request)) return
     if (current.hasSession) this.#assertTokenOf(current.session, request)
     else throw new SessionCsrfError(`a CSRF token cannot be checked: ${current.rules.reason}. If the request is not sent by a browser, ${EXCEPTIONS}`)
   }
 
-  /** Whether it may change something, and does not come from a page that may send it. */
-  #isInQuestion (request: FastifyRequest): boolean {
+  /** Whether it can change something and is not known to come from a page that may send it. */
+  #isSuspect (request: FastifyRequest): boolean {
     if (request[CURRENT]?.rules.csrf !== true) return false
     if ((SAFE_METHODS.includes(request.method) && !isHandshake(request)) || this.#isExcepted(request.url)) return false
     const { 'sec-fetch-site': site, origin } = request.headers

@@ -331,7 +331,7 @@ export class RequestSession implements Scope, SessionHost {
 
   /**
    * Ends the sessions of the browser's other cookies with the one that is signed out: the browser would go on with the next of them.
-   * They come first, so that a failure leaves all as it was.
+   * They come first: where one cannot be ended, the visitor is told so, and the sign-out can be repeated.
    */
   #endOthers (): MaybePromise<void> {
     if (this.#candidates.length < 2 || this.#changes?.endsSession !== true) return undefined

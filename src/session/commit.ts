@@ -209,6 +209,7 @@ class Commit {
     const { mutations } = this.#set
     const reason = mutations.length === 0 ? 'ended' : 'replaced'
     if (await store.destroy(key, tombstoneUntil(this.#settings), undefined, reason) === 'gone') {
+      // It is over in either case.
       const dropped = this.#drop()
       // To end what has ended already is no failure. What goes on under another id has not been ended.
       const onlyEnds = mutations.every(({ op }) => op === 'previousUrl')

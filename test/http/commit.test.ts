@@ -6,7 +6,7 @@ import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { session, type Session, SessionStoreError } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
-import { COOKIE, deferred, Gate, Log, type LogEntry, serve } from './support.ts'
+import { COOKIE, deferred, elsewhere, Gate, Log, type LogEntry, serve } from './support.ts'
 import { SpyStore } from './stores.ts'
 
 function routes (app: FastifyInstance): void {
@@ -586,4 +586,21 @@ t.test('where the application does not log, the process is warned', async t => {
   const [warning] = await warned as [LogEntry & Error]
   t.match(warning, { name: 'SessionWarning', code: 'AMBIENT_SESSION_UNSAVED', message: /late/ })
   t.notMatch(warning.message, LATE_VALUE)
+})
+
+t.test('what an onSend hook changes behind the commit, where no route matches, is reported if the session has ended meanwhile', async t => {
+  const log = new Log()
+  const app = await serve(t, app => {
+    routes(app)
+    app.addHook('onSend', async req => {
+      if (req.url !== '/none') return
+      const { key } = session()
+      await elsewhere(() => app.sessions.destroy(key))
+      session().put('late', 1)
+    })
+  }, {}, { logger: log })
+  const ada = visitor(app)
+  await ada.post('/put/a')
+  t.equal((await ada.get('/none')).status, 404)
+  t.match(await log.warnings(1), [{ code: 'AMBIENT_SESSION_DROPPED', keys: ['late'] }])
 })

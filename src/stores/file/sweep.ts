@@ -76,13 +76,15 @@ async function sweepSession (path: string, key: StoreKey, sweep: Sweep): Promise
 /** A file that this process may not read may still be removed: the directory belongs to it. */
 function sweepUnreadable (path: string, key: StoreKey, { now, reportUnreadable }: Sweep, cause: unknown): boolean {
   try {
-    if (lstatSync(path).ctimeMs + DAMAGED_FOR > now.getTime()) throw cause
-    rmSync(path)
-    return true
+    if (lstatSync(path).ctimeMs + DAMAGED_FOR <= now.getTime()) {
+      rmSync(path)
+      return true
+    }
+    reportUnreadable(key, cause)
   } catch (error) {
     reportUnreadable(key, error)
-    return false
   }
+  return false
 }
 
 /** Removes what a killed process left: a half-written file, or a lock. A failure is left for the next sweep. */
