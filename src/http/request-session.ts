@@ -163,7 +163,7 @@ export class RequestSession implements Scope, SessionHost {
     // What the browser is told again has to be true: a request that was slow asks the store once more.
     const { csrfCookie } = this.context
     const isTokenOutdated = !this.rules.readonly && csrfCookie?.isOutdated(this.request, this.#changes.facts.token) === true
-    if (this.#responseCookies.isOutdated || isTokenOutdated) this.#changes.isTouched = true
+    if (this.#responseCookies.isOutdated || isTokenOutdated) this.#changes.moveExpiry()
     return this.#commit(this.#queue)
   }
 

@@ -23,6 +23,8 @@ export interface ChangeSet {
   readonly id: SessionId
   readonly mutations: readonly Mutation[]
   readonly idChange: IdChange
+  /** Whether the expiry is to be moved although that is not due yet. */
+  readonly isTouched: boolean
 }
 
 /** From where, and with what, a session is used. */
@@ -62,8 +64,7 @@ export class SessionChanges {
   #hasAged = false
   /** The stamps of what this request has flashed. */
   readonly #ownStamps = new Set<Stamp>()
-  /** Whether the expiry is to be moved although that is not due yet. */
-  isTouched = false
+  #isTouched = false
   /** The old input that the application holds. */
   #oldInput: { readonly stamp: Stamp, readonly value: Tree } | undefined
 
@@ -211,11 +212,16 @@ export class SessionChanges {
     if (paths === undefined) this.#keepInput()
   }
 
-  /** Has the next commit move the expiry, whether or not that is due. */
+  /** Has the next commit move the expiry, whether or not that is due, as the application wants it. */
   touch (): void {
     this.#assertWritable()
+    this.moveExpiry()
+  }
+
+  /** The same for a cookie that has to be sent again, on a read-only route as well. */
+  moveExpiry (): void {
     this.#ensureOpen()
-    this.isTouched = true
+    this.#isTouched = true
   }
 
   /** Gives the session a new id. With `'invalidate'` its data stays behind and ends with the old one. */
@@ -251,16 +257,19 @@ export class SessionChanges {
     const set: ChangeSet = {
       id: this.id,
       mutations: [...this.#pending, ...this.#ensureOpen().takeChangesInPlace(), ...this.#ageing()],
-      idChange: this.#idChange
+      idChange: this.#idChange,
+      isTouched: this.#isTouched
     }
     this.#pending = []
     this.#idChange = 'none'
+    this.#isTouched = false
     return set
   }
 
   /** Gives back what could not be committed, so that another commit can try; unless the session was invalidated meanwhile. */
-  restorePending ({ mutations, idChange }: ChangeSet): void {
+  restorePending ({ mutations, idChange, isTouched }: ChangeSet): void {
     if (this.#idChange === 'invalidate') return
+    this.#isTouched ||= isTouched
     this.#pending = [...mutations, ...this.#pending]
     if (idChange !== 'none') this.#idChange = idChange
   }
@@ -268,13 +277,13 @@ export class SessionChanges {
   /** Records what the session is now that a change set has been committed. */
   markCommitted (origin: Origin): void {
     this.#origin = origin
-    this.isTouched = false
   }
 
   /** Starts over from what is stored now; what was changed and not committed is given up. */
   restart (found: LoadResult): void {
     this.#pending = []
     this.#idChange = 'none'
+    this.#isTouched = false
     this.#id = undefined
     this.#hasAged = false
     this.#open(found)

@@ -243,9 +243,8 @@ class Commit {
   }
 
   #expiryDue ({ createdAt, expiresAt }: StoredRecord, state: Readonly<SessionState>): Date | undefined {
-    const { extendsExpiry, isTouched } = this.#changes
-    if (isTouched) return this.#expiryFrom(createdAt, state)
-    return extendsExpiry ? dueExpiry(Date.now(), createdAt, expiresAt, lifetimeOf(this.#settings, state)) : undefined
+    if (this.#set.isTouched) return this.#expiryFrom(createdAt, state)
+    return this.#changes.extendsExpiry ? dueExpiry(Date.now(), createdAt, expiresAt, lifetimeOf(this.#settings, state)) : undefined
   }
 
   #toRecord (key: StoreKey, written: OpenedRecord, createdAt: Date, expiresAt: Date, before?: StoredRecord): NewRecord {

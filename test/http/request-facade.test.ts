@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import { session, type SessionOptions } from '../../src/index.ts'
 import { visitor } from '../helpers/client.ts'
 import { Clock, COOKIE, elsewhere, Gate, Log, serve } from './support.ts'
+import { SpyStore } from './stores.ts'
 
 type Act = (req: FastifyRequest) => unknown
 
@@ -218,6 +219,18 @@ t.test('touch() moves the end and sends the cookie again', async t => {
   await request(req => { req.session.a = 1 })
   t.same((await request(req => req.session.a)).setCookies, [])
   t.match((await request(req => { req.session.touch() })).setCookies, [{ name: COOKIE, attributes: { 'max-age': '7200' } }])
+})
+
+t.test('touch() while a save() is under way is not lost', async t => {
+  const { request } = await acting(t, { driver: new SpyStore(false) })
+  await request(req => { req.session.a = 1 })
+  const { setCookies } = await request(async req => {
+    req.session.a = 2
+    const saving = req.session.save()
+    req.session.touch()
+    await saving
+  })
+  t.match(setCookies, [{ name: COOKIE, attributes: { 'max-age': '7200' } }])
 })
 
 t.test('cookie.maxAge and options({ maxAge }) give this session a lifetime of its own', async t => {
