@@ -72,7 +72,7 @@ class CsrfCheck {
   }
 
   /**
-   * To be called behind {@link assertOrigin}: of what is suspect then the browser says nothing.
+   * To be called behind {@link assertOrigin}. Of a request that is still suspect the browser has said nothing.
    *
    * @throws SessionCsrfError when the request has to bring the token and does not
    */

@@ -42,8 +42,8 @@ declare module 'fastify' {
     with<K extends SessionKey> (key: K, ...value: FlashedAt<K>): this
     with (values: SessionValues): this
     /**
-     * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`; once more, those are added. What cannot be stored is left out, with a
-     * warning.
+     * Flashes messages by field under `errors`, or with a bag under `errors.<bag>`, and adds to those of calls before. What cannot be
+     * stored is left out, with a warning.
      *
      * @param errors messages by field, or the issues of zod, valibot or Ajv, or an error that has them
      */
@@ -107,7 +107,10 @@ class Redirect {
     return this.#reply.request.session()
   }
 
-  /** What the methods return: the reply itself once a redirect was asked for. Before, a proxy of it that is an error to return, where a route would wait for ever. */
+  /**
+   * What the methods return: the reply itself, once a redirect was asked for. Before that a proxy of it, which fails when a route returns it:
+   * with the reply itself the route would wait for ever.
+   */
   get chain (): FastifyReply {
     if (this.#target !== undefined) return this.#reply
     this.#chain ??= new Proxy(this.#reply, { get: (_reply, name) => name === 'then' ? this.#then : this.#member(name) })

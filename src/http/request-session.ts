@@ -296,7 +296,8 @@ export class RequestSession implements Scope, SessionHost {
     const { headers } = this.request
     // A Unix socket has no address, nor has a connection that has been closed: Fastify's type leaves that out.
     const ip: string | undefined = this.request.ip
-    this.#clientInfo = { ipAddress: ip !== undefined && ADDRESS.test(ip) ? ip.slice(0, LONGEST_ADDRESS) : undefined, userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
+    const ipAddress = ip !== undefined && ADDRESS.test(ip) ? ip.slice(0, LONGEST_ADDRESS) : undefined
+    this.#clientInfo = { ipAddress, userAgent: headers['user-agent']?.slice(0, LONGEST_AGENT) }
     return this.#clientInfo
   }
 
@@ -333,16 +334,18 @@ export class RequestSession implements Scope, SessionHost {
    * Ends the sessions of the browser's other cookies with the one that is signed out: the browser would go on with the next of them.
    * They come first: where one cannot be ended, the visitor is told so, and the sign-out can be repeated.
    */
-  #endOthers (): MaybePromise<void> {
+  #endOthers (): Promise<void> | undefined {
     if (this.#candidates.length < 2 || this.#changes?.endsSession !== true) return undefined
-    const { settings, ends } = this.context
     const { presented } = this.#responseCookies
-    const others = this.#candidates.filter(candidate => candidate !== presented)
-    const end = ({ key }: PresentedCookie): MaybePromise<void> => andThen(settings.store.destroy(key, tombstoneUntil(settings)), answer => {
-      if (answer === 'destroyed') ends.leave({ key, to: undefined })
-    })
-    const ended = others.reduce<MaybePromise<void>>((before, other) => andThen(before, () => end(other)), undefined)
-    return andThen(ended, () => { this.#candidates = NONE })
+    return this.#endAll(this.#candidates.filter(candidate => candidate !== presented))
+  }
+
+  async #endAll (others: readonly PresentedCookie[]): Promise<void> {
+    const { settings, ends } = this.context
+    for (const { key } of others) {
+      if (await settings.store.destroy(key, tombstoneUntil(settings)) === 'destroyed') ends.leave({ key, to: undefined })
+    }
+    this.#candidates = NONE
   }
 
   /** Commits once more without what is expendable, if there was too much. Fails otherwise, unless the client has left. */

@@ -212,13 +212,13 @@ export class SessionChanges {
     if (paths === undefined) this.#keepInput()
   }
 
-  /** Has the next commit move the expiry, whether or not that is due, as the application wants it. */
+  /** Has the next commit move the expiry, whether or not that is due. */
   touch (): void {
     this.#assertWritable()
     this.moveExpiry()
   }
 
-  /** The same for a cookie that has to be sent again, on a read-only route as well. */
+  /** As {@link touch}, for a cookie that has to be sent again: on a read-only route as well. */
   moveExpiry (): void {
     this.#ensureOpen()
     this.#isTouched = true

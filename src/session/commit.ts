@@ -280,7 +280,8 @@ class Commit {
  * @param before the record that it replaces: where there is no request, the session was used from where it says
  */
 export function toRecord (
-  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionSettings, key: StoreKey, { state: { userId }, text }: OpenedRecord, createdAt: Date, expiresAt: Date, before?: StoredRecord
+  client: { readonly clientInfo?: ClientInfo | undefined }, { format, maxBytes }: SessionSettings, key: StoreKey,
+  { state: { userId }, text }: OpenedRecord, createdAt: Date, expiresAt: Date, before?: StoredRecord
 ): NewRecord {
   const payload = format.seal(text, key)
   const bytes = Buffer.byteLength(payload)

@@ -15,7 +15,7 @@ const FEWEST_OPEN = 8
 const FEW_OPEN = 128
 /** Milliseconds until a removal by hand is noticed. Removals by a store are noticed at once. */
 const TRUST = 1_000
-/** How often in a row a file may be found retired, or being made. */
+/** How often in a row a file may be found removed or replaced, or being made. */
 export const MOST_REPLACED = 100
 const NOWHERE = { ino: 0, dev: 0, birthtimeMs: 0 }
 
