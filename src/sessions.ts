@@ -150,8 +150,11 @@ export class SessionsInStore implements Sessions {
   }
 
   async count ({ userId }: { readonly userId?: string | number | undefined } = {}): Promise<number> {
+    const filter = userId === undefined ? {} : { userId: userIdOf(userId) }
+    const store = this.#assertListed()
+    if (can(store, 'count')) return await store.count(filter)
     let count = 0
-    for await (const { sessions } of this.#pages(userId === undefined ? {} : { userId: userIdOf(userId) })) count += sessions.length
+    for await (const { sessions } of this.#pages(filter)) count += sessions.length
     return count
   }
 

@@ -560,6 +560,23 @@ t.test('of a user with many sessions no more than sixteen are ended at the same 
   t.equal(most, 16)
 })
 
+t.test('a store that counts its sessions is not asked for all of them', async t => {
+  class Uncountable extends MemoryStore {
+    override list (): never { throw new Error('a list of very many sessions') }
+  }
+  const { app } = await service(t, { driver: new Uncountable() })
+  await Promise.all([signIn(app, 'ada'), signIn(app, 'ada'), signIn(app, 'grace')])
+  t.equal(await app.sessions.count({ userId: 'ada' }), 2)
+  t.equal(await app.sessions.count(), 3)
+})
+
+t.test('a store that cannot count is asked for the pages of its list', async t => {
+  const { app } = await service(t, { driver: Object.assign(new MemoryStore(), { count: undefined }) })
+  await Promise.all([signIn(app, 'ada'), signIn(app, 'ada'), signIn(app, 'grace')])
+  t.equal(await app.sessions.count({ userId: 'ada' }), 2)
+  t.equal(await app.sessions.count(), 3)
+})
+
 t.test('where sessions cannot be listed, an error says so', async t => {
   const secret = 's'.repeat(32)
   const connect = fromConnectStore({ get () {}, set () {}, destroy () {} })

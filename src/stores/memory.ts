@@ -61,9 +61,8 @@ export class MemoryStore implements SessionStore {
   }
 
   list ({ userId }: ListFilter, { limit, after = '' }: Page): RecordPage {
-    const keys = userId === undefined ? this.#entries.keys() : this.#users.get(userId) ?? []
     const records: ListedRecord[] = []
-    for (const key of inOrder(keys, after)) {
+    for (const key of inOrder(this.#keys(userId), after)) {
       const record = this.read(key)
       if (!isRecord(record)) continue
       // One more than the limit: there is a next page.
@@ -73,6 +72,12 @@ export class MemoryStore implements SessionStore {
     return { records, next: undefined }
   }
 
+  count ({ userId }: ListFilter): number {
+    let count = 0
+    for (const key of this.#keys(userId)) if (isRecord(this.read(key))) count++
+    return count
+  }
+
   lock (key: StoreKey, options: LockOptions): Promise<Unlock> {
     return this.#locks.acquire(key, options)
   }
@@ -80,6 +85,11 @@ export class MemoryStore implements SessionStore {
   close (): void {
     this.#entries.clear()
     this.#users.clear()
+  }
+
+  /** @returns the keys of a user's records, or of all entries */
+  #keys (userId: string | undefined): Iterable<StoreKey> {
+    return userId === undefined ? this.#entries.keys() : this.#users.get(userId) ?? []
   }
 
   #set (key: StoreKey, entry: Entry): void {

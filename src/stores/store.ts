@@ -189,6 +189,9 @@ export interface SessionStore {
    */
   list? (filter: ListFilter, page: Page): MaybePromise<RecordPage>
 
+  /** How many records {@link SessionStore.list} would list. Without this method they are listed to be counted. */
+  count? (filter: ListFilter): MaybePromise<number>
+
   /**
    * Takes an exclusive lock on a session, for routes that block. Rejects with a SessionLockTimeoutError.
    * Without this method such routes are serial within one process only.
@@ -203,7 +206,7 @@ export interface SessionStore {
 }
 
 /** The methods of a store that it may do without. */
-export type OptionalMethod = 'sweep' | 'list' | 'lock'
+export type OptionalMethod = 'sweep' | 'list' | 'count' | 'lock'
 
 /** A store that has an optional method. */
 export type StoreWith<Method extends OptionalMethod> = SessionStore & Required<Pick<SessionStore, Method>>

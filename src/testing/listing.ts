@@ -1,5 +1,5 @@
 /**
- * Who a session belongs to, and the lists of a user's sessions. For stores that can list. What one store has written is listed by
+ * Who a session belongs to, the lists of a user's sessions, and how many there are. For stores that can list. What one store has written is listed by
  * the other: a list has the sessions of all processes.
  */
 import assert from 'node:assert/strict'
@@ -178,5 +178,18 @@ export const listing = [
       else await store.compareAndSet(key, ownedBy(userId), version)
     }))
     assert.deepEqual(await keysOf(other, userId), created.filter((_, n) => n % 2 === 1).map(({ key }) => key).sort())
+  }),
+  caseOf('count', 'as many records are counted as would be listed', async ({ store, other }) => {
+    const userId = newUserId()
+    const [ended] = await atOnce(20, async n => await createRecord(n % 2 === 0 ? store : other, ownedBy(userId)))
+    await createRecord(store, ownedBy(userId, -1))
+    await create(store)
+    await createRecord(store, ownedBy(newUserId()))
+    assert.equal(await other.count({ userId }), 20)
+    if (ended !== undefined) await store.destroy(ended.key, inFuture())
+    assert.equal(await other.count({ userId }), 19)
+    assert.equal(await other.count({ userId: newUserId() }), 0)
+    // What other cases have left may expire in between.
+    await until(async () => await other.count({}) === (await all(other as ListingStore, {})).length, 'the count of all is not what the list of all has')
   })
 ]

@@ -417,6 +417,21 @@ const wrongLists: readonly Fault[] = [
       return { records: records.slice(begin, begin + limit), next: begin + limit < records.length ? String(begin + limit) : undefined }
     }
   }),
+  planted('counts what has ended', ['as many records are counted as would be listed'], class extends ReferenceStore {
+    override count () {
+      return this.storage.entries.size
+    }
+  }),
+  planted('counts the sessions of all for a user', ['as many records are counted as would be listed'], class extends ReferenceStore {
+    override count () {
+      return super.count({})
+    }
+  }),
+  planted('does not count the sessions without a user', ['as many records are counted as would be listed'], class extends ReferenceStore {
+    override count ({ userId }: ListFilter) {
+      return [...this.storage.entries.values()].filter(({ record }) => record?.userId !== undefined && (userId ?? record.userId) === record.userId).length
+    }
+  }),
   planted('keeps nothing about the user but the id', [
     'user, address, user agent and last activity are read as they were written, and gone when they are written no more',
     'touch moves the last activity that it is given, and leaves the user as it is'

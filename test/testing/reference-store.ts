@@ -76,6 +76,11 @@ export class ReferenceStore implements SessionStore {
     return { records: records.slice(0, limit), next: records.length > limit ? records[limit - 1]?.key : undefined }
   }
 
+  count ({ userId }: ListFilter): MaybePromise<number> {
+    const found = [...this.storage.entries.keys()].map(key => this.look(key))
+    return found.filter(record => typeof record === 'object' && (userId === undefined || record.userId === userId)).length
+  }
+
   async lock (key: StoreKey, { lease, wait }: LockOptions): Promise<Unlock> {
     const deadline = Date.now() + wait
     const holder = Symbol(key)

@@ -97,7 +97,7 @@ t.test('the tests of methods that a store does not have are skipped, and say why
   t.same(skipped.sort(), cases.filter(({ needs }) => needs !== undefined).map(({ name }) => name).sort())
   const reasons = new Set<unknown>()
   await testStore(async (_name, run) => { await run({ skip: (reason: unknown) => { reasons.add(reason) } }) }, make)
-  t.same([...reasons], ['the store has no sweep()', 'the store has no list()', 'the store has no lock()'])
+  t.same([...reasons], ['the store has no sweep()', 'the store has no list()', 'the store has no count()', 'the store has no lock()'])
   await t.resolves(testStore(async (_name, run) => { await run() }, make), 'runners that give their tests no context just pass them')
 })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { isStoreKey } from '../../session/id.ts'
 import { inOrder } from '../in-order.ts'
 import { listedAs, unexpired } from '../record.ts'
-import { isRecord, type ListedRecord, type Page, type RecordPage, type StoreKey } from '../store.ts'
+import { isRecord, type ListedRecord, type ListFilter, type Page, type RecordPage, type StoreKey } from '../store.ts'
 import { codeOf, READ_ONLY_CODES } from './disk.ts'
 import type { Entry } from './format.ts'
 import { type Inspected, inspectFile } from './inspect.ts'
@@ -17,6 +17,8 @@ const MOVED = Symbol('a session that goes on under another id')
 const UNREADABLE_CODES: ReadonlyArray<string | undefined> = ['EACCES', 'EPERM', 'EIO']
 /** What opening a link, a directory or a socket says. */
 const NO_FILE_CODES: ReadonlyArray<string | undefined> = ['ENOTREG', 'ELOOP', 'EMLINK', 'EISDIR', 'ENXIO']
+/** Files that are looked at together. The thread pool has four threads, if nobody has changed that. */
+const AT_ONCE = 8
 
 export interface Listing {
   readonly directory: string
@@ -33,24 +35,68 @@ export interface Listing {
 
 type Look = ListedRecord | typeof UNREADABLE | typeof MOVED | undefined
 
-export async function listAll (listing: Listing, page: Page): Promise<RecordPage> {
-  return await pageOf((await namesIn(listing.directory)).filter(isStoreKey), page, async key => {
-    const found = await inspectSession(listing, key)
-    if (!isInspected(found)) return found === UNREADABLE ? found : undefined
-    return listed(key, isUnclear(found) ? await settled(listing, key, found) : found?.content?.entry)
-  })
+interface Candidates {
+  readonly keys: readonly StoreKey[]
+  readonly look: (key: StoreKey) => Promise<Look>
 }
 
-/** Lists one user's sessions, and removes stale entries from the index. */
-export async function listOfUser (listing: Listing, userId: string, page: Page): Promise<RecordPage> {
+/** Lists sessions, and removes stale entries from the index of a user whose sessions are listed. */
+export async function listSessions (listing: Listing, filter: ListFilter, { limit, after = '' }: Page): Promise<RecordPage> {
+  const { keys, look } = await candidatesOf(listing, filter)
+  const records: ListedRecord[] = []
+  const moved: StoreKey[] = []
+  let [unreadable, sinceLastRecord] = [0, 0]
+  for await (const { key, record } of looksAt(inOrder(keys, after), look)) {
+    if (record === UNREADABLE) sinceLastRecord++
+    if (record === MOVED) moved.push(key)
+    if (!isListed(record)) continue
+    // One more than the limit: there is a next page, which begins behind the last record.
+    if (records.length === limit) return { records, next: records.at(-1)?.key, unreadable, moved }
+    records.push(record)
+    unreadable += sinceLastRecord
+    sinceLastRecord = 0
+  }
+  return { records, next: undefined, unreadable: unreadable + sinceLastRecord, moved }
+}
+
+/** @returns how many sessions a list would have, of which the directory is read once and not for each page */
+export async function countSessions (listing: Listing, filter: ListFilter): Promise<number> {
+  const { keys, look } = await candidatesOf(listing, filter)
+  let count = 0
+  for await (const { record } of looksAt(keys, look)) if (isListed(record)) count++
+  return count
+}
+
+async function candidatesOf (listing: Listing, { userId }: ListFilter): Promise<Candidates> {
+  if (userId === undefined) return { keys: (await namesIn(listing.directory)).filter(isStoreKey), look: async key => await lookAtAny(listing, key) }
+  return { keys: await listing.users.keysOf(nameOf(userId)), look: async key => await lookAtOneOf(listing, key, userId) }
+}
+
+async function lookAtAny (listing: Listing, key: StoreKey): Promise<Look> {
+  const found = await inspectSession(listing, key)
+  if (!isInspected(found)) return found === UNREADABLE ? found : undefined
+  return listed(key, isUnclear(found) ? await settled(listing, key, found) : found?.content?.entry)
+}
+
+async function lookAtOneOf (listing: Listing, key: StoreKey, userId: string): Promise<Look> {
   const user = nameOf(userId)
-  return await pageOf(await listing.users.keysOf(user), page, async key => {
-    const found = await inspectSession(listing, key)
-    if (!isInspected(found)) return found === UNREADABLE ? found : undefined
-    const entry = isUnclear(found) || isStale(found, user) ? await settled(listing, key, found, user) : found?.content?.entry
-    if (entry?.userId !== userId) return undefined
-    return 'reason' in entry && entry.reason === 'regenerated' ? MOVED : listed(key, entry)
-  })
+  const found = await inspectSession(listing, key)
+  if (!isInspected(found)) return found === UNREADABLE ? found : undefined
+  const entry = isUnclear(found) || isStale(found, user) ? await settled(listing, key, found, user) : found?.content?.entry
+  if (entry?.userId !== userId) return undefined
+  return 'reason' in entry && entry.reason === 'regenerated' ? MOVED : listed(key, entry)
+}
+
+/** Looks at several sessions at once, since most of the time goes into waiting for the thread pool, and gives them in their order. */
+async function * looksAt (keys: Iterable<StoreKey>, look: Candidates['look']): AsyncGenerator<{ readonly key: StoreKey, readonly record: Look }> {
+  const lookAt = async (key: StoreKey): Promise<{ key: StoreKey, record: Look }> => ({ key, record: await look(key) })
+  let group: StoreKey[] = []
+  for (const key of keys) {
+    if (group.push(key) < AT_ONCE) continue
+    yield * await Promise.all(group.map(lookAt))
+    group = []
+  }
+  yield * await Promise.all(group.map(lookAt))
 }
 
 /**
@@ -111,25 +157,11 @@ function isInspected (found: Inspected | typeof NO_FILE | typeof UNREADABLE | un
   return typeof found !== 'symbol'
 }
 
+function isListed (record: Look): record is ListedRecord {
+  return typeof record === 'object'
+}
+
 function listed (key: StoreKey, entry: Entry | undefined): ListedRecord | undefined {
   const current = unexpired(entry)
   return isRecord(current) ? listedAs(key, current) : undefined
-}
-
-async function pageOf (keys: readonly StoreKey[], { limit, after = '' }: Page, look: (key: StoreKey) => Promise<Look>): Promise<RecordPage> {
-  const records: ListedRecord[] = []
-  const moved: StoreKey[] = []
-  let [unreadable, sinceLastRecord] = [0, 0]
-  for (const key of inOrder(keys, after)) {
-    const record = await look(key)
-    if (record === UNREADABLE) sinceLastRecord++
-    if (record === MOVED) moved.push(key)
-    if (record === undefined || typeof record === 'symbol') continue
-    // One more than the limit: there is a next page, which begins behind the last record.
-    if (records.length === limit) return { records, next: records.at(-1)?.key, unreadable, moved }
-    records.push(record)
-    unreadable += sinceLastRecord
-    sinceLastRecord = 0
-  }
-  return { records, next: undefined, unreadable: unreadable + sinceLastRecord, moved }
 }

@@ -18,7 +18,7 @@ import { TwoLevelLock } from '../two-level-lock.ts'
 import { tryBlock } from './block.ts'
 import { codeOf, DIRECTORY_MODE } from './disk.ts'
 import { inspectFile } from './inspect.ts'
-import { isStale, listAll, type Listing, listOfUser, removeStale } from './listing.ts'
+import { countSessions, isStale, type Listing, listSessions, removeStale } from './listing.ts'
 import { LockedFiles, type Work } from './locked-files.ts'
 import { BestLocks, type FileLocks } from './locks.ts'
 import { OpenFiles } from './open-files.ts'
@@ -164,9 +164,12 @@ export class FileStore implements SessionStore {
     }).catch(failAsStore)
   }
 
-  async list ({ userId }: ListFilter, page: Page): Promise<RecordPage> {
-    const listing = userId === undefined ? listAll(this.#listing, page) : listOfUser(this.#listing, userId, page)
-    return await listing.catch(failAsStore)
+  async list (filter: ListFilter, page: Page): Promise<RecordPage> {
+    return await listSessions(this.#listing, filter, page).catch(failAsStore)
+  }
+
+  async count (filter: ListFilter): Promise<number> {
+    return await countSessions(this.#listing, filter).catch(failAsStore)
   }
 
   /** Exclusive between processes, and in the order of the calls within one. The lock is released when its process dies. */
