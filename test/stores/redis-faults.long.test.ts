@@ -309,6 +309,20 @@ t.test('with a client of the application', { skip }, async t => {
       t.match(await recovers(() => store.read(key)), { payload: 'payload' })
       await Promise.all(Array.from({ length: 200 }, async () => await readLiving(store, key)))
     })
+
+    await t.test(`${name}: a connection that many have waited for in vain is waited for by one at a time`, async t => {
+      const server = await redisServer(t, '--appendonly', 'yes', '--appendfsync', 'always')
+      const store = new RedisStore({ connection: await connect(t, server), timeout: TIMEOUT })
+      const { key } = await create(store)
+      await server.kill()
+      await t.rejects(async () => { for (;;) await store.read(key) }, { code: 'ERR_SESSION_STORE' })
+      await Promise.all(Array.from({ length: 100 }, async () => { await fails(t, () => store.read(key), /no connection to Redis.*and there was none within/) }))
+      const answers = await Promise.all(Array.from({ length: 100 }, async () => await Promise.resolve(store.read(key)).catch((error: unknown) => error)))
+      t.equal(answers.filter(answer => /one command at a time/.test(inspect(answer))).length, 99)
+      await server.start()
+      t.match(await recovers(() => store.read(key)), { payload: 'payload' })
+      await Promise.all(Array.from({ length: 200 }, async () => await readLiving(store, key)))
+    })
   }
 })
 

@@ -10,7 +10,7 @@ import { within } from '../within.ts'
 import type { Connection } from './client.ts'
 import type { Script } from './scripts.ts'
 
-/** A link to a server that has left so many commands in a row unanswered is tried with one command at a time. */
+/** A server that has left so many commands in a row unanswered, or without a connection, is tried with one at a time. */
 const MANY = 100
 
 /** An error reply begins with a word in capitals that says of which kind it is. */
@@ -25,9 +25,9 @@ export class Link {
   connection: Connection | undefined
   /** The last fault that the connection's client has reported, named by errors while there is no connection; undefined when it is back. */
   fault: unknown
-  /** Commands without an answer in time since the last answer. */
+  /** Attempts without an answer in time since the last answer. */
   #unanswered = 0
-  #lastSent = 0
+  #lastAttempt = 0
 
   /** @param timeout milliseconds from the beginning of an operation to its last answer */
   constructor (timeout: number) {
@@ -47,7 +47,7 @@ export class Link {
     const ready = async (): Promise<void> => {
       await connection.ready().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     }
-    await within(deadline - performance.now(), ready, () => {
+    await this.#attempt(deadline, ready, () => {
       const reason = this.fault === undefined ? '' : ` (${reasonOf(this.fault)})`
       return storeError('unreachable', `there is no connection to Redis${reason}, and there was none within ${this.#timeout} ms`, this.fault)
     })
@@ -84,24 +84,30 @@ export class Link {
   /** Rejects with the client's own error when it is not about time. */
   async #send (command: string, args: string[], key: string, deadline: number): Promise<unknown> {
     const connection = this.connection?.isReady() === true ? this.connection : await this.ready(deadline)
+    const answer = await this.#attempt(deadline, () => connection.send(command, args, key), () =>
+      storeError('late', `Redis has not answered within ${this.#timeout} ms`))
+    if (!isText(answer) || String(answer) !== QUEUED) return answer
+    throw storeError('failed', 'the client is in a MULTI, in which Redis only queues commands: give the store a client of its own')
+  }
+
+  /** Waits for an answer until the deadline; not at all where many have waited in vain, and another one waits. */
+  async #attempt<T> (deadline: number, attempt: () => Promise<T>, late: () => SessionStoreError): Promise<T> {
     const now = performance.now()
-    if (this.#unanswered >= MANY && now - this.#lastSent < this.#timeout) {
-      throw storeError('late', `Redis has not answered for ${this.#timeout} ms; one command at a time finds out when it does again`)
+    if (this.#unanswered >= MANY && now - this.#lastAttempt < this.#timeout) {
+      throw storeError('late', `Redis has not answered for ${this.#timeout} ms; one command at a time finds out when it does again`, this.fault)
     }
-    this.#lastSent = now
-    const answered = async (): Promise<unknown> => {
+    this.#lastAttempt = now
+    const answered = async (): Promise<T> => {
       try {
-        return await connection.send(command, args, key)
+        return await attempt()
       } finally {
         this.#unanswered = 0
       }
     }
-    const answer = await within(deadline - now, answered, () => {
+    return await within(deadline - now, answered, () => {
       this.#unanswered++
-      return storeError('late', `Redis has not answered within ${this.#timeout} ms`)
+      return late()
     })
-    if (!isText(answer) || String(answer) !== QUEUED) return answer
-    throw storeError('failed', 'the client is in a MULTI, in which Redis only queues commands: give the store a client of its own')
   }
 }
 
