@@ -15,6 +15,7 @@ import { addRedirects } from './http/redirect.ts'
 import { createFacade, type RequestFacade } from './http/request-facade.ts'
 import { RequestSession } from './http/request-session.ts'
 import { RouteRulesReader } from './http/route.ts'
+import { storeFaults } from './http/store-faults.ts'
 import { addViewLocals } from './http/view-locals.ts'
 import { reportTo } from './report.ts'
 import { type Sessions, SessionsInStore } from './sessions.ts'
@@ -108,11 +109,13 @@ const plugin: FastifyPluginAsync<SessionOptions> = async (app, options) => {
     else commitAndSend(current, reply, payload, done)
   })
 
+  const reportStoreFault = storeFaults(report)
   // Fastify calls these in the flow of its timers and sockets. There is none for onTimeout: with such a hook Fastify listens to the
   // socket of every request, and those of injectWS() have none.
   app.addHook('onError', (request, _reply, error, done) => {
     const current = request[CURRENT]
     current?.markFailed(error)
+    reportStoreFault(error)
     goOn(current, done)
   })
   app.addHook('onRequestAbort', (request, done) => { goOn(request[CURRENT], done) })
