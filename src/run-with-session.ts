@@ -147,15 +147,10 @@ async function contextOf (app: FastifyInstance): Promise<PluginContext> {
 
 /** @returns what the function is run in, what commits what it did, and what tells of a commit that failed */
 function scopeOf ({ found, settings, config, request, ends }: Opened) {
-  const isKept = settings !== nowhere.settings
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
   const queue = new CommitQueue(changes, settings)
   const commit = async (): Promise<string> => {
-    if (isKept && changes.needsCookie) {
-      throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
-        'end it with invalidate(), or begin or regenerate it in a request')
-    }
-    const { outcome, dropped = [], left } = await queue.commit()
+    const { outcome, dropped = [], left } = await queue.commit(settings === nowhere.settings ? undefined : failToTell)
     ends?.leave(left)
     if (dropped.length > 0) settings.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
     return outcome
@@ -169,6 +164,11 @@ function scopeOf ({ found, settings, config, request, ends }: Opened) {
     settings.report({ code: 'AMBIENT_SESSION_UNSAVED', message: `a job failed, and its changes to its session could not be stored: ${quoted(keys)}`, keys, cause })
   }
   return { scope: { session, request, hasSession: true, isClosed: false }, commit, report }
+}
+
+function failToTell (): never {
+  throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
+    'end it with invalidate(), or begin or regenerate it in a request')
 }
 
 function startWith (data: SessionValues): LoadResult {

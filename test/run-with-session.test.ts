@@ -127,11 +127,16 @@ t.test('a job may end a session', async t => {
 t.test('a job may give a session no new id, of which the browser would not hear', async t => {
   const { app, id } = await served(t)
   await t.rejects(runWithSession({ app, id }, () => { session().regenerate() }), SessionHeadersSentError)
+  t.equal(await runWithSession({ app, id }, greet), 'hello ada')
+})
+
+t.test('a job that ends a session and begins another one has ended it all the same', async t => {
+  const { app, id } = await served(t)
   await t.rejects(runWithSession({ app, id }, () => {
     session().invalidate()
     session().setUser('eve')
   }), SessionHeadersSentError)
-  t.equal(await runWithSession({ app, id }, greet), 'hello ada')
+  await t.rejects(runWithSession({ app, id }, greet), SessionNotFoundError)
 })
 
 t.test('a job ages no flash data and moves no expiry', async t => {

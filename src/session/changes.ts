@@ -117,14 +117,6 @@ export class SessionChanges {
     return this.#idChange === 'invalidate' || (origin.kind === 'none' && origin.wasEnded)
   }
 
-  /** Whether a commit would change which session the browser has to know. */
-  get needsCookie (): boolean {
-    const { origin } = this
-    const isPending = this.#pending.length > 0
-    if (origin.kind !== 'stored') return origin.kind === 'none' && isPending
-    return this.#idChange === 'regenerate' || (this.#idChange === 'invalidate' && isPending)
-  }
-
   /** What the request sees: to look at, not to change, and not to hand out. */
   get state (): Readonly<SessionState> {
     this.#isUsed = true

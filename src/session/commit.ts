@@ -47,16 +47,20 @@ export interface LeftSession {
   readonly to: StoreKey | undefined
 }
 
+/** The browser is told in any case. */
+const CAN_TELL = (): void => {}
+
 /**
  * Writes all that is uncommitted. When it throws, everything counts as uncommitted again, and nothing of it is stored; but what
  * timed out may be stored nevertheless, and an invalidated session may have ended already.
  *
+ * @param assertCanTell called before a session is stored that the browser has to be told of; throws where that cannot be
  * @throws SessionTooLargeError when the payload would exceed the limit
  * @throws SessionValueError when something was changed in place that cannot be stored
  * @throws whatever the store throws when it cannot be reached
  */
-export function commit (changes: SessionChanges, settings: SessionSettings): MaybePromise<CommitResult> {
-  const attempt = new Commit(changes, settings)
+export function commit (changes: SessionChanges, settings: SessionSettings, assertCanTell = CAN_TELL): MaybePromise<CommitResult> {
+  const attempt = new Commit(changes, settings, assertCanTell)
   try {
     const written = attempt.write()
     return isPromise(written) ? written.catch((error: unknown) => attempt.restore(error)) : written
@@ -68,11 +72,13 @@ export function commit (changes: SessionChanges, settings: SessionSettings): May
 class Commit {
   readonly #changes: SessionChanges
   readonly #settings: SessionSettings
+  readonly #assertCanTell: () => void
   readonly #set: ChangeSet
 
-  constructor (changes: SessionChanges, settings: SessionSettings) {
+  constructor (changes: SessionChanges, settings: SessionSettings, assertCanTell: () => void) {
     this.#changes = changes
     this.#settings = settings
+    this.#assertCanTell = assertCanTell
     this.#set = changes.takePending()
   }
 
@@ -102,6 +108,7 @@ class Commit {
       this.#changes.markCommitted(this.#changes.origin)
       return { outcome: 'unchanged' }
     }
+    this.#assertCanTell()
     const now = new Date(Date.now())
     const key = keyOf(this.#set.id)
     const record = this.#toRecord(key, written, now, this.#expiryFrom(now, written.state, now.getTime()))
@@ -173,6 +180,7 @@ class Commit {
    * cannot be destroyed, the old session goes on, and the copy stays under an id that no browser has, until it expires.
    */
   async #regenerate (origin: StoredSession): Promise<CommitResult> {
+    this.#assertCanTell()
     const { store } = this.#settings
     const key = keyOf(this.#set.id)
     let current: StoredRecord | undefined = origin.record

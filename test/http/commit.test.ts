@@ -394,6 +394,39 @@ t.test('save() of an end after the headers have left is none: the session ends a
   t.equal(await savedLate(t, () => { session().invalidate() }, false), 'saved')
 })
 
+for (const [what, put] of [['put', () => { session({ a: 1 }) }], ['flashed', () => { session().flash('a', 1) }]] as const) {
+  t.test(`save() of an end, with something ${what} behind it, after the headers have left is an error, and the session has ended`, async t => {
+    const [log, gate] = [new Log(), new Gate()]
+    const outcome = deferred<unknown>()
+    const app = await serve(t, app => {
+      routes(app)
+      app.get('/slow', async () => {
+        session('a')
+        await gate.pass()
+        session().put('late', true)
+      })
+      app.get('/stream', async () => Readable.from((async function * () {
+        session('a')
+        yield 'first'
+        session().invalidate()
+        put()
+        await session().save().then(() => { outcome.resolve('saved') }, outcome.resolve)
+      })()))
+    }, {}, { logger: log })
+    const ada = visitor(app)
+    await ada.post('/put/a')
+    const late = ada.get('/slow')
+    await gate.reached
+    await ada.get('/stream')
+    t.match(await outcome.promise, { code: 'ERR_SESSION_HEADERS_SENT' })
+    gate.open()
+    await late
+    t.same((await ada.get('/all')).json, {})
+    const codes = (await log.warnings(2)).map(({ code }) => code)
+    t.same(codes.sort(), ['AMBIENT_SESSION_DROPPED', 'AMBIENT_SESSION_UNSAVED'])
+  })
+}
+
 t.test('save() of a session nothing was put into is no error', async t => {
   t.equal(await savedLate(t, () => { session('a') }, true), 'saved')
 })
