@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { FileStore, SessionStoreError, type StoredRecord, type StoreKey, type Version } from '../../src/index.ts'
-import { BestLocks, type FileLocks, lockfileLocks } from '../../src/stores/file/locks.ts'
-import { kernelLocks } from './locks.ts'
+import { FileLocks } from '../../src/stores/file/locks.ts'
+import { kernelLocks, lockfileLocks, opened } from './locks.ts'
 import { fastClock } from './clock.ts'
 import { create, increment, newKey, readLiving, recordOf } from './conformance.ts'
 import { beforeOpening, failToOpen, failToWriteOnce, fault, replaceInFs } from './faults.ts'
@@ -660,16 +660,12 @@ t.test('a session that another process has locked', async t => {
 
 /** Locks that let something happen right before a file is locked, as another process might do it. */
 function locksAfter (act: (path: string) => void): FileLocks {
-  const locks = new BestLocks()
-  return {
-    open: () => locks.open(),
-    kind: 'kernel',
-    tryLock (file, path) {
+  return new class extends FileLocks {
+    override tryLock (file: number, path: string): boolean {
       act(path)
-      return locks.tryLock(file, path)
-    },
-    unlock: (file, path) => { locks.unlock(file, path) }
-  }
+      return super.tryLock(file, path)
+    }
+  }()
 }
 
 t.test('a file that is removed right before it is locked', async t => {
@@ -723,20 +719,20 @@ t.test('a session that could neither be written nor removed does not exist, and 
 
 t.test('the locks of proper-lockfile', async t => {
   await t.test('are used where the binary of the others cannot be loaded', async t => {
-    const refused = new BestLocks(async () => undefined)
-    await refused.open()
-    t.equal(refused.kind, 'lockfile')
-    t.equal((await kernelLocks()).kind, 'kernel')
+    t.notOk((await opened(lockfileLocks())).areNative)
+    t.ok((await kernelLocks()).areNative)
   })
 
   await t.test('are an error where they cannot be made, and let go twice without one', async t => {
     const path = join(t.testdir(), 'nowhere', newKey())
-    t.throws(() => lockfileLocks.tryLock(0, path), { code: 'ENOENT' })
-    t.doesNotThrow(() => { lockfileLocks.unlock(0, path) })
+    const locks = await opened(lockfileLocks())
+    t.throws(() => locks.tryLock(0, path), { code: 'ENOENT' })
+    t.doesNotThrow(() => { locks.unlock(0, path) })
   })
 
   await t.test('that were lost while they were held end no process when they are to be renewed', async t => {
     const path = join(t.testdir(), newKey())
+    const locks = await opened(lockfileLocks())
     let renew: unknown
     const { restore } = t.intercept(globalThis, 'setTimeout', {
       value: (act: unknown) => {
@@ -744,13 +740,13 @@ t.test('the locks of proper-lockfile', async t => {
         return { unref: () => {} }
       }
     })
-    t.ok(lockfileLocks.tryLock(0, path))
+    t.ok(locks.tryLock(0, path))
     restore()
     rmSync(`${path}.lock`, { recursive: true })
     if (typeof renew !== 'function') throw new Error('it is to be renewed after a while')
     t.doesNotThrow(renew as () => void)
-    t.ok(lockfileLocks.tryLock(0, path), 'it can be had again')
-    lockfileLocks.unlock(0, path)
+    t.ok(locks.tryLock(0, path), 'it can be had again')
+    locks.unlock(0, path)
   })
 })
 

@@ -6,15 +6,6 @@ import type properLockfile from 'proper-lockfile'
 import { SessionStoreError } from '../../errors.ts'
 import { codeOf } from './disk.ts'
 
-export interface FileLocks {
-  readonly kind: 'kernel' | 'lockfile'
-  /** To be called before the first lock. */
-  open? (): Promise<void>
-  /** @returns whether the lock was free, and is held now */
-  tryLock (descriptor: number, path: string): boolean
-  unlock (descriptor: number, path: string): void
-}
-
 interface NativeLocks {
   tryLock (descriptor: number, offset: number, length: number): boolean
   unlock (descriptor: number, offset: number, length: number): void
@@ -22,50 +13,8 @@ interface NativeLocks {
 
 /** Far behind all content: on Windows a locked range cannot be read. */
 const OFFSET = 2 ** 40
-
-/** Locks belong to the open file, so that two descriptors of one process exclude each other as those of two processes do. */
-function kernelLocks (native: NativeLocks): FileLocks {
-  return {
-    kind: 'kernel',
-    tryLock: descriptor => native.tryLock(descriptor, OFFSET, 1),
-    unlock: descriptor => { native.unlock(descriptor, OFFSET, 1) }
-  }
-}
-
 /** Milliseconds after which a lock that its process has not renewed is taken over. */
 const STALE = 5_000
-
-let lockfile: typeof properLockfile | undefined
-
-function loaded (): typeof properLockfile {
-  if (lockfile === undefined) throw notOpen()
-  return lockfile
-}
-
-/** A directory beside the file is the lock. Its holder renews the directory's time; where that stands still, the lock counts as free. */
-export const lockfileLocks: FileLocks = {
-  kind: 'lockfile',
-  // Not before it is needed: a package that it loads replaces process.emit.
-  async open () {
-    lockfile ??= (await import('proper-lockfile')).default
-  },
-  tryLock (_descriptor, path) {
-    try {
-      loaded().lockSync(path, { realpath: false, stale: STALE, onCompromised: () => {} })
-      return true
-    } catch (error) {
-      if (codeOf(error) === 'ELOCKED') return false
-      throw error
-    }
-  },
-  unlock (_descriptor, path) {
-    try {
-      loaded().unlockSync(path, { realpath: false })
-    } catch {
-      // It has been taken over, or its directory has gone, or it grows stale.
-    }
-  }
-}
 
 /** Loads the package of binaries, which stays outside of bundles; undefined where that is not possible. */
 async function loadNative (): Promise<NativeLocks | undefined> {
@@ -75,41 +24,51 @@ async function loadNative (): Promise<NativeLocks | undefined> {
 }
 
 /** The operating system's locks; those of `proper-lockfile` where the binary cannot be loaded. Chosen when the store is opened. */
-export class BestLocks implements FileLocks {
+export class FileLocks {
   readonly #load: () => Promise<NativeLocks | undefined>
-  #chosen: FileLocks | undefined
+  /** These locks belong to the open file, so that two descriptors of one process exclude each other as those of two processes do. */
+  #native: NativeLocks | undefined
+  /** A directory beside the file is the lock. Its holder renews the directory's time; where that stands still, the lock counts as free. */
+  #lockfile: typeof properLockfile | undefined
 
   /** @param load for tests of this package */
   constructor (load = loadNative) {
     this.#load = load
   }
 
-  get kind (): 'kernel' | 'lockfile' {
-    return this.#locks.kind
-  }
-
+  /** To be called before the first lock. */
   async open (): Promise<void> {
-    const native = await this.#load()
-    const locks = native === undefined ? lockfileLocks : kernelLocks(native)
-    await locks.open?.()
-    this.#chosen = locks
+    this.#native = await this.#load()
+    // Not before it is needed: a package that it loads replaces process.emit.
+    if (this.#native === undefined) this.#lockfile = (await import('proper-lockfile')).default
   }
 
+  get areNative (): boolean {
+    return this.#native !== undefined
+  }
+
+  /**
+   * @returns whether the lock was free, and is held now
+   * @throws SessionStoreError before open()
+   */
   tryLock (descriptor: number, path: string): boolean {
-    return this.#locks.tryLock(descriptor, path)
+    if (this.#native !== undefined) return this.#native.tryLock(descriptor, OFFSET, 1)
+    if (this.#lockfile === undefined) throw new SessionStoreError('the file store is not open: await its open() before the first commit')
+    try {
+      this.#lockfile.lockSync(path, { realpath: false, stale: STALE, onCompromised: () => {} })
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ELOCKED') return false
+      throw error
+    }
   }
 
   unlock (descriptor: number, path: string): void {
-    this.#locks.unlock(descriptor, path)
+    if (this.#native !== undefined) return this.#native.unlock(descriptor, OFFSET, 1)
+    try {
+      this.#lockfile?.unlockSync(path, { realpath: false })
+    } catch {
+      // It has been taken over, or its directory has gone, or it grows stale.
+    }
   }
-
-  /** @throws SessionStoreError before open() */
-  get #locks (): FileLocks {
-    if (this.#chosen === undefined) throw notOpen()
-    return this.#chosen
-  }
-}
-
-function notOpen (): SessionStoreError {
-  return new SessionStoreError('the file store is not open: await its open() before the first commit')
 }

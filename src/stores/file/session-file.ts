@@ -178,7 +178,7 @@ export class SessionFile extends LockableFile {
     try {
       capacity = writeFile(descriptor, generation + 1, entry, before)
       if (isDurable) fdatasyncSync(descriptor)
-      if (this.locks.kind === 'kernel') this.locks.tryLock(descriptor, temporary)
+      if (this.locks.areNative) this.locks.tryLock(descriptor, temporary)
       renameSync(temporary, this.path)
     } catch (error) {
       closeSync(descriptor)

@@ -20,7 +20,7 @@ import { codeOf, DIRECTORY_MODE } from './disk.ts'
 import { inspectFile } from './inspect.ts'
 import { countSessions, isStale, type Listing, listSessions, removeStale } from './listing.ts'
 import { LockedFiles, type Work } from './locked-files.ts'
-import { BestLocks, type FileLocks } from './locks.ts'
+import { FileLocks } from './locks.ts'
 import { OpenFiles } from './open-files.ts'
 import type { SessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
@@ -55,7 +55,7 @@ export class FileStore implements SessionStore {
   #usersSweptAt = -Infinity
 
   /** @param locks for tests of this package */
-  constructor ({ directory, durable = false, asyncReads = false, report = reportToProcess }: FileStoreOptions, locks: FileLocks = new BestLocks()) {
+  constructor ({ directory, durable = false, asyncReads = false, report = reportToProcess }: FileStoreOptions, locks = new FileLocks()) {
     this.readsSynchronously = !asyncReads
     this.#directory = directory
     this.#isDurable = durable
@@ -81,8 +81,8 @@ export class FileStore implements SessionStore {
       throw new SessionStoreError(`sessions cannot be kept in ${this.#directory}: every user of this machine can write to it. ` +
         'Take that right away (chmod o-w), or choose another directory with the option `files`')
     }
-    await this.#locks.open?.()
-    if (this.#locks.kind === 'kernel') return
+    await this.#locks.open()
+    if (this.#locks.areNative) return
     this.#report({
       code: 'AMBIENT_SESSION_STORE',
       message: 'the operating system\'s file locks cannot be used (fs-native-extensions has no binary for this system, or native addons are ' +
