@@ -32,7 +32,13 @@ export class UserIndex {
   /** Records that a session is going to be a user's. */
   add (userId: string, key: StoreKey): void {
     const directory = join(this.#directory, nameOf(userId))
-    for (let attempt = 1; !makeFile(join(directory, key), attempt === ATTEMPTS); attempt++) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        closeSync(openFile(join(directory, key), CREATE).descriptor)
+        break
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT' || attempt === ATTEMPTS) throw error
+      }
       // Not recursive: where the directory of the sessions is missing, there is no session to be listed.
       this.#makeDirectory(this.#directory)
       this.#makeDirectory(directory)
@@ -74,17 +80,6 @@ export class UserIndex {
 /** Any text can be a user's id, and not any text the name of a directory. */
 export function nameOf (userId: string): UserName {
   return hash('sha256', userId, 'hex') as UserName
-}
-
-/** @returns whether it was made, or was there: false when its directory is missing and this is not the last attempt */
-function makeFile (path: string, isLastAttempt: boolean): boolean {
-  try {
-    closeSync(openFile(path, CREATE).descriptor)
-    return true
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT' || isLastAttempt) throw error
-    return false
-  }
 }
 
 export async function namesIn (directory: string): Promise<string[]> {
