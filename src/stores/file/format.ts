@@ -16,7 +16,7 @@
  * wrong was damaged later.
  */
 import { crc32 } from 'node:zlib'
-import { type EndReason, isRecord, type StoredRecord, type Tombstone, type Version } from '../store.ts'
+import { isRecord, type StoredRecord, type Tombstone, type Version } from '../store.ts'
 
 /** A tombstone, and what is needed to sweep it away. */
 export interface KeptTombstone extends Tombstone {
@@ -161,20 +161,15 @@ function decodeEntry (slot: Buffer, head: number, bodyAt: number): (() => Entry)
   if (checksumOf(slot, head, bodyAt, end) !== slot.readUInt32LE(head)) return undefined
   // From here on the checksum vouches for what is read.
   return () => {
-    const facts = factsBytes === 0 ? {} : JSON.parse(slot.toString('utf8', bodyAt + payloadBytes, end)) as Facts
-    return entryOf(kind, slot.subarray(head, head + HEAD), slot.toString('utf8', bodyAt, bodyAt + payloadBytes), facts)
-  }
-}
-
-function entryOf (kind: 'record' | EndReason, head: Buffer, payload: string, facts: Facts): Entry {
-  const version = head.readDoubleLE(VERSION) as Version
-  const createdAt = new Date(head.readDoubleLE(CREATED_AT))
-  const expiresAt = new Date(head.readDoubleLE(EXPIRES_AT))
-  if (kind !== 'record') return { reason: kind, since: createdAt, version, expiresAt, userId: facts.userId }
-  const lastActivity = head.readDoubleLE(LAST_ACTIVITY)
-  const { userId, ipAddress, userAgent } = facts
-  return {
-    payload, version, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity: Number.isNaN(lastActivity) ? undefined : new Date(lastActivity)
+    const { userId, ipAddress, userAgent } = (factsBytes === 0 ? {} : JSON.parse(slot.toString('utf8', bodyAt + payloadBytes, end))) as Facts
+    const version = slot.readDoubleLE(head + VERSION) as Version
+    const createdAt = new Date(slot.readDoubleLE(head + CREATED_AT))
+    const expiresAt = new Date(slot.readDoubleLE(head + EXPIRES_AT))
+    if (kind !== 'record') return { reason: kind, since: createdAt, version, expiresAt, userId }
+    const payload = slot.toString('utf8', bodyAt, bodyAt + payloadBytes)
+    const activity = slot.readDoubleLE(head + LAST_ACTIVITY)
+    const lastActivity = Number.isNaN(activity) ? undefined : new Date(activity)
+    return { payload, version, createdAt, expiresAt, userId, ipAddress, userAgent, lastActivity }
   }
 }
 
