@@ -7,14 +7,13 @@ import type { FileLocks } from './locks.ts'
 /** @returns a function that unlocks, once, and removes the file; undefined when the lock is held by another request */
 export function tryBlock (path: string, locks: FileLocks): (() => void) | undefined {
   const file = new LockableFile(path, openFile(path, CREATE), locks)
-  let [isLocked, isHeld] = [false, false]
+  let isHeld = false
   const letGo = (): void => {
     file.close()
-    if (isLocked) file.unlock()
+    file.unlock()
   }
   try {
-    isLocked = file.tryLock()
-    isHeld = isLocked && file.isAtItsPath()
+    isHeld = file.tryLock() && file.isAtItsPath()
   } finally {
     if (!isHeld) letGo()
   }

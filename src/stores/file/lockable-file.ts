@@ -29,7 +29,9 @@ export class LockableFile {
     return this.#isLocked
   }
 
+  /** Does nothing when it is not locked. */
   unlock (): void {
+    if (!this.#isLocked) return
     this.#isLocked = false
     try {
       this.locks.unlock(this.descriptor, this.path)

@@ -87,13 +87,11 @@ export class LockedFiles {
 
   #finish<T> (key: StoreKey, file: SessionFile | undefined, work: Work<T>, confirm?: () => void): MaybePromise<T> {
     if (this.#isDurable && file !== undefined) return this.#finishDurably(key, file, work, confirm)
-    return this.#workAndUnlock(key, file, confirm === undefined
-      ? work
-      : file => {
-        const result = work(file)
-        confirm()
-        return result
-      })
+    return this.#workAndUnlock(key, file, file => {
+      const result = work(file)
+      confirm?.()
+      return result
+    })
   }
 
   /** Holds the lock until the work is on the disk, and takes it back if the flush fails. */
