@@ -68,10 +68,10 @@ const CLOSED = 'the client has been closed'
 /** @returns undefined when it is none of the clients known */
 export function connectionOf (client: unknown): Connection | undefined {
   if (typeof client !== 'object' || client === null) return undefined
-  if (isIoredis(client)) return ioredis(client)
-  if (isNodeRedisCluster(client)) return nodeRedisCluster(client)
-  if (isNodeRedisSentinel(client)) return nodeRedis(client, args => client.sendCommand(false, args))
-  if (isNodeRedis(client)) return nodeRedis(client, args => client.sendCommand(args, UNTIMED))
+  if (is<IoredisClient>(client, 'call', 'status')) return ioredis(client)
+  if (is<NodeRedisCluster>(client, 'sendCommand', 'masters')) return nodeRedisCluster(client)
+  if (is<NodeRedisSentinel>(client, 'sendCommand', 'getMasterNode')) return nodeRedis(client, args => client.sendCommand(false, args))
+  if (is<NodeRedisClient>(client, 'sendCommand', 'isReady')) return nodeRedis(client, args => client.sendCommand(args, UNTIMED))
   return undefined
 }
 
@@ -154,18 +154,7 @@ export function connected (client: Emitter): () => Promise<void> {
   }
 }
 
-function isIoredis (client: object): client is IoredisClient {
-  return 'status' in client && 'call' in client && typeof client.call === 'function'
-}
-
-function isNodeRedis (client: object): client is NodeRedisClient {
-  return 'isReady' in client && 'sendCommand' in client && typeof client.sendCommand === 'function'
-}
-
-function isNodeRedisSentinel (client: object): client is NodeRedisSentinel {
-  return 'getMasterNode' in client && 'sendCommand' in client && typeof client.sendCommand === 'function'
-}
-
-function isNodeRedisCluster (client: object): client is NodeRedisCluster {
-  return 'masters' in client && 'sendCommand' in client && typeof client.sendCommand === 'function'
+/** Clients are told apart by their members: the application's package may be another copy than the one installed here. */
+function is<Client> (client: object, method: string, member: string): client is Client & object {
+  return member in client && typeof (client as Record<string, unknown>)[method] === 'function'
 }
