@@ -12,41 +12,45 @@ import { newPostgresPool, postgresConnections } from './postgres.ts'
 import type { Dialect } from './schema.ts'
 import { openSqlite, preparedOnce, type Sqlite } from './sqlite.ts'
 
+/** What an application could hand in as well, with what closes it. */
+type Opened = [client: object, close: () => Promise<void>]
+
 /**
  * @param timeout milliseconds after which a connection that does not answer is given up
  * @throws SessionConfigError when the connection makes no sense, or a package is missing
  * @throws SessionStoreError when a file of SQLite cannot be opened
  */
 export async function connect (connection: Connection, timeout: number): Promise<Database> {
-  if (typeof connection === 'string') return await connectTo(connection, timeout)
-  if (isKysely(connection)) {
-    if (connection.isTransaction) throw refused('expected an instance of Kysely, and not one of its transactions, with which sessions would be undone')
-    return await overKysely(connection)
+  const [client, close]: Opened = typeof connection === 'string' ? await open(connection, timeout) : [connection, async () => {}]
+  if (isKysely(client)) {
+    if (client.isTransaction) throw refused('expected an instance of Kysely, and not one of its transactions, with which sessions would be undone')
+    const { CompiledQuery } = await loadKysely()
+    return new Database(dialectOf(client), client, CompiledQuery.raw, close)
   }
-  if (isMysqlPool(connection)) return await overMysql(callbackPoolOf(connection), timeout)
-  if (isPostgresPool(connection)) return await overPostgres(connection, timeout)
-  if (isSqlite(connection)) return await overSqlite(connection)
+  if (isMysqlPool(client)) {
+    return await over('mysql', ({ MysqlDialect }) => new MysqlDialect({ pool: mysqlConnections(callbackPoolOf(client), timeout) }), close)
+  }
+  if (isPostgresPool(client)) {
+    return await over('postgres', ({ PostgresDialect }) => new PostgresDialect({ pool: postgresConnections(client, timeout) }), close)
+  }
+  if (isSqlite(client)) return await over('sqlite', ({ SqliteDialect }) => new SqliteDialect({ database: preparedOnce(client) }), close)
   throw refused('expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite; of @fastify/postgres app.pg.pool, or app.pg.NAME.pool')
 }
 
-async function connectTo (url: string, timeout: number): Promise<Database> {
+async function open (url: string, timeout: number): Promise<Opened> {
   const [, scheme = '', rest = ''] = /^(\w+):(.*)$/s.exec(url) ?? []
   switch (scheme) {
     case 'postgres':
-    case 'postgresql': {
-      const [pool, close] = await newPostgresPool(checked(url), timeout)
-      return await overPostgres(pool, timeout, close)
-    }
+    case 'postgresql':
+      return await newPostgresPool(checked(url), timeout)
     case 'mysql':
-    case 'mariadb': {
-      const [pool, close] = await newMysqlPool(checked(`mysql:${rest}`), timeout)
-      return await overMysql(pool, timeout, close)
-    }
+    case 'mariadb':
+      return await newMysqlPool(checked(`mysql:${rest}`), timeout)
     case 'sqlite': {
       const file = rest.replace(/^\/\//, '')
       if (file === '') throw refused('sqlite: names no file; write sqlite:storage/sessions.sqlite')
       const sqlite = await openSqlite(file, timeout)
-      return await overSqlite(sqlite, async () => { sqlite.close() })
+      return [sqlite, async () => { sqlite.close() }]
     }
     default:
       throw refused('expected a URL that begins with postgres://, mysql:// or sqlite:')
@@ -61,25 +65,6 @@ function checked (url: string): string {
 
 function refused (problem: string): SessionConfigError {
   return new SessionConfigError([`connection: ${problem}`], 'the database store')
-}
-
-const leaveOpen = async (): Promise<void> => {}
-
-async function overKysely (kysely: Instance): Promise<Database> {
-  const { CompiledQuery } = await loadKysely()
-  return new Database(dialectOf(kysely), kysely, CompiledQuery.raw, leaveOpen)
-}
-
-async function overPostgres (pool: PostgresPool, timeout: number, close = leaveOpen): Promise<Database> {
-  return await over('postgres', ({ PostgresDialect }) => new PostgresDialect({ pool: postgresConnections(pool, timeout) }), close)
-}
-
-async function overMysql (pool: MysqlPool, timeout: number, close = leaveOpen): Promise<Database> {
-  return await over('mysql', ({ MysqlDialect }) => new MysqlDialect({ pool: mysqlConnections(pool, timeout) }), close)
-}
-
-async function overSqlite (sqlite: Sqlite, close = leaveOpen): Promise<Database> {
-  return await over('sqlite', ({ SqliteDialect }) => new SqliteDialect({ database: preparedOnce(sqlite) }), close)
 }
 
 async function over (dialect: Dialect, make: (kysely: typeof KyselyPackage) => KyselyDialect, close: () => Promise<void>): Promise<Database> {
