@@ -13,7 +13,7 @@ import { TwoLevelLock } from '../two-level-lock.ts'
 import { LONGEST_OPENING, type TimeLimit, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
-import type { Database, Result, Row } from './database.ts'
+import type { Database, Result } from './database.ts'
 import { isAlreadyMade, isDuplicate, isOfDatabase, isRefusal } from './faults.ts'
 import type { Connection } from './instances.ts'
 import { retrying } from './retrying.ts'
@@ -79,9 +79,8 @@ export class DatabaseStore implements SessionStore {
   readonly #report: Report
   readonly #locks = new TwoLevelLock()
   #opened: Promise<Access> | undefined
-  /** Whether the table has been seen with all its columns; made or checked again until it has. */
-  #hasTable = false
-  #ensuring: Promise<void> | undefined
+  /** That the table has been seen with all its columns; undefined when it has to be looked at, or made, again. */
+  #ensured: Promise<void> | undefined
 
   constructor ({ connection, table = 'sessions', createTable = false, timeout = TIMEOUT, report = reportToProcess }: DatabaseStoreOptions) {
     this.#connection = connection
@@ -225,7 +224,7 @@ export class DatabaseStore implements SessionStore {
     const { database, statements } = await this.#connected().catch((error: unknown) => { throw storeError('unreachable', reasonOf(error), error) })
     try {
       return await within(this.#timeout, async limit => {
-        if (!this.#hasTable) await this.#ensureTable(database, statements)
+        await this.#ensureTable(database, statements)
         return await work((name, values) => runIn(database, statements[name], values, limit))
       })
     } catch (error) {
@@ -238,12 +237,13 @@ export class DatabaseStore implements SessionStore {
     return await this.#opened
   }
 
-  /** Checks or makes the table, once for all concurrent calls. */
+  /** Checks or makes the table, once for all calls; again after a failure. */
   async #ensureTable (database: Database, statements: Statements): Promise<void> {
-    this.#ensuring ??= within(this.#timeout, limit => this.#checkTable(database, statements, limit))
-      .then(() => { this.#hasTable = true })
-      .finally(() => { this.#ensuring = undefined })
-    await this.#ensuring
+    this.#ensured ??= within(this.#timeout, limit => this.#checkTable(database, statements, limit)).catch((error: unknown) => {
+      this.#ensured = undefined
+      throw error
+    })
+    await this.#ensured
   }
 
   async #checkTable (database: Database, { settings, columns, check }: Statements, limit: TimeLimit): Promise<void> {
@@ -288,25 +288,20 @@ async function changes (run: Run, name: StatementName, values: Values): Promise<
 
 /** Every character has to be kept, whichever one it is. */
 function assertSafeForTexts (dialect: Dialect, { rows: [settings = {}] }: Result): void {
-  if (dialect === 'mysql') assertSafeForMysql(settings)
-  else assertUnicode(settings)
-}
-
-/** mysql2 writes values into the statement's text: the SQL mode must keep them quoted, and the charset must have all characters. */
-function assertSafeForMysql ({ mode, charset }: Row): void {
+  const { mode, charset, encoding } = settings
+  if (dialect === 'postgres' && encoding !== 'UTF8') {
+    // PostgreSQL refuses a text with a character that the encoding does not have.
+    throw refused([
+      `connection: the encoding of the database is ${String(encoding)}, in which not every session can be stored, and should be UTF8: ` +
+      "use one that was made with `create database NAME encoding 'UTF8' template template0`"
+    ])
+  }
+  if (dialect !== 'mysql') return
+  // mysql2 writes values into the statement's text: the SQL mode must keep them quoted.
   if (String(mode).includes('NO_BACKSLASH_ESCAPES')) {
     throw refused(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'])
   }
   if (charset !== 'utf8mb4') throw refused([`connection: its character set is ${String(charset)}, and should be utf8mb4`])
-}
-
-/** PostgreSQL refuses a text with a character that the encoding of the database does not have. */
-function assertUnicode ({ encoding }: Row): void {
-  if (encoding === 'UTF8') return
-  throw refused([
-    `connection: the encoding of the database is ${String(encoding)}, in which not every session can be stored, and should be UTF8: ` +
-    "use one that was made with `create database NAME encoding 'UTF8' template template0`"
-  ])
 }
 
 function refused (problems: readonly string[]): SessionConfigError {
