@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { sep } from 'node:path'
 import { LRUCache } from 'lru-cache'
+import type { Report } from '../../report.ts'
 import type { StoreKey } from '../store.ts'
 import { codeOf, CREATE, openFile, READ, READ_ONLY_CODES, WRITE } from './disk.ts'
 import type { FileLocks } from './locks.ts'
@@ -22,17 +23,17 @@ const NOWHERE = { ino: 0, dev: 0, birthtimeMs: 0 }
 export class OpenFiles {
   readonly #directory: string
   readonly #locks: FileLocks
-  readonly #reportDamage: (key: StoreKey, file: SessionFile) => void
+  readonly #report: Report
   readonly #files = new LRUCache<StoreKey, SessionFile>({ max: mostOpen(), dispose: file => { file.close() } })
 
   #place: Readonly<Record<'ino' | 'dev' | 'birthtimeMs', number>> = NOWHERE
   #hasLookedAround = false
 
-  /** @param reportDamage called once for each damage that is found */
-  constructor (directory: string, locks: FileLocks, reportDamage: (key: StoreKey, file: SessionFile) => void) {
+  /** @param report called once for each damage that is found */
+  constructor (directory: string, locks: FileLocks, report: Report) {
     this.#directory = directory
     this.#locks = locks
-    this.#reportDamage = reportDamage
+    this.#report = report
   }
 
   /** @returns the file of a key as it is at this moment, read anew only where it has changed; undefined when there is none */
@@ -69,7 +70,13 @@ export class OpenFiles {
   reportDamage (key: StoreKey, file: SessionFile): void {
     if (file.content?.isDamaged !== true || file.isReported) return
     file.isReported = true
-    this.#reportDamage(key, file)
+    this.#report({
+      code: 'AMBIENT_SESSION_DAMAGED',
+      message: `the session file ${key} is damaged: ` + (file.content.entry === undefined
+        ? 'its session counts as missing, and the file will be swept away in a day'
+        : 'the newest change of its session is lost, and the one before it counts'),
+      key
+    })
   }
 
   close (key: StoreKey): void {

@@ -22,7 +22,6 @@ import { countSessions, isStale, type Listing, listSessions, removeStale } from 
 import { LockedFiles, type Work } from './locked-files.ts'
 import { FileLocks } from './locks.ts'
 import { OpenFiles } from './open-files.ts'
-import type { SessionFile } from './session-file.ts'
 import { sweepDirectory } from './sweep.ts'
 import { nameOf, UserIndex } from './user-index.ts'
 
@@ -61,7 +60,7 @@ export class FileStore implements SessionStore {
     this.#isDurable = durable
     this.#report = report
     this.#locks = locks
-    this.#files = new OpenFiles(directory, locks, (key, file) => { this.#reportDamage(key, file) })
+    this.#files = new OpenFiles(directory, locks, report)
     this.#lockedFiles = new LockedFiles(this.#files, durable)
     this.#users = new UserIndex(directory, durable)
   }
@@ -247,16 +246,6 @@ export class FileStore implements SessionStore {
       }),
       reportUnreadable: (key, cause) => { this.#reportUnreadable(key, cause) }
     }
-  }
-
-  #reportDamage (key: StoreKey, { content }: SessionFile): void {
-    this.#report({
-      code: 'AMBIENT_SESSION_DAMAGED',
-      message: `the session file ${key} is damaged: ` + (content?.entry === undefined
-        ? 'its session counts as missing, and the file will be swept away in a day'
-        : 'the newest change of its session is lost, and the one before it counts'),
-      key
-    })
   }
 
   #reportUnreadable (key: StoreKey, cause: unknown): void {
