@@ -3,8 +3,8 @@ import type * as KyselyPackage from 'kysely'
 import type { Dialect as KyselyDialect, Kysely } from 'kysely'
 import type { Pool as MysqlPool } from 'mysql2'
 import type { Pool as PostgresPool } from 'pg'
-import { SessionConfigError } from '../../errors.ts'
 import { Database, type Instance } from './database.ts'
+import { refused } from './faults.ts'
 import type { Connection } from './instances.ts'
 import { mysqlConnections, newMysqlPool } from './mysql.ts'
 import { orNotInstalled } from './packages.ts'
@@ -23,7 +23,9 @@ type Opened = [client: object, close: () => Promise<void>]
 export async function connect (connection: Connection, timeout: number): Promise<Database> {
   const [client, close]: Opened = typeof connection === 'string' ? await open(connection, timeout) : [connection, async () => {}]
   if (isKysely(client)) {
-    if (client.isTransaction) throw refused('expected an instance of Kysely, and not one of its transactions, with which sessions would be undone')
+    if (client.isTransaction) {
+      throw refused(['connection: expected an instance of Kysely, and not one of its transactions, with which sessions would be undone'])
+    }
     const { CompiledQuery } = await loadKysely()
     return new Database(dialectOf(client), client, CompiledQuery.raw, close)
   }
@@ -34,7 +36,7 @@ export async function connect (connection: Connection, timeout: number): Promise
     return await over('postgres', ({ PostgresDialect }) => new PostgresDialect({ pool: postgresConnections(client, timeout) }), close)
   }
   if (isSqlite(client)) return await over('sqlite', ({ SqliteDialect }) => new SqliteDialect({ database: preparedOnce(client) }), close)
-  throw refused('expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite; of @fastify/postgres app.pg.pool, or app.pg.NAME.pool')
+  throw refused(['connection: expected a URL, an instance of Kysely, a pool of pg or mysql2, or a database of better-sqlite3 or node:sqlite; of @fastify/postgres app.pg.pool, or app.pg.NAME.pool'])
 }
 
 async function open (url: string, timeout: number): Promise<Opened> {
@@ -48,23 +50,19 @@ async function open (url: string, timeout: number): Promise<Opened> {
       return await newMysqlPool(checked(`mysql:${rest}`), timeout)
     case 'sqlite': {
       const file = rest.replace(/^\/\//, '')
-      if (file === '') throw refused('sqlite: names no file; write sqlite:storage/sessions.sqlite')
+      if (file === '') throw refused(['connection: sqlite: names no file; write sqlite:storage/sessions.sqlite'])
       const sqlite = await openSqlite(file, timeout)
       return [sqlite, async () => { sqlite.close() }]
     }
     default:
-      throw refused('expected a URL that begins with postgres://, mysql:// or sqlite:')
+      throw refused(['connection: expected a URL that begins with postgres://, mysql:// or sqlite:'])
   }
 }
 
 /** @throws SessionConfigError that does not repeat the URL, which may hold a password */
 function checked (url: string): string {
-  if (!URL.canParse(url)) throw refused('is not a URL; mind that characters like @ : / # in a password have to be percent-encoded')
+  if (!URL.canParse(url)) throw refused(['connection: is not a URL; mind that characters like @ : / # in a password have to be percent-encoded'])
   return url
-}
-
-function refused (problem: string): SessionConfigError {
-  return new SessionConfigError([`connection: ${problem}`], 'the database store')
 }
 
 async function over (dialect: Dialect, make: (kysely: typeof KyselyPackage) => KyselyDialect, close: () => Promise<void>): Promise<Database> {
@@ -86,7 +84,7 @@ function dialectOf (kysely: Instance): Dialect {
   if (sql.includes('$1')) return 'postgres'
   if (sql.includes('`')) return 'mysql'
   if (sql.includes('?')) return 'sqlite'
-  throw refused('this instance of Kysely speaks neither PostgreSQL nor MySQL nor SQLite')
+  throw refused(['connection: this instance of Kysely speaks neither PostgreSQL nor MySQL nor SQLite'])
 }
 
 function isKysely (connection: object): connection is Instance {

@@ -1,4 +1,5 @@
 /** What the errors of three databases and their drivers mean to a session store. */
+import { SessionConfigError } from '../../errors.ts'
 
 /** What drivers put on their errors, as far as it is looked at here. */
 interface DriverError {
@@ -72,4 +73,9 @@ function stateOf (error: unknown): string {
 
 function detailsOf (error: unknown): DriverError {
   return Object(error) as DriverError
+}
+
+/** @param problems with the options or with what they name, one sentence each */
+export function refused (problems: readonly string[], options?: ErrorOptions): SessionConfigError {
+  return new SessionConfigError(problems, 'the database store', options)
 }

@@ -1,4 +1,4 @@
-import { SessionConfigError } from '../../errors.ts'
+import { refused } from './faults.ts'
 
 /**
  * Catches the failed import of an optional package. It has to follow the `import()` directly: bundlers then know that the
@@ -9,7 +9,7 @@ import { SessionConfigError } from '../../errors.ts'
 export function orNotInstalled (name: string): (cause: unknown) => never {
   return cause => {
     throw isMissing(cause, name)
-      ? new SessionConfigError([`the package ${name} is not installed: npm i ${name}`], 'the database store', { cause })
+      ? refused([`the package ${name} is not installed: npm i ${name}`], { cause })
       : cause
   }
 }

@@ -8,7 +8,7 @@
  * All of them have had their time when `expires_at` has passed, and are swept away the same way. Times are whole
  * milliseconds since 1970.
  */
-import { SessionConfigError } from '../../errors.ts'
+import { refused } from './faults.ts'
 
 export const dialects = ['postgres', 'mysql', 'sqlite'] as const
 
@@ -31,10 +31,9 @@ const TABLE = /^(?:[a-z_]\w{0,47}\.)?[a-z_]\w{0,47}$/i
  */
 export function quoted (table: string, dialect: Dialect): string {
   if (!TABLE.test(table)) {
-    throw new SessionConfigError(
-      [`table: expected a name of letters, digits and underscores, perhaps with a schema and a dot in front, got ${JSON.stringify(table)}`],
-      'the database store'
-    )
+    throw refused([
+      `table: expected a name of letters, digits and underscores, perhaps with a schema and a dot in front, got ${JSON.stringify(table)}`
+    ])
   }
   const quote = dialect === 'mysql' ? '`' : '"'
   return table.split('.').map(part => `${quote}${part}${quote}`).join('.')

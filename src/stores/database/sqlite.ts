@@ -5,6 +5,7 @@ import type { SqliteDatabase as KyselySqlite, SqliteStatement as KyselyStatement
 import { SessionConfigError, SessionStoreError } from '../../errors.ts'
 import { bare, reasonOf } from '../faults.ts'
 import { within } from '../within.ts'
+import { refused } from './faults.ts'
 import { isMissing } from './packages.ts'
 import { retrying } from './retrying.ts'
 import type { Value } from './statement.ts'
@@ -81,9 +82,8 @@ async function withFirstOf (choice: Readonly<Record<string, OpenFile>>, file: st
       causes.push(error)
     }
   }
-  throw new SessionConfigError(
-    ['SQLite needs the package better-sqlite3 (npm i better-sqlite3) or Node.js 22.13 or later, which has a SQLite of its own'],
-    'the database store', { cause: causes[0] }
+  throw refused(
+    ['SQLite needs the package better-sqlite3 (npm i better-sqlite3) or Node.js 22.13 or later, which has a SQLite of its own'], { cause: causes[0] }
   )
 }
 

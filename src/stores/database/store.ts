@@ -14,7 +14,7 @@ import { LONGEST_OPENING, type TimeLimit, within } from '../within.ts'
 import { problemsOf } from './columns.ts'
 import { connect } from './connection.ts'
 import type { Database, Result } from './database.ts'
-import { isAlreadyMade, isDuplicate, isOfDatabase, isRefusal } from './faults.ts'
+import { isAlreadyMade, isDuplicate, isOfDatabase, isRefusal, refused } from './faults.ts'
 import type { Connection } from './instances.ts'
 import { retrying } from './retrying.ts'
 import { listedIn, recordIn, rowOf } from './rows.ts'
@@ -302,10 +302,6 @@ function assertSafeForTexts (dialect: Dialect, { rows: [settings = {}] }: Result
     throw refused(['connection: the SQL mode NO_BACKSLASH_ESCAPES is not safe with mysql2; take it out of sql_mode'])
   }
   if (charset !== 'utf8mb4') throw refused([`connection: its character set is ${String(charset)}, and should be utf8mb4`])
-}
-
-function refused (problems: readonly string[]): SessionConfigError {
-  return new SessionConfigError(problems, 'the database store')
 }
 
 function asStoreError (error: unknown): SessionStoreError {
