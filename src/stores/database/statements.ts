@@ -65,23 +65,16 @@ export function statementsFor (dialect: Dialect, table: string) {
     /** Removes a lock, if it is still the one that was taken. */
     unlock: prepare(`delete from ${name} where id = :id and version = :version`),
 
-    sweep: prepare(sweep(dialect, name)),
+    sweep: prepare({
+      // As an array, so that the rows are chosen once whatever the plan; and none that another transaction has locked.
+      postgres: `delete from ${name} where id = any (array(` +
+        `select id from ${name} where expires_at <= :now order by expires_at limit :limit for update skip locked))`,
+      mysql: `delete from ${name} where expires_at <= :now order by expires_at limit :limit`,
+      // By id: a table may have been made without a rowid.
+      sqlite: `delete from ${name} where id in (select id from ${name} where expires_at <= :now order by expires_at limit :limit)`
+    }[dialect]),
 
     listAll: listed('1 = 1'),
     listOfUser: listed(ofUser)
-  }
-}
-
-function sweep (dialect: Dialect, name: string): string {
-  switch (dialect) {
-    case 'postgres':
-      // As an array, so that the rows are chosen once whatever the plan; and none that another transaction has locked.
-      return `delete from ${name} where id = any (array(` +
-        `select id from ${name} where expires_at <= :now order by expires_at limit :limit for update skip locked))`
-    case 'mysql':
-      return `delete from ${name} where expires_at <= :now order by expires_at limit :limit`
-    case 'sqlite':
-      // By id: a table may have been made without a rowid.
-      return `delete from ${name} where id in (select id from ${name} where expires_at <= :now order by expires_at limit :limit)`
   }
 }

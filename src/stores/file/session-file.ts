@@ -47,7 +47,7 @@ export class SessionFile extends LockableFile {
   /** Whether its damage has been reported. */
   isReported = false
 
-  constructor (path: string, opened: OpenedFile, locks: FileLocks, isWritable = true) {
+  constructor (path: string, opened: OpenedFile, locks: FileLocks, isWritable: boolean) {
     super(path, opened, locks)
     this.isWritable = isWritable
   }
