@@ -8,7 +8,7 @@ import type { LoadResult, Origin, StoredSession } from './load.ts'
 import { apply, type Mutation, subjectOf } from './mutations.ts'
 import { checkKey, type Tree, valueAt } from './paths.ts'
 import { newStamp, type Stamp } from './stamp.ts'
-import { type Flashes, hasFlashes, NO_FLASHES, type SessionState } from './state.ts'
+import { type Flashes, hasFlashes, type SessionState } from './state.ts'
 import { copyOf, encode } from './values.ts'
 import { WorkingCopy } from './working-copy.ts'
 
@@ -58,7 +58,7 @@ export class SessionChanges {
   /** Whether the data was used, and not only the session's id or user. */
   #isUsed = false
   /** The flash data found on loading, as far as it was not kept: it goes with the first commit of a request that uses the session. */
-  #foundFlashes: Flashes = NO_FLASHES
+  #foundFlashes: Flashes = {}
   #foundInput: Stamp | undefined
   /** Whether that commit has been made. */
   #hasAged = false
@@ -157,7 +157,7 @@ export class SessionChanges {
     // The plugin records the page itself, whether or not the page uses the session.
     this.#isUsed ||= mutation.op !== 'previousUrl'
     if (mutation.op === 'user' && mutation.userId !== undefined) this.#beginAnew()
-    if (mutation.op === 'flush' || mutation.op === 'replace') this.#foundFlashes = NO_FLASHES
+    if (mutation.op === 'flush' || mutation.op === 'replace') this.#foundFlashes = {}
     if (!working.change(mutation, value)) return
     if ('stamp' in mutation) this.#ownStamps.add(mutation.stamp)
     this.#pending.push(mutation)
@@ -298,7 +298,7 @@ export class SessionChanges {
   #leaveData (): void {
     this.#working = new WorkingCopy()
     this.#pending = []
-    this.#foundFlashes = NO_FLASHES
+    this.#foundFlashes = {}
     this.#foundInput = undefined
   }
 

@@ -5,7 +5,7 @@
 import { SessionValueError } from '../errors.ts'
 import { missingContainers, removeAt, removeIfEmpty, rootOf, setAt, type Tree, valueAt } from './paths.ts'
 import type { Stamp } from './stamp.ts'
-import { emptyState, hasFlashes, NO_CONTAINERS, NO_FLASHES, type SessionState } from './state.ts'
+import { emptyState, hasFlashes, type SessionState } from './state.ts'
 import { decode, type Encoded } from './values.ts'
 
 export type Mutation =
@@ -62,8 +62,8 @@ export function apply (state: SessionState, mutation: Mutation, value?: unknown)
       return
     case 'replace':
       state.data = { ...decoded(mutation.value) as SessionState['data'] }
-      state.flashes = NO_FLASHES
-      state.flashContainers = NO_CONTAINERS
+      state.flashes = {}
+      state.flashContainers = []
       return
     case 'increment':
       return increment(state, mutation.path, mutation.by)

@@ -6,11 +6,6 @@ import { decode, encode, MAX_DEPTH_OF_WHOLE } from './values.ts'
 
 export type Flashes = Readonly<Record<string, Stamp>>
 
-/** Most sessions have none, and share this. */
-export const NO_FLASHES: Flashes = Object.freeze({})
-
-export const NO_CONTAINERS: readonly string[] = Object.freeze([])
-
 export interface SessionState {
   /** What the application has put. */
   data: Tree
@@ -33,7 +28,7 @@ export interface SessionState {
 const NO_FACTS = { input: undefined, token: undefined, previousUrl: undefined, userId: undefined, idle: undefined, isPersistent: undefined }
 
 export function emptyState (): SessionState {
-  return { data: {}, flashes: NO_FLASHES, flashContainers: NO_CONTAINERS, ...NO_FACTS }
+  return { data: {}, flashes: {}, flashContainers: [], ...NO_FACTS }
 }
 
 /**
@@ -49,17 +44,7 @@ export function encodeState (state: SessionState): string {
 export function decodeState (text: string): SessionState {
   const state = decode(text) as Partial<SessionState> | null
   if (!isObject(state?.data)) throw new SyntaxError('not a session')
-  return {
-    data: state.data,
-    flashes: state.flashes ?? NO_FLASHES,
-    flashContainers: state.flashContainers ?? NO_CONTAINERS,
-    input: state.input,
-    token: state.token,
-    previousUrl: state.previousUrl,
-    userId: state.userId,
-    idle: state.idle,
-    isPersistent: state.isPersistent
-  }
+  return { ...emptyState(), ...state, data: state.data }
 }
 
 /** The state as it is written, without what is undefined: encode() would write that, too. */
@@ -77,5 +62,5 @@ function written ({ data, flashes, flashContainers, input, token, previousUrl, u
 }
 
 export function hasFlashes (flashes: Flashes): boolean {
-  return flashes !== NO_FLASHES && Object.keys(flashes).length > 0
+  return Object.keys(flashes).length > 0
 }
