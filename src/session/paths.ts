@@ -50,11 +50,6 @@ export function rootOf (tree: Tree, path: string): string {
  *   leads into something that is neither an object nor a list (a Map, a Date …), or has too many segments
  */
 export function setAt (tree: Tree, path: string, value: unknown): void {
-  if (!path.includes('.')) {
-    checkName(path, path)
-    tree[path] = value
-    return
-  }
   const segments = Object.hasOwn(tree, path) ? [path] : segmentsOf(path)
   // Before anything is made on the way: what is refused changes nothing.
   for (const segment of segments) checkName(segment, path)
