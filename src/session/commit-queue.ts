@@ -26,14 +26,12 @@ export class CommitQueue {
 
   /** Gives up what is uncommitted and reads again what is stored. */
   async reload (): Promise<void> {
-    await this.run(() => this.#reload())
-  }
-
-  async #reload (): Promise<void> {
-    const { origin } = this.#changes
-    // A session that is over stays so: a late request must not begin another one.
-    if (origin.kind !== 'stored') return this.#changes.restart({ origin, state: undefined })
-    this.#changes.restart(loadAgain(this.#settings, origin, await this.#settings.store.read(origin.key)))
+    await this.run(async () => {
+      const { origin } = this.#changes
+      // A session that is over stays so: a late request must not begin another one.
+      if (origin.kind !== 'stored') return this.#changes.restart({ origin, state: undefined })
+      this.#changes.restart(loadAgain(this.#settings, origin, await this.#settings.store.read(origin.key)))
+    })
   }
 
   /** Runs what is not to happen while one of these is under way. */
