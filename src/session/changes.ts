@@ -183,7 +183,7 @@ export class SessionChanges {
 
   /** Whether a key was put for this request only. */
   isTransient (key: string): boolean {
-    return this.#ensureOpen().isTransient(key)
+    return this.#ensureOpen().transient.has(key)
   }
 
   /** Keeps flashes for another request: the named ones, or all there are, and the old input with them. */
@@ -191,12 +191,12 @@ export class SessionChanges {
     this.#assertWritable()
     const working = this.#ensureOpen()
     this.#isUsed = true
-    for (const path of paths ?? [...Object.keys(this.#foundFlashes), ...working.transientKeys]) {
+    for (const path of paths ?? [...Object.keys(this.#foundFlashes), ...working.transient]) {
       const isFlash = Object.hasOwn(this.#foundFlashes, path)
       if (isFlash && !this.#hasAged) {
         const { [path]: _kept, ...others } = this.#foundFlashes
         this.#foundFlashes = others
-      } else if (isFlash ? working.state.flashes[path] === this.#foundFlashes[path] : working.isTransient(path)) {
+      } else if (isFlash ? working.state.flashes[path] === this.#foundFlashes[path] : working.transient.has(path)) {
         const value = this.handOut(path)
         this.record({ op: 'flash', path, value: encode(value, path), stamp: newStamp() }, value)
       }

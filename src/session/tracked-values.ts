@@ -46,13 +46,13 @@ export class TrackedValues {
   /**
    * Takes what was changed in place since it was handed out or put.
    *
-   * @param isExempt whether changes under a top-level key are not stored
+   * @param exempt top-level keys under which changes are not stored
    * @throws SessionValueError when something was changed in place that cannot be stored
    */
-  takeChanges ({ data, flashes }: SessionState, isExempt: (key: string) => boolean): Change[] {
+  takeChanges ({ data, flashes }: SessionState, exempt: ReadonlySet<string>): Change[] {
     const changes: Change[] = []
     for (const [key, known] of this.#known) {
-      if (!Object.hasOwn(data, key) || isExempt(key)) continue
+      if (!Object.hasOwn(data, key) || exempt.has(key)) continue
       const value = encode(data[key], key, MAX_DEPTH_OF_MEMBER)
       if (value === (known ?? this.#valueOtherwise(key))) continue
       changes.push({ op: 'change', key, value, flashes: Object.entries(flashes).filter(([path]) => isAtOrBelow(path, key)) })

@@ -16,12 +16,12 @@ type MutationOfPath = Extract<Mutation, { path: string }>
 export class WorkingCopy {
   /** To look at, not to change. */
   readonly state: SessionState
+  /** Keys put with now(): seen by this request, never stored. */
+  readonly transient = new Set<string>()
   /** What the application was given, or has put, and may change in place. */
   readonly #tracked: TrackedValues
   /** Top-level keys whose values are the application's own objects, or lists that have such elements. */
   readonly #lent = new Map<string, 'itself' | 'elements'>()
-  /** Keys put with now(): seen by this request, never stored. */
-  readonly #transient = new Set<string>()
 
   /**
    * @param state belongs to the working copy from then on
@@ -30,14 +30,6 @@ export class WorkingCopy {
   constructor (state: SessionState = emptyState(), text?: string) {
     this.state = state
     this.#tracked = new TrackedValues(text)
-  }
-
-  get transientKeys (): Iterable<string> {
-    return this.#transient
-  }
-
-  isTransient (key: string): boolean {
-    return this.#transient.has(key)
   }
 
   /** @returns the value at a path, of which a change in place will be noticed */
@@ -57,12 +49,12 @@ export class WorkingCopy {
    */
   change (mutation: Mutation, value?: unknown): boolean {
     if (mutation.op === 'flush' || mutation.op === 'replace') this.#letGo()
-    if ('path' in mutation && this.#transient.has(rootOf(this.state.data, mutation.path))) {
+    if ('path' in mutation && this.transient.has(rootOf(this.state.data, mutation.path))) {
       if (!this.#replacesTransient(mutation)) {
         this.#apply(mutation, value)
         return false
       }
-      this.#transient.delete(mutation.path)
+      this.transient.delete(mutation.path)
       delete this.state.data[mutation.path]
     }
     this.#apply(mutation, value)
@@ -73,7 +65,7 @@ export class WorkingCopy {
   /** Puts a value for this request only. The key is a whole one: its dots do not walk. */
   putTransient (key: string, value: unknown): void {
     apply(this.state, { op: 'change', key, value: encode(value, key) }, value)
-    this.#transient.add(key)
+    this.transient.add(key)
     this.#lent.set(key, 'itself')
   }
 
@@ -83,18 +75,18 @@ export class WorkingCopy {
    * @throws SessionValueError when something was changed in place that cannot be stored
    */
   takeChangesInPlace (): Change[] {
-    return this.#tracked.takeChanges(this.state, key => this.#transient.has(key))
+    return this.#tracked.takeChanges(this.state, this.transient)
   }
 
   /** Has nothing more to do with the objects that the application holds. */
   #letGo (): void {
-    this.#transient.clear()
+    this.transient.clear()
     this.#tracked.clear()
     this.#lent.clear()
   }
 
   #replacesTransient ({ op, path }: MutationOfPath): boolean {
-    return this.#transient.has(path) && (op === 'put' || op === 'flash' || op === 'forget')
+    return this.transient.has(path) && (op === 'put' || op === 'flash' || op === 'forget')
   }
 
   #apply (mutation: Mutation, value: unknown): void {
