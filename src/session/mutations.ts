@@ -105,29 +105,22 @@ export function replay (state: SessionState, mutations: readonly Mutation[]): vo
   }
 }
 
+/** What mutations change that are of no key. */
+const SUBJECTS: Record<Exclude<Mutation, { path: string } | { key: string }>['op'], string> = {
+  flush: '(all data)',
+  replace: '(all data)',
+  flashInput: '(old input)',
+  age: '(flash data)',
+  token: '(csrf token)',
+  previousUrl: '(previous url)',
+  user: '(user)',
+  lifetime: '(lifetime)'
+}
+
 /** @returns what the mutation changes, for people: the name of a key, never a value */
 export function subjectOf (mutation: Mutation): string {
-  switch (mutation.op) {
-    case 'flush':
-    case 'replace':
-      return '(all data)'
-    case 'flashInput':
-      return '(old input)'
-    case 'age':
-      return '(flash data)'
-    case 'token':
-      return '(csrf token)'
-    case 'previousUrl':
-      return '(previous url)'
-    case 'user':
-      return '(user)'
-    case 'lifetime':
-      return '(lifetime)'
-    case 'change':
-      return mutation.key
-    default:
-      return mutation.path
-  }
+  if ('path' in mutation) return mutation.path
+  return 'key' in mutation ? mutation.key : SUBJECTS[mutation.op]
 }
 
 function increment (state: SessionState, path: string, by: number): void {
