@@ -545,16 +545,7 @@ function valuesOf (values: unknown): Tree {
 
 /** @returns what a text field of a form would have held; undefined for what it could not */
 function textOf (value: unknown): string | undefined {
-  switch (typeof value) {
-    case 'string':
-      return value
-    case 'number':
-    case 'bigint':
-    case 'boolean':
-      return String(value)
-    default:
-      return undefined
-  }
+  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value) ? String(value) : undefined
 }
 
 /** @returns what a message calls something that is no key, without showing what is in it */
