@@ -1,6 +1,6 @@
 /** The names options are given by: camelCase, or the snake_case of a Laravel file. */
 import { notAnOption } from './nearest.ts'
-import { adviceFor, cookieAdvice, mayBeNull } from './peers.ts'
+import { adviceFor, cookieAdvice, MAY_BE_NULL } from './peers.ts'
 import { type OptionName, optionNames } from './schema.ts'
 
 /** One option as it was found. */
@@ -25,7 +25,7 @@ export function readNames (options: object, place = ''): Reading {
     const name = optionNamed(written)
     const other = name && given.get(name)
     if (name === undefined) {
-      if (!(isAbsent && mayBeNull(written))) problems.push(`${label}: ${adviceFor(written, value, options) ?? notAnOption(camelCase(written), KNOWN)}`)
+      if (!(isAbsent && MAY_BE_NULL.includes(written))) problems.push(`${label}: ${adviceFor(written, value, options) ?? notAnOption(camelCase(written), KNOWN)}`)
     } else if (isAbsent) {
       continue
     } else if (other !== undefined) {

@@ -97,11 +97,7 @@ const ADVICE = new Map<string, Advice>(Object.entries({
 } satisfies Record<string, Advice>).map(([name, advice]) => [plain(name), advice]))
 
 /** Names of Laravel's own file that may stand there with nothing in them. */
-const MAY_BE_NULL = ['lottery', 'store', 'block_store']
-
-export function mayBeNull (label: string): boolean {
-  return MAY_BE_NULL.includes(label)
-}
+export const MAY_BE_NULL: readonly string[] = ['lottery', 'store', 'block_store']
 
 /** @returns what to write instead of an option of another package; undefined when no package has one of this name */
 export function adviceFor (label: string, value: unknown, options: object): string | undefined {

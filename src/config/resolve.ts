@@ -16,11 +16,6 @@ export interface ConfigSource {
   readonly unread?: string | undefined
 }
 
-export interface ResolvedConfig {
-  readonly config: SessionConfig
-  readonly source: ConfigSource
-}
-
 /** {@link resolveConfigWithSource} for callers that need not know where the options have come from. */
 export async function resolveConfig (options?: SessionOptions | null, surroundings: Partial<Surroundings> = {}): Promise<SessionConfig> {
   return (await resolveConfigWithSource(options, surroundings)).config
@@ -36,7 +31,7 @@ export async function resolveConfig (options?: SessionOptions | null, surroundin
  */
 export async function resolveConfigWithSource (
   options?: unknown, { env = process.env, cwd = process.cwd() }: Partial<Surroundings> = {}
-): Promise<ResolvedConfig> {
+): Promise<{ config: SessionConfig, source: ConfigSource }> {
   const { configFile, explicit } = await readGiven(options)
   const isGiven = Object.keys(explicit).length > 0
   const found = configFile ?? findConfigFile(cwd)
