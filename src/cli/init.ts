@@ -16,57 +16,48 @@ const IGNORE_ALL = '*\n!.gitignore\n'
  */
 export async function init (cwd: string): Promise<string[]> {
   const present = findConfigFile(cwd)
-  const { type, ...dependencies } = readPackage(cwd)
-  const file = present ?? newConfigFile(cwd, type, dependencies)
+  const manifest = readPackage(cwd)
+  const file = present ?? newConfigFile(cwd, manifest)
   return [
-    present === undefined ? await write(cwd, file, configFile) : left(file),
+    await write(cwd, file, configFile),
     await writeIgnoreFile(cwd),
     `register(ambientSession) reads ${file}. Beside options, name it: { configFile: '${file}', … }`,
-    ...uses('fastify-cli', dependencies) ? [`fastify start --watch starts anew at each change of a session: ${WATCHED}`] : []
+    ...uses('fastify-cli', manifest) ? [`fastify start --watch starts anew at each change of a session: ${WATCHED}`] : []
   ]
 }
 
 async function writeIgnoreFile (cwd: string): Promise<string> {
   const directory = join(cwd, SESSIONS)
-  if (!existsSync(directory)) {
-    await mkdir(dirname(directory), { recursive: true })
-    await mkdir(directory, { mode: 0o700 })
-  }
+  await mkdir(dirname(directory), { recursive: true })
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   return write(cwd, `${SESSIONS}/.gitignore`, IGNORE_ALL)
 }
 
 async function write (cwd: string, file: string, text: string): Promise<string> {
   const path = join(cwd, file)
-  if (existsSync(path)) return left(file)
+  if (existsSync(path)) return `exists  ${file} (left as it is)`
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, text, { flag: 'wx' })
   return `wrote   ${file}`
 }
 
-function left (file: string): string {
-  return `exists  ${file} (left as it is)`
-}
-
 /** TypeScript where the project uses it, and an ES module in the form that its package.json calls for. */
-function newConfigFile (cwd: string, type: unknown, dependencies: Dependencies): string {
-  const language = existsSync(join(cwd, 'tsconfig.json')) || uses('typescript', dependencies) ? 'ts' : 'js'
-  return `config/session.${type === 'module' ? '' : 'm'}${language}`
+function newConfigFile (cwd: string, manifest: Manifest): string {
+  const language = existsSync(join(cwd, 'tsconfig.json')) || uses('typescript', manifest) ? 'ts' : 'js'
+  return `config/session.${manifest.type === 'module' ? '' : 'm'}${language}`
 }
 
-interface Dependencies {
+interface Manifest {
+  readonly type?: unknown
   readonly dependencies?: object
   readonly devDependencies?: object
 }
 
-interface Package extends Dependencies {
-  readonly type?: unknown
-}
-
-function uses (name: string, { dependencies, devDependencies }: Dependencies): boolean {
+function uses (name: string, { dependencies, devDependencies }: Manifest): boolean {
   return name in { ...dependencies, ...devDependencies }
 }
 
-function readPackage (cwd: string): Package {
+function readPackage (cwd: string): Manifest {
   const path = join(cwd, 'package.json')
   if (!existsSync(path)) return {}
   let content: unknown

@@ -36,8 +36,9 @@ export async function main (args: readonly string[], { cwd, out, err }: Terminal
     else throw new UsageError(command === undefined ? 'a command is missing' : `unknown command: ${command}`)
     return 0
   } catch (error) {
-    err(`ambient-session: ${(error as Error).message}\n`)
-    if (error instanceof UsageError) err(`\n${USAGE}`)
+    const { message, code } = error as NodeJS.ErrnoException
+    err(`ambient-session: ${message}\n`)
+    if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS_') === true) err(`\n${USAGE}`)
     return 1
   }
 }
@@ -52,27 +53,19 @@ function tableSql (name: string | undefined, table = 'sessions'): string {
 }
 
 function parse (args: readonly string[]) {
-  const { values: { help, version, dialect, table }, positionals: [command, ...rest] } = readArgs(args)
+  const { values: { help, version, dialect, table }, positionals: [command, ...rest] } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h', default: false },
+      version: { type: 'boolean', short: 'v', default: false },
+      dialect: { type: 'string' },
+      table: { type: 'string' }
+    }
+  })
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (command !== 'table' && (dialect ?? table) !== undefined) throw new UsageError('--dialect and --table belong to the command table')
   return { command, help, version, dialect, table }
-}
-
-function readArgs (args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean', short: 'h', default: false },
-        version: { type: 'boolean', short: 'v', default: false },
-        dialect: { type: 'string' },
-        table: { type: 'string' }
-      }
-    })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 function ownVersion (): string {
