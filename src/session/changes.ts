@@ -12,8 +12,6 @@ import { type Flashes, hasFlashes, type SessionState } from './state.ts'
 import { copyOf, encode } from './values.ts'
 import { WorkingCopy } from './working-copy.ts'
 
-const NONE = Object.freeze({})
-
 /** How a request leaves the session it came with: for a new id with its data, or for good. */
 export type IdChange = 'none' | 'regenerate' | 'invalidate'
 
@@ -145,7 +143,7 @@ export class SessionChanges {
   /** @returns the old input, which is the application's from then on: what it changes in it is not stored */
   handOutInput (): Readonly<Tree> {
     const { input } = this.state
-    if (input === undefined) return NONE
+    if (input === undefined) return {}
     if (this.#oldInput?.stamp !== input.stamp) this.#oldInput = { stamp: input.stamp, value: copyOf(input.value) as Tree }
     return this.#oldInput.value
   }
