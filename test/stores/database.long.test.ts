@@ -441,6 +441,8 @@ t.test('a package that is not installed is named, and what else goes wrong in lo
     code: 'ERR_SESSION_CONFIG', message: 'the database store: the package no-such-package-as-this is not installed: npm i no-such-package-as-this'
   })
   await t.rejects(Promise.reject(new Error('broken within')).catch(orNotInstalled('broken')), { message: 'broken within' })
+  const ofPackage = "Cannot find package 'pg-pool' imported from /app/node_modules/pg/lib/index.js"
+  await t.rejects(Promise.reject(new Error(ofPackage)).catch(orNotInstalled('pg')), { message: ofPackage })
 })
 
 t.test('sockets of a pool that is closed keep no process running, and are closed when the server does not do it', async t => {

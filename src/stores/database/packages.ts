@@ -14,9 +14,9 @@ export function orNotInstalled (name: string): (cause: unknown) => never {
   }
 }
 
-/** The message names the missing module under every loader; it may be one that the package itself imports. */
-const MISSING = /^(?:Cannot find (?:package|module)|No such built-in module)/
+/** The message names the missing module first under every loader. It may be one that the package itself imports, from a path with its name. */
+const MISSING = /^(?:Cannot find (?:package|module)|No such built-in module:) '?([^\s']+)/
 
 export function isMissing (error: unknown, name: string): boolean {
-  return error instanceof Error && MISSING.test(error.message) && error.message.includes(name)
+  return error instanceof Error && MISSING.exec(error.message)?.[1] === name
 }
