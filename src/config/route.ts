@@ -4,7 +4,7 @@ import { SessionConfigError } from '../errors.ts'
 import { show } from './describe.ts'
 import { notAnOption } from './nearest.ts'
 import type { BlockOptions } from './options.ts'
-import { blockSchema, optionNames } from './schema.ts'
+import { blockSchema, flag, optionNames } from './schema.ts'
 
 /** What a route says about its session, in `config.session`; `false` for none. */
 export interface RouteSessionOptions {
@@ -17,8 +17,6 @@ export interface RouteSessionOptions {
   /** Send the visitor back to the form when what it sent fails the route's schema. */
   readonly flashValidation?: boolean
 }
-
-const flag = z.boolean({ error: ({ input }) => `expected true or false, got ${show(input)}` })
 
 const schema = z.object({
   block: blockSchema.optional(),

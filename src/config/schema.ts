@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { SessionStore } from '../stores/store.ts'
 import { conceal, show } from './describe.ts'
 import { notAnOption } from './nearest.ts'
-import type { AdoptConfig, AdoptOptions, BlockOptions, CamelCaseOptions, CsrfOptions, SameSite } from './options.ts'
+import type { AdoptConfig, AdoptOptions, CamelCaseOptions, SameSite } from './options.ts'
 
 /** Of random base64 these are 192 bits; a passphrase that long is hard enough to guess, too. */
 const MIN_SECRET_LENGTH = 32
@@ -13,7 +13,7 @@ const MAX_MINUTES = 52_560_000
 /** What a Node.js timer can wait: 2³¹ - 1 milliseconds, some 24 days. */
 const MAX_SECONDS = 2_147_483
 
-const flag = z.boolean(expected('true or false'))
+export const flag = z.boolean(expected('true or false'))
 const minutesFault = expected('a number of minutes greater than 0')
 const minutes = z.number(minutesFault).positive(minutesFault).max(MAX_MINUTES, expected(`at most ${MAX_MINUTES} minutes (100 years)`))
 const sweepFault = expected('a number of seconds greater than 0, or false')
@@ -30,6 +30,13 @@ function matching (pattern: RegExp, what: string): z.ZodString {
   return z.string(expected(what)).regex(pattern, expected(what))
 }
 
+/** A list of texts; a fault of one of them says what the list is to hold. */
+function listMatching (pattern: RegExp, what: string) {
+  return asReadonly(z.array(matching(pattern, what), expected(what)))
+}
+
+const NOT_EMPTY = /./s
+
 const secretText = z.string().min(MIN_SECRET_LENGTH, expected(`a text of at least ${MIN_SECRET_LENGTH} characters`, conceal))
 const secretBytes = z.custom<Uint8Array>(types.isUint8Array, { abort: true })
   .refine(({ byteLength }) => byteLength >= MIN_SECRET_LENGTH, expected(`at least ${MIN_SECRET_LENGTH} bytes`, conceal))
@@ -37,18 +44,12 @@ const secretFault = expected(`a text of at least ${MIN_SECRET_LENGTH} characters
 const secret = z.union([secretText, secretBytes], secretFault)
 const secretList = asReadonly(z.array(secret).min(1, secretFault))
 
-const fieldsFault = expected('a list of names of form fields')
+export const blockSchema = flagOrParts(
+  z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) }),
+  'true, false or { lock: seconds, wait: seconds }'
+)
 
-const blockFault = expected('true, false or { lock: seconds, wait: seconds }')
-const blockShape = z.strictObject({ lock: seconds(1).default(10), wait: seconds(0).default(10) })
-
-/** The value of `block`: `true` means the defaults. */
-export const blockSchema = z.custom<boolean | BlockOptions>(isFlagOrObject, blockFault).transform(partsOf(blockShape))
-
-const pathsFault = expected("a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below")
 const originsFault = expected("a list of origins such as 'https://spa.example', with a port where it is not the default, and without a path")
-const headersFault = expected('a list of names of headers')
-const fieldFault = expected('the name of a form field')
 const tokenCookieFault = expected('the name of a cookie, or false')
 /** A `*` stands only at the end: elsewhere it would be taken for itself. */
 const PATH_PATTERN = /^\/[^*?#\s]*\*?$/
@@ -61,15 +62,13 @@ function isOrigin (text: string): boolean {
   return /^https?:/.test(text) ? URL.canParse(text) && new URL(text).origin === text : /^[a-z][a-z\d+.-]*:\/\/[^\s/?#]+$/.test(text)
 }
 
-const csrfFault = expected("true, false or { except: ['/webhooks/*'], origins: ['https://spa.example'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }")
-const csrfShape = z.strictObject({
-  except: asReadonly(z.array(z.string(pathsFault).regex(PATH_PATTERN, pathsFault), pathsFault)).default([]),
+const csrfSchema = flagOrParts(z.strictObject({
+  except: listMatching(PATH_PATTERN, "a list of paths such as '/webhooks/stripe', or '/webhooks/*' for all below").default([]),
   origins: asReadonly(z.array(z.string(originsFault).refine(isOrigin, originsFault), originsFault)).default([]),
-  headers: asReadonly(z.array(z.string(headersFault).regex(TOKEN, headersFault), headersFault)).default(['X-CSRF-TOKEN', 'X-XSRF-TOKEN']),
-  field: z.string(fieldFault).min(1, fieldFault).default('_token'),
+  headers: listMatching(TOKEN, 'a list of names of headers').default(['X-CSRF-TOKEN', 'X-XSRF-TOKEN']),
+  field: matching(NOT_EMPTY, 'the name of a form field').default('_token'),
   cookie: z.union([z.literal(false), z.string().regex(TOKEN, tokenCookieFault)], tokenCookieFault).default('XSRF-TOKEN')
-})
-const csrfSchema = z.custom<boolean | CsrfOptions>(isFlagOrObject, csrfFault).transform(partsOf(csrfShape))
+}), "true, false or { except: ['/webhooks/*'], origins: ['https://spa.example'], headers: ['X-CSRF-TOKEN'], field: '_token', cookie: 'XSRF-TOKEN' }")
 
 const COOKIE_PATH = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const HOST_NAME = /^\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i
@@ -78,12 +77,11 @@ const TABLE_NAME = /^[a-z_]\w*(\.[a-z_]\w*)?$/i
 const CONNECTION_URL = /^(rediss?|postgres(ql)?|mysql|mariadb):\/\/|^sqlite:./
 
 const adoptFault = expected("{ cookie: 'connect.sid', secret, store } or { cookie: 'session', read }, or a list of such", conceal)
-const nameFault = expected('the name of a cookie')
 const oldSecretFault = expected('the secret that signs the old cookie, or a list of such', conceal)
 const oldSecret = z.string(oldSecretFault).min(1, oldSecretFault)
 type Adopt = Required<AdoptOptions>
 const adoptShape = z.strictObject({
-  cookie: z.string(nameFault).regex(TOKEN, nameFault),
+  cookie: matching(TOKEN, 'the name of a cookie'),
   store: z.custom<NonNullable<Adopt['store']>>(isConnectStore, expected('a store for express-session or @fastify/session, with the functions get and destroy', conceal)).optional(),
   secret: z.union([oldSecret, asReadonly(z.array(oldSecret).min(1, oldSecretFault))], oldSecretFault).optional(),
   read: z.custom<NonNullable<Adopt['read']>>(isFunction, expected('a function')).optional(),
@@ -134,7 +132,7 @@ export const sessionSchema = z.strictObject({
   encrypt: flag.default(false),
   block: blockSchema.default(false),
   previousUrl: flag.default(false),
-  dontFlash: asReadonly(z.array(z.string(fieldsFault).min(1, fieldsFault), fieldsFault)).default([]),
+  dontFlash: listMatching(NOT_EMPTY, 'a list of names of form fields').default([]),
   csrf: csrfSchema.default(false),
   flashValidation: flag.default(false),
   adopt: z.custom<AdoptOptions | readonly AdoptOptions[]>(value => [value].flat().every(isObject), adoptFault)
@@ -165,10 +163,10 @@ function asReadonly<Input, Output> (list: z.ZodType<Output[], Input[]>): z.ZodTy
   return list
 }
 
-/** For an option that is a flag or an object: `false` stays, `true` means the object with all its defaults. */
-function partsOf<Shape extends z.ZodObject> (shape: Shape) {
-  return (value: boolean | object, context: z.RefinementCtx): false | z.output<Shape> =>
-    value === false ? value : inParts(shape, value === true ? {} : value, context)
+/** An option that is a flag or an object: `false` stays, `true` means the object with all its defaults. */
+function flagOrParts<Shape extends z.ZodObject> (shape: Shape, what: string) {
+  return z.custom<boolean | z.input<Shape>>(value => typeof value === 'boolean' || isObject(value), expected(what))
+    .transform((value, context): false | z.output<Shape> => value !== false && inParts(shape, value === true ? {} : value, context))
 }
 
 /** Checks an object part by part, so that each fault names its part: a union that nothing fits does not say what was wrong. */
@@ -232,10 +230,6 @@ function textOf (secret: string | Uint8Array): string {
 
 function isSameSite (value: unknown): boolean {
   return typeof value === 'string' && SAME_SITES.includes(value.toLowerCase())
-}
-
-function isFlagOrObject (value: unknown): boolean {
-  return typeof value === 'boolean' || isObject(value)
 }
 
 function isObject (value: unknown): value is object {
