@@ -7,6 +7,7 @@ import type { NewRecord } from '../stores/store.ts'
 import { type CookieRequest, MAX_CANDIDATES } from './cookie.ts'
 import { capacityOf, chunkName, countChunks, type FindCookie, join, MAX_COOKIE_BYTES, MAX_COOKIES, split } from './cookie-chunks.ts'
 import { findCookies } from './cookie-header.ts'
+import { OpenedCookies } from './opened-cookies.ts'
 import { CLEARED, CookieLines, maxAge } from './set-cookie.ts'
 
 /** A session as its cookies say it. */
@@ -26,6 +27,7 @@ export class SealedCookie {
   readonly isOwn: (line: string) => boolean
   readonly #lines: CookieLines
   readonly #sealer: Sealer
+  readonly #opened = new OpenedCookies()
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
   readonly #purpose: string
   /** How many characters fit into the value of each cookie. */
@@ -51,7 +53,7 @@ export class SealedCookie {
       const sealed = join(chunks.find(nth), this.name)
       if (sealed === undefined) continue
       candidates++
-      const text = this.#sealer.open(Buffer.from(sealed, 'base64url'), this.#purpose)
+      const text = this.#opened.textIn(Buffer.from(sealed, 'base64url'), bytes => this.#sealer.open(bytes, this.#purpose))
       if (text !== undefined) carried.push(carriedIn(text))
     }
     return carried
@@ -71,8 +73,10 @@ export class SealedCookie {
   /** @returns the lines that set the cookies of a session that fits, of which there are as few as possible */
   lines (request: CookieRequest, carried: Carried, isPersistent: boolean): string[] {
     const suffix = maxAge(isPersistent, carried.record.expiresAt)
-    const sealed = this.#sealer.seal(textOf(carried), this.#purpose).toString('base64url')
-    return split(sealed, this.#rooms).map((chunk, index) => this.#lines.line(request, chunkName(this.name, index), chunk, suffix))
+    const text = textOf(carried)
+    const sealed = this.#sealer.seal(text, this.#purpose)
+    this.#opened.remember(sealed, text)
+    return split(sealed.toString('base64url'), this.#rooms).map((chunk, index) => this.#lines.line(request, chunkName(this.name, index), chunk, suffix))
   }
 
   /**
