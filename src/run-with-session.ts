@@ -150,7 +150,7 @@ function scopeOf ({ found, settings, config, request, ends }: Opened) {
   const changes = new SessionChanges({ load: () => found, agesFlashData: false, extendsExpiry: false })
   const queue = new CommitQueue(changes, settings)
   const commit = async (): Promise<string> => {
-    const { outcome, dropped = [], left } = await queue.commit(settings === nowhere.settings ? undefined : failToTell)
+    const { outcome, dropped = [], left } = await queue.commit(settings === nowhere.settings ? undefined : refuseToIssue)
     ends?.leave(left)
     if (dropped.length > 0) settings.report(droppedWarning('a job\'s changes to a session', changes.key, dropped))
     return outcome
@@ -166,7 +166,7 @@ function scopeOf ({ found, settings, config, request, ends }: Opened) {
   return { scope: { session, request, hasSession: true, isClosed: false }, commit, report }
 }
 
-function failToTell (): never {
+function refuseToIssue (): never {
   throw new SessionHeadersSentError('a session cannot begin or get a new id outside of a request, because no browser can be told of it; ' +
     'end it with invalidate(), or begin or regenerate it in a request')
 }

@@ -8,14 +8,19 @@ import { LRUCache } from 'lru-cache'
 const ROOM = 4 * 1024 * 1024
 
 export class OpenedCookies {
+  readonly #open: (sealed: Buffer) => string | undefined
   readonly #texts = new LRUCache<string, string>({ maxSize: ROOM, sizeCalculation: (text, sealed) => text.length + sealed.length })
 
-  /** @param open what is asked for a cookie that is not known; only what it has found authentic is kept */
-  textIn (sealed: Buffer, open: (sealed: Buffer) => string | undefined): string | undefined {
+  /** @param open gives what is in a cookie that is not known, if it is authentic: nothing else is kept */
+  constructor (open: (sealed: Buffer) => string | undefined) {
+    this.#open = open
+  }
+
+  textIn (sealed: Buffer): string | undefined {
     const name = nameOf(sealed)
     const known = this.#texts.get(name)
     if (known !== undefined) return known
-    const text = open(sealed)
+    const text = this.#open(sealed)
     if (text !== undefined) this.#texts.set(name, text)
     return text
   }

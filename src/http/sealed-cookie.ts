@@ -27,7 +27,7 @@ export class SealedCookie {
   readonly isOwn: (line: string) => boolean
   readonly #lines: CookieLines
   readonly #sealer: Sealer
-  readonly #opened = new OpenedCookies()
+  readonly #opened: OpenedCookies
   /** What everything is sealed for, so that what else is sealed with the same secret does not open here. */
   readonly #purpose: string
   /** How many characters fit into the value of each cookie. */
@@ -39,6 +39,7 @@ export class SealedCookie {
     this.#lines = new CookieLines(config)
     this.#sealer = new Sealer(config.secret)
     this.#purpose = `session cookie ${config.cookie}`
+    this.#opened = new OpenedCookies(sealed => this.#sealer.open(sealed, this.#purpose))
     const names = Array.from({ length: MAX_COOKIES }, (_, index) => chunkName(this.name, index))
     const beginnings = names.map(name => `${name}=`)
     this.isOwn = line => beginnings.some(beginning => line.startsWith(beginning))
@@ -53,7 +54,7 @@ export class SealedCookie {
       const sealed = join(chunks.find(nth), this.name)
       if (sealed === undefined) continue
       candidates++
-      const text = this.#opened.textIn(Buffer.from(sealed, 'base64url'), bytes => this.#sealer.open(bytes, this.#purpose))
+      const text = this.#opened.textIn(Buffer.from(sealed, 'base64url'))
       if (text !== undefined) carried.push(carriedIn(text))
     }
     return carried

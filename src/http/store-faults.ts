@@ -13,7 +13,7 @@ export function storeFaults (report: Report): (answeredError: Error) => void {
     reportedAt = performance.now()
     report({
       code: 'AMBIENT_SESSION_STORE',
-      message: `${error.message}, so that requests are answered with 503; this is said once a minute while there are any`,
+      message: `${error.message}, so that requests are answered with 503; this is said at most once a minute`,
       cause: error
     })
   }

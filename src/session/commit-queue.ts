@@ -20,8 +20,8 @@ export class CommitQueue {
   }
 
   /** Stores what is uncommitted, after all steps asked for before. Throws as {@link commit} does. */
-  commit (assertCanTell?: () => void): MaybePromise<CommitResult> {
-    return this.run(() => commit(this.#changes, this.#settings, assertCanTell))
+  commit (assertCanIssue?: () => void): MaybePromise<CommitResult> {
+    return this.run(() => commit(this.#changes, this.#settings, assertCanIssue))
   }
 
   /** Gives up what is uncommitted and reads again what is stored. */

@@ -47,20 +47,17 @@ export interface LeftSession {
   readonly to: StoreKey | undefined
 }
 
-/** The browser is told in any case. */
-const CAN_TELL = (): void => {}
-
 /**
  * Writes all that is uncommitted. When it throws, everything counts as uncommitted again, and nothing of it is stored; but what
  * timed out may be stored nevertheless, and an invalidated session may have ended already.
  *
- * @param assertCanTell called before a session is stored that the browser has to be told of; throws where that cannot be
+ * @param assertCanIssue called before a session is stored that the browser has to be told of; throws where that cannot be
  * @throws SessionTooLargeError when the payload would exceed the limit
  * @throws SessionValueError when something was changed in place that cannot be stored
  * @throws whatever the store throws when it cannot be reached
  */
-export function commit (changes: SessionChanges, settings: SessionSettings, assertCanTell = CAN_TELL): MaybePromise<CommitResult> {
-  const attempt = new Commit(changes, settings, assertCanTell)
+export function commit (changes: SessionChanges, settings: SessionSettings, assertCanIssue?: () => void): MaybePromise<CommitResult> {
+  const attempt = new Commit(changes, settings, assertCanIssue)
   try {
     const written = attempt.write()
     return isPromise(written) ? written.catch((error: unknown) => attempt.restore(error)) : written
@@ -72,13 +69,13 @@ export function commit (changes: SessionChanges, settings: SessionSettings, asse
 class Commit {
   readonly #changes: SessionChanges
   readonly #settings: SessionSettings
-  readonly #assertCanTell: () => void
+  readonly #assertCanIssue: (() => void) | undefined
   readonly #set: ChangeSet
 
-  constructor (changes: SessionChanges, settings: SessionSettings, assertCanTell: () => void) {
+  constructor (changes: SessionChanges, settings: SessionSettings, assertCanIssue: (() => void) | undefined) {
     this.#changes = changes
     this.#settings = settings
-    this.#assertCanTell = assertCanTell
+    this.#assertCanIssue = assertCanIssue
     this.#set = changes.takePending()
   }
 
@@ -108,7 +105,7 @@ class Commit {
       this.#changes.markCommitted(this.#changes.origin)
       return { outcome: 'unchanged' }
     }
-    this.#assertCanTell()
+    this.#assertCanIssue?.()
     const now = new Date(Date.now())
     const key = keyOf(this.#set.id)
     const record = this.#toRecord(key, written, now, this.#expiryFrom(now, written.state, now.getTime()))
@@ -180,7 +177,7 @@ class Commit {
    * cannot be destroyed, the old session goes on, and the copy stays under an id that no browser has, until it expires.
    */
   async #regenerate (origin: StoredSession): Promise<CommitResult> {
-    this.#assertCanTell()
+    this.#assertCanIssue?.()
     const { store } = this.#settings
     const key = keyOf(this.#set.id)
     let current: StoredRecord | undefined = origin.record

@@ -189,7 +189,7 @@ export interface SessionStore {
    */
   list? (filter: ListFilter, page: Page): MaybePromise<RecordPage>
 
-  /** How many records {@link SessionStore.list} would list. Without this method they are listed to be counted. */
+  /** How many records {@link SessionStore.list} would list, for stores that have both. Without this method they are listed to be counted. */
   count? (filter: ListFilter): MaybePromise<number>
 
   /**

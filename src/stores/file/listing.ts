@@ -69,7 +69,8 @@ export async function countSessions (listing: Listing, filter: ListFilter): Prom
 
 async function candidatesOf (listing: Listing, { userId }: ListFilter): Promise<Candidates> {
   if (userId === undefined) return { keys: (await namesIn(listing.directory)).filter(isStoreKey), look: async key => await lookAtAny(listing, key) }
-  return { keys: await listing.users.keysOf(nameOf(userId)), look: async key => await lookAtOneOf(listing, key, userId) }
+  const user = nameOf(userId)
+  return { keys: await listing.users.keysOf(user), look: async key => await lookAtOneOf(listing, key, userId, user) }
 }
 
 async function lookAtAny (listing: Listing, key: StoreKey): Promise<Look> {
@@ -78,8 +79,7 @@ async function lookAtAny (listing: Listing, key: StoreKey): Promise<Look> {
   return listed(key, isUnclear(found) ? await settled(listing, key, found) : found?.content?.entry)
 }
 
-async function lookAtOneOf (listing: Listing, key: StoreKey, userId: string): Promise<Look> {
-  const user = nameOf(userId)
+async function lookAtOneOf (listing: Listing, key: StoreKey, userId: string, user: UserName): Promise<Look> {
   const found = await inspectSession(listing, key)
   if (!isInspected(found)) return found === UNREADABLE ? found : undefined
   const entry = isUnclear(found) || isStale(found, user) ? await settled(listing, key, found, user) : found?.content?.entry

@@ -10,7 +10,7 @@ import { within } from '../within.ts'
 import type { Connection } from './client.ts'
 import type { Script } from './scripts.ts'
 
-/** A server that has left so many commands in a row unanswered, or without a connection, is tried with one at a time. */
+/** After so many attempts in a row without an answer in time, the server is tried with one at a time. */
 const MANY = 100
 
 /** An error reply begins with a word in capitals that says of which kind it is. */
